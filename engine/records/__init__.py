@@ -1,0 +1,12 @@
+"""The nouns of Reprise, one subject a file; this room imports nothing of ours.
+
+copies    what was saved: base backups, WAL ranges, timelines, restore points, dumps, media snapshots
+history   what the WAL says: transaction ends, and the questions that windows and plans ask of it
+target    a recovery target, and the recovery point that it resolves to
+survey    how the machine and the live cluster stand
+plan      checks, planned steps, a plan
+runs      a run as its journal tells it
+lsn       log sequence numbers and segment names
+errors    what an operator is told when something cannot be done
+coding    records to JSON and back
+"""

@@ -1,0 +1,170 @@
+"""What was saved: the copies that a catalog finds. All times are aware and in UTC, all sizes are in bytes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from engine.records.lsn import Lsn
+
+Compression = Literal["gzip", "lz4", "zstd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tablespace:
+    """A tablespace as the backup knows it: its OID, and where it lay on the origin."""
+
+    oid: int
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseBackup:
+    """One base backup, usable or not; ``None`` is what could not be read.
+
+    ``start_lsn`` is where replay begins (backup_label's START WAL LOCATION), ``stop_lsn`` the LSN at which the backup
+    is consistent. ``id`` is unique within a site; ``parent`` is the id of the backup that an incremental one needs.
+    ``files_size_bytes`` is what the copy will occupy when unpacked (the manifest's sum), ``size_bytes`` what it
+    occupies in the repository.
+    """
+
+    id: str
+    repository: str
+    path: Path
+    format: Literal["plain", "tar"]
+    compression: Compression | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+    start_lsn: Lsn | None = None
+    stop_lsn: Lsn | None = None
+    timeline: int | None = None
+    size_bytes: int = 0
+    files_size_bytes: int | None = None
+    version: int | None = None
+    system_identifier: int | None = None
+    segment_size: int | None = None
+    parent: str | None = None
+    incremental: bool = False
+    has_manifest: bool = False
+    from_standby: bool = False
+    tablespaces: tuple[Tablespace, ...] = ()
+    data_checksums: bool | None = None
+    settings: tuple[tuple[str, str], ...] = ()  # pg_control's: max_connections and its like
+    preload_libraries: tuple[str, ...] = ()
+    usable: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WalFile:
+    """One archived segment file, as listed: not read yet."""
+
+    path: Path
+    timeline: int
+    number: int
+    compression: Compression | None
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WalRange:
+    """An unbroken run of archived segments on one timeline; ``first`` and ``last`` are their file names."""
+
+    timeline: int
+    first: str
+    last: str
+    segments: int
+    bytes: int
+    first_commit_at: datetime | None
+    last_commit_at: datetime | None
+    commits: int
+
+
+@dataclass(frozen=True, slots=True)
+class WalGap:
+    """Segments that are missing between two ranges of one timeline, by file name."""
+
+    timeline: int
+    first_missing: str
+    last_missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A branch of the cluster's history: it left ``parent`` at ``fork_lsn`` (both None on the first)."""
+
+    id: int
+    parent: int | None = None
+    fork_lsn: Lsn | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePoint:
+    """A named restore point: ``lsn`` is its record's start, ``end_lsn`` its end."""
+
+    name: str
+    timeline: int
+    lsn: Lsn
+    end_lsn: Lsn
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """A logical copy made by pg_dump."""
+
+    id: str
+    repository: str
+    path: Path
+    format: Literal["custom", "directory", "plain"]
+    started_at: datetime
+    size_bytes: int
+    database: str | None = None
+    usable: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSnapshot:
+    """A copy of the users' files as they were during an interval."""
+
+    id: str
+    repository: str
+    path: Path
+    started_at: datetime
+    stopped_at: datetime
+    size_bytes: int | None = None
+    files: int | None = None
+    usable: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a repository that an operator should know of: where, what, and what to do."""
+
+    where: str
+    what: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What there is, over all repositories of a site. Backups are sorted by start."""
+
+    site: str
+    base_backups: tuple[BaseBackup, ...] = ()
+    timelines: tuple[Timeline, ...] = ()
+    wal_ranges: tuple[WalRange, ...] = ()
+    gaps: tuple[WalGap, ...] = ()
+    restore_points: tuple[RestorePoint, ...] = ()
+    dumps: tuple[Dump, ...] = ()
+    media_snapshots: tuple[MediaSnapshot, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def backup(self, id: str) -> BaseBackup | None:
+        return next((backup for backup in self.base_backups if backup.id == id), None)

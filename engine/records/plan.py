@@ -1,0 +1,112 @@
+"""Checks, planned steps, a plan. What a plan holds of a step is data: its kind and its arguments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.records.survey import OsUser, Programs
+from engine.records.target import RecoveryPoint, RecoveryTarget
+
+Level = Literal["refuse", "warn", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of PITFALLS.md, answered. ``ok`` None: could not be decided; a refusing one then refuses."""
+
+    name: str
+    level: Level
+    ok: bool | None
+    finding: str
+    remedy: str | None = None
+
+    @property
+    def refuses(self) -> bool:
+        return self.level == "refuse" and self.ok is not True
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the recovered cluster shall stand: in place, or as a side copy in ``path`` (port None: a free one)."""
+
+    kind: Literal["side-copy", "in-place"]
+    path: str
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TablespacePlace:
+    """Where one tablespace of the copy lies while it is built (``built_at``), and where the finished cluster has it
+    (``stands_at``; the same for a side copy). Both are the folders that hold ``PG_<version>_<catalog>``."""
+
+    oid: int
+    built_at: str
+    stands_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything of a run lies, decided by the plan. All paths absolute.
+
+    ``container`` holds ``data_dir`` (the recovered cluster), ``staging`` (members of a chain), ``work`` (owned by
+    run_as: spool, restore script, server log). A side copy's container is the destination; in place it lies beside
+    production's data directory, on the same file system, and ``set_aside`` is where that one goes.
+    """
+
+    container: str
+    data_dir: str
+    staging: str
+    work: str
+    socket_dir: str
+    port: int
+    run_as: OsUser
+    programs: Programs
+    tablespaces: tuple[TablespacePlace, ...] = ()
+    production: str | None = None
+    set_aside: str | None = None
+    within_mount: bool = False  # production is a mount point: its contents are moved, not the folder
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step: ``kind`` names its file in `engine/steps`, ``args`` are that step's own. ``bytes`` None: unknown or
+    not a matter of bytes."""
+
+    name: str
+    kind: str
+    title: str
+    bytes: int | None
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds, with their spread, and on how many measured runs they rest."""
+
+    low: float
+    likely: float
+    high: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The ordered steps from today's state to a recovery point. Without a ``point`` the target could not be resolved
+    and the checks say why."""
+
+    site: str
+    created_at: datetime
+    target: RecoveryTarget
+    destination: Destination
+    layout: Layout | None
+    point: RecoveryPoint | None
+    steps: tuple[PlannedStep, ...]
+    checks: tuple[Check, ...]
+    raised_settings: tuple[tuple[str, str], ...] = ()  # what settings-too-low mends: name, value for the recovery
+    bytes_to_copy: int | None = None
+    estimate: Estimate | None = None
+
+    @property
+    def refused(self) -> bool:
+        return self.point is None or any(check.refuses for check in self.checks)

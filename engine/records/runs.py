@@ -1,0 +1,91 @@
+"""A run as its journal tells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.records.lsn import Lsn
+from engine.records.plan import Check, Plan
+
+RunOutcome = Literal["running", "paused", "completed", "failed", "interrupted", "rolled-back", "discarded"]
+StepOutcome = Literal["to do", "running", "waiting", "done", "failed", "undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Measured progress of the running step. ``total`` None: unknown. ``rate`` is per second, over the last while."""
+
+    done: int
+    total: int | None
+    unit: Literal["bytes", "lsn", "files"]
+    rate: float | None = None
+    detail: str = ""
+    at: datetime | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        if self.total is None or not self.rate:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """How one step of a run stands."""
+
+    name: str
+    kind: str
+    title: str
+    outcome: StepOutcome
+    started_at: datetime | None = None
+    seconds: float | None = None
+    bytes: int | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where the recovered server stands, proven from itself and the WAL index or said not to be (``proven``)."""
+
+    lsn: Lsn
+    last_commit_at: datetime | None
+    last_commit_xid: int | None
+    timeline: int
+    new_timeline: int | None
+    proven: bool
+    finding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed."""
+
+    message: str
+    cause: str | None = None
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
+    ``answers`` are what the run accepts now (finish, advance, cancel, resume, rollback, discard, stop, start, open)."""
+
+    run: str
+    folder: str
+    plan: Plan
+    outcome: RunOutcome
+    pid: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    steps: tuple[StepState, ...]
+    checks: tuple[Check, ...] = ()
+    data_dir: str | None = None
+    host: str | None = None
+    port: int | None = None
+    reached: Reached | None = None
+    error: RunError | None = None
+    held: bool = False
+    server_log: str | None = None
+    answers: tuple[str, ...] = ()
+    notes: tuple[Mapping[str, Any], ...] = ()

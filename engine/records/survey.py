@@ -1,0 +1,115 @@
+"""How the machine and the live cluster stand, read once before planning and frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from engine.records.lsn import Lsn
+
+
+@dataclass(frozen=True, slots=True)
+class OsUser:
+    """An operating-system user."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A set of PostgreSQL's programs: where they lie, what they are, what they were built with."""
+
+    bin_dir: str
+    version: int  # major
+    version_text: str
+    configure: tuple[str, ...] = ()
+    library_dir: str | None = None
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """A file system as seen from one path: the path itself, its nearest existing ancestor, room in bytes."""
+
+    path: str
+    nearest: str
+    device: int
+    mount_point: str
+    free_bytes: int
+    total_bytes: int
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """The site's own data directory and server. ``exists`` False: a bare machine."""
+
+    data_dir: str
+    exists: bool
+    owner: OsUser | None = None
+    mode: int | None = None
+    version: int | None = None
+    system_identifier: int | None = None
+    timeline: int | None = None
+    state: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)  # effective ones, where the server or its files tell
+    postmaster_pid: int | None = None
+    running: bool = False
+    answers: bool | None = None  # None: not tried
+    size_bytes: int | None = None
+    is_mount_point: bool = False
+    wal_link: str | None = None
+    wal_tail: tuple[str, ...] = ()  # segment names readable in pg_wal that the archive has not
+    tablespaces: tuple[tuple[int, str], ...] = ()  # OID, real location
+    end_lsn: Lsn | None = None  # the server's, where it answers
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """Who holds the lock of a site or folder, and since when."""
+
+    run: str
+    pid: int
+    user: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFacts:
+    """The destination folder: what stands there now."""
+
+    path: str
+    state: Literal["absent", "empty", "occupied", "not a folder"]
+    contents: str | None = None  # e.g. "a half-restored copy", "a data directory"
+    parent_writable: bool = True
+    port: int | None = None
+    port_user: str | None = None  # who uses that port now
+    held_by: LockHolder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything that checks and plans need to know of the machine. ``None`` is what could not be found out."""
+
+    taken_at: datetime
+    run_as: OsUser
+    as_root: bool
+    programs: Programs | None
+    cluster: ClusterFacts
+    destination: DestinationFacts
+    file_systems: tuple[FileSystem, ...] = ()
+    memory_total: int | None = None
+    memory_available: int | None = None
+    managers: tuple[str, ...] = ()  # Patroni, Pacemaker, an auto-restarting unit …
+    missing_libraries: tuple[str, ...] = ()
+    backup_settings: Mapping[str, str] = field(default_factory=dict)  # postgresql.conf and .auto.conf of the backup
+    archive_answers: bool | None = None
+    archive_problem: str | None = None
+    archived_timelines: tuple[int, ...] = ()
+    site_lock: LockHolder | None = None
+    selinux: bool = False
+    kill_user_processes: bool = False  # logind
+    remove_ipc: bool = False
+    config_outside: Mapping[str, str] = field(default_factory=dict)  # config_file, hba_file, ident_file
