@@ -1,9 +1,11 @@
 """The site file: one protected system, and where its copies lie. Read, checked, explained; written with tomli-w."""
 
+import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,12 +15,12 @@ import tomli_w
 from engine.records.errors import SiteError
 
 
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     name: str
     timezone: str = "UTC"
 
 
-class DatabaseRepository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DatabaseRepository(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A folder of base backups and a folder of archived WAL."""
 
     kind: Literal["directory"]
@@ -27,7 +29,7 @@ class DatabaseRepository(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     dumps: str | None = None
 
 
-class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     data_dir: str
     repository: list[DatabaseRepository]
     bin_dir: str | None = None
@@ -43,26 +45,26 @@ class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_command: str = ""
 
 
-class MediaRepository(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MediaRepository(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     kind: Literal["directory"]
     path: str
 
 
-class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     path: str
     repository: list[MediaRepository] = []
 
 
-class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     stop: str = ""
     start: str = ""
 
 
-class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     sql: list[str] = []
 
 
-class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One site file. Its keys are the file's; paths are absolute."""
 
     site: Identity
@@ -108,13 +110,129 @@ def state_dir(given: Path | None) -> Path:
 
 def read_site(path: Path) -> Site:
     """Read and check a site file. Raises SiteError that names file, key, what is wrong and what would be right."""
-    raise NotImplementedError
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise SiteError(f"{path}: there is no such site file", remedy="write one with: reprise init") from None
+    except UnicodeDecodeError as error:
+        raise SiteError(f"{path}: not UTF-8 at byte {error.start}", remedy="save the file as UTF-8") from None
+    except OSError as error:
+        raise SiteError(
+            f"{path}: cannot be read: {error.strerror}", remedy="name a readable file with --site"
+        ) from None
+    try:
+        site = msgspec.convert(tomllib.loads(text), Site)
+    except tomllib.TOMLDecodeError as error:
+        raise SiteError(
+            f"{path}: not TOML: {error}", remedy='a line looks like: port = 5432, or name = "archive"'
+        ) from None
+    except msgspec.ValidationError as error:
+        key, wrong, right = _explain(str(error))
+        raise SiteError(f"{path}: {key}: {wrong}", remedy=right) from None
+    for key, wrong, right in _mistakes(site):
+        raise SiteError(f"{path}: {key}: {wrong}", remedy=right)
+    return site
 
 
 def write_site(site: Site, path: Path) -> None:
     """Write a site file (0600, atomically, never over one that exists). Raises SiteError."""
-    raise NotImplementedError
+    tables = {name: table for name, table in msgspec.to_builtins(site).items() if table}
+    data = tomli_w.dumps(tables).encode()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)  # unlike a rename, this never replaces a file
+    except FileExistsError:
+        raise SiteError(f"{path}: exists already", remedy="name another file with --site") from None
+    except OSError as error:
+        raise SiteError(
+            f"{path}: cannot be written: {error.strerror}", remedy="name another place with --site"
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def _unused() -> tuple[Any, ...]:  # both are used by the two functions above
-    return tomllib, tomli_w
+_STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "": Site,
+    "site": Identity,
+    "database": Database,
+    "database.repository": DatabaseRepository,
+    "media": Media,
+    "media.repository": MediaRepository,
+    "application": Application,
+    "verify": Verify,
+}
+_PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a list", "object": "a table"}
+
+
+def _explain(error: str) -> tuple[str, str, str | None]:
+    """msgspec's one-line error as key, what is wrong, what would be right."""
+    what, _, where = error.partition(" - at `$")
+    table = where.rstrip("`").lstrip(".")
+    plain_table = re.sub(r"\[[^]]*\]", "", table)
+    known = list(_STRUCTS[plain_table].__struct_fields__) if plain_table in _STRUCTS else []
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+        near = difflib.get_close_matches(unknown[1], known, 1)
+        right = f"meant {near[0]}?" if near else f"known keys here: {', '.join(known)}"
+        return _key(table, unknown[1]), "unknown key", right
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
+        return (
+            _key(table, missing[1]),
+            "missing",
+            f"add {missing[1]} to {f'[{plain_table}]' if plain_table else 'the file'}",
+        )
+    if wrong := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
+        right_words, got = (_PLAIN_WORDS.get(word.split(" ")[0], word) for word in wrong.groups())
+        return table or "the file", f"is {got}", f"it must be {right_words}"
+    if value := re.fullmatch(r"Invalid enum value (.*)", what):
+        return table, f"unknown value {value[1]}", 'kind = "directory"'
+    return table or "the file", what, None
+
+
+def _key(table: str, name: str) -> str:
+    return f"{table}.{name}" if table else name
+
+
+def _mistakes(site: Site) -> list[tuple[str, str, str]]:
+    """What is typed right and still wrong: key, what is wrong, what would be right."""
+    database, found = site.database, []
+    if not re.fullmatch(r"[\w][\w.-]*", site.name):
+        found.append(("site.name", f"{site.name!r} cannot be part of a file name", "letters, digits, '-', '_', '.'"))
+    try:
+        ZoneInfo(site.site.timezone)
+    except (ValueError, OSError, KeyError):
+        right = 'a name like "Europe/Moscow" or "UTC"'
+        found.append(("site.timezone", f"{site.site.timezone!r} is not a time zone", right))
+    if not 1 <= database.port <= 65535:
+        found.append(("database.port", f"{database.port} is not a port", "a number from 1 to 65535"))
+    if not database.repository:
+        found.append(
+            (
+                "database.repository",
+                "no repository",
+                "at least one [[database.repository]] with kind, base_backups, wal",
+            )
+        )
+    paths = {
+        "database.data_dir": database.data_dir,
+        "database.bin_dir": database.bin_dir,
+        "database.config_file": database.config_file,
+        "database.hba_file": database.hba_file,
+        "database.ident_file": database.ident_file,
+        "media.path": site.media.path if site.media else None,
+    }
+    for number, repository in enumerate(database.repository):
+        paths[f"database.repository[{number}].base_backups"] = repository.base_backups
+        paths[f"database.repository[{number}].wal"] = repository.wal
+        paths[f"database.repository[{number}].dumps"] = repository.dumps
+    for number, media in enumerate(site.media.repository if site.media else []):
+        paths[f"media.repository[{number}].path"] = media.path
+    for key, value in paths.items():
+        if value is not None and (not value.startswith("/") or "\0" in value or "\n" in value):
+            found.append((key, f"{value!r} is not an absolute path", "a path that starts with /"))
+    return found

@@ -53,6 +53,7 @@ class BaseBackup:
     preload_libraries: tuple[str, ...] = ()
     usable: bool = True
     reason: str | None = None
+    failed_check: str | None = None  # the check that the reason belongs to: backup-incomplete, backup-label …
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,16 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a target resolves to, and the checks that belong to it. ``choices``: the timelines among which the operator
+    must choose, where several hold the target."""
+
+    point: RecoveryPoint | None
+    checks: tuple[Check, ...]
+    choices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """Where the recovered cluster shall stand: in place, or as a side copy in ``path`` (port None: a free one)."""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from engine.records.copies import BaseBackup, MediaSnapshot
-from engine.records.history import Piece, TransactionEnd
+from engine.records.history import ParameterChange, Piece, TransactionEnd
 from engine.records.lsn import Lsn
 
 TargetKind = Literal["time", "lsn", "xid", "name", "latest", "immediate"]
@@ -50,6 +50,10 @@ class RecoveryPoint:
     lost_commits: int
     media: tuple[MediaSnapshot, ...] = ()
     choice: str = ""  # why this backup
+    line: int | None = None  # ``lost`` speaks of this timeline's line: it is ``timeline`` or descends from it
+    kept_commit: TransactionEnd | None = None  # the last commit before the gate; ``kept`` may be an abort or a prepare
+    lost_commit: TransactionEnd | None = None  # the first commit behind it
+    parameter_changes: tuple[ParameterChange, ...] = ()  # between the backup's start and the gate
 
     @property
     def backup(self) -> BaseBackup:
@@ -70,3 +74,34 @@ class RecoveryWindow:
     segments: int
     bytes: int
     ended_by: str | None = None  # why the window ends, where it is not simply the archive's end
+    repository: str = ""
+    last_gate: Lsn = 0  # the gate that keeps the last transaction end: ``to_lsn`` is that record's start
+
+
+@dataclass(frozen=True, slots=True)
+class AxisSpan:
+    """A share of one timeline for the axis, in LSNs ``low`` to ``high``. ``reachable``: every gate in it; ``left
+    behind``: reachable too, but beyond the fork at which the live line left; ``no backup``: WAL with no usable backup
+    under it; ``missing``: lost or damaged WAL, ``why`` names it. Times are those of the transaction ends at the edges,
+    None where there is none."""
+
+    timeline: int
+    kind: Literal["reachable", "left behind", "no backup", "missing"]
+    low: Lsn
+    high: Lsn
+    low_at: datetime | None
+    high_at: datetime | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a cut between two records means: the recovery point, or why it cannot be reached and the nearest
+    transaction ends that can: the cut just behind ``before``, the cut just in front of ``after``."""
+
+    timeline: int
+    gate: Lsn
+    point: RecoveryPoint | None
+    why_not: str = ""
+    before: TransactionEnd | None = None
+    after: TransactionEnd | None = None

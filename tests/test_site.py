@@ -1,0 +1,119 @@
+"""The site file: read, checked, explained."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.records.errors import SiteError
+from engine.site import find_site, read_site, write_site
+
+WHOLE = """
+[site]
+name = "archive"
+timezone = "Europe/Moscow"
+
+[database]
+data_dir = "/var/lib/postgresql/15/main"
+run_as = "postgres"
+
+[[database.repository]]
+kind = "directory"
+base_backups = "/backup/base"
+wal = "/backup/wal"
+
+[media]
+path = "/srv/docs/media"
+[[media.repository]]
+kind = "directory"
+path = "/backup/media"
+
+[application]
+stop = "systemctl stop docs"
+
+[verify]
+sql = ["SELECT count(*) > 0 FROM documents"]
+"""
+
+
+def site_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "site.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_site_file_is_read_with_its_defaults(tmp_path: Path) -> None:
+    site = read_site(site_file(tmp_path, WHOLE))
+    assert site.name == "archive"
+    assert str(site.zone) == "Europe/Moscow"
+    assert (site.database.host, site.database.port, site.database.user) == ("/var/run/postgresql", 5432, "postgres")
+    assert site.database.repository[0].wal == "/backup/wal"
+    assert site.application.start == ""
+
+
+def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Path) -> None:
+    site = read_site(site_file(tmp_path, WHOLE))
+    written = tmp_path / "new" / "site.toml"
+    write_site(site, written)
+    assert read_site(written) == site
+    assert written.stat().st_mode & 0o777 == 0o600
+    before = written.read_bytes()
+    with pytest.raises(SiteError, match="exists already"):
+        write_site(site, written)
+    assert written.read_bytes() == before
+    assert [path.name for path in written.parent.iterdir()] == ["site.toml"]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "key", "right"),
+    [
+        ('wal = "/backup/wal"', 'wall = "/backup/wal"', "database.repository[0].wall", "meant wal?"),
+        ('data_dir = "/var/lib/postgresql/15/main"', "", "database.data_dir", "add data_dir"),
+        ('data_dir = "/var/lib/postgresql/15/main"', "data_dir = 5", "database.data_dir", "text in quotes"),
+        ('run_as = "postgres"', 'port = "5432"', "database.port", "a whole number"),
+        ('run_as = "postgres"', "port = 70000", "database.port", "1 to 65535"),
+        ("Europe/Moscow", "Europe/Moskau", "site.timezone", "Europe/Moscow"),
+        ("Europe/Moscow", "../../etc/passwd", "site.timezone", "Europe/Moscow"),
+        ('name = "archive"', 'name = "../archive"', "site.name", "letters"),
+        ('kind = "directory"', 'kind = "tape"', "database.repository[0].kind", "directory"),
+        ('base_backups = "/backup/base"', 'base_backups = "base"', "base_backups", "starts with /"),
+        ("[application]", "[aplication]", "aplication", "application"),
+        ("[site]", "[site", "not TOML", "port = 5432"),
+    ],
+)
+def test_a_mistake_gets_one_error_with_file_key_and_what_would_be_right(
+    tmp_path: Path, was: str, becomes: str, key: str, right: str
+) -> None:
+    assert was in WHOLE
+    path = site_file(tmp_path, WHOLE.replace(was, becomes, 1))
+    with pytest.raises(SiteError) as caught:
+        read_site(path)
+    assert str(path) in caught.value.message
+    assert key in caught.value.message
+    assert right in (caught.value.remedy or "")
+
+
+def test_a_missing_file_and_no_file_at_all_say_how_to_write_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SiteError, match="no such site file"):
+        read_site(tmp_path / "none.toml")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("REPRISE_SITE", raising=False)
+    if not Path("/etc/reprise/site.toml").exists():
+        with pytest.raises(SiteError) as caught:
+            find_site(None)
+        assert "reprise init" in (caught.value.remedy or "")
+
+
+@given(st.text(max_size=400) | st.text(max_size=60).map(lambda extra: WHOLE + extra))
+def test_no_text_makes_the_reader_fail_with_anything_but_a_site_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzzed.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        read_site(path)
+    except SiteError as error:
+        assert str(path) in error.message
