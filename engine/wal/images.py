@@ -1,0 +1,34 @@
+"""Which compression full-page images use: a PostgreSQL built without it cannot replay them.
+
+Block headers: `src/include/access/xlogrecord.h`; lz4 and zstd exist from PostgreSQL 15 on.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HEADER = 24
+_HAS_IMAGE, _SAME_REL = 0x10, 0x80
+_HAS_HOLE = 0x01
+_PGLZ, LZ4, ZSTD = 0x04, 0x08, 0x10
+METHODS = {LZ4: "lz4", ZSTD: "zstd"}
+
+
+def compression_seen(stripped: NDArray[np.uint8], starts: NDArray[Any], headers: NDArray[Any], version: int) -> int:
+    """The methods (LZ4, ZSTD bits) of all images in these records."""
+    if version < 15:
+        return 0
+    seen = 0
+    place = starts[headers["length"] > 60] + _HEADER  # a shorter record has no room for an image
+    while len(place):
+        place = place[stripped[place] <= 32]  # block references come first; then data, which ends them
+        place = place[place < len(stripped) - 64]
+        flags = stripped[place + 1]
+        image = (flags & _HAS_IMAGE) != 0
+        how = np.where(image, stripped[place + 8], 0)
+        compressed = (how & (_PGLZ | LZ4 | ZSTD)) != 0
+        if compressed.any():
+            seen |= int(np.bitwise_or.reduce(how))
+        place = place + 8 + 5 * image + 2 * (compressed & ((how & _HAS_HOLE) != 0)) + 12 * ((flags & _SAME_REL) == 0)
+    return seen & (LZ4 | ZSTD)

@@ -1,0 +1,379 @@
+"""One WAL segment, verified record by record.
+
+The pages are laid end to end without their headers, the records' lengths are followed through that, and everything
+else is done for all records at once: headers, predecessors, page headers, checksums, transaction ends. What a segment
+says is believed up to the first thing in it that is wrong. Rules: `src/backend/access/transam/xlogreader.c`.
+
+A record may begin in one segment and end in a later one: ``head`` and ``tail`` are what this segment holds of such
+records, for `stitch` to put together.
+"""
+
+from dataclasses import dataclass, field
+
+import crc32c
+import numpy as np
+
+from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn
+from engine.wal import records
+from engine.wal.contents import Contents, Unreadable
+from engine.wal.packing import EndsSummary
+from engine.wal.pages import (
+    ALL_FLAGS,
+    FIRST_IS_CONTRECORD,
+    FIRST_IS_OVERWRITE_CONTRECORD,
+    LONG_HEADER,
+    DamagedPage,
+    FirstPage,
+    read_first_page,
+)
+from engine.wal.records import HEADER_SIZE, Findings
+from engine.wal.stripped import BODY, FIRST, Numbers, Stripped
+
+_RECORD = np.dtype(
+    [("length", "<u4"), ("xid", "<u4"), ("previous", "<u8"), ("info", "u1"), ("rmgr", "u1"), ("padding", "<u2"),
+     ("crc", "<u4")]
+)  # fmt: skip
+
+# A message followed by its own CRC-32C (little-endian) always has this CRC; followed by p zeros as well, these.
+_RESIDUE = 0x48674BC7
+_RESIDUES = np.array([crc32c.crc32c(bytes(p), _RESIDUE) for p in range(8)], dtype="<u4")
+
+
+@dataclass(slots=True)
+class SegmentReading:
+    """What one segment file says. ``valid_to`` is where its sound WAL ends."""
+
+    timeline: int
+    number: int
+    size: int
+    version: int
+    system_identifier: int
+    head: bytes = b""  # the rest of a record that began earlier
+    head_expected: int = 0  # how long that rest is, beyond this segment too
+    overwrites: bool = False  # the record that began earlier was given up: XLP_FIRST_IS_OVERWRITE_CONTRECORD
+    first_lsn: Lsn | None = None
+    first_previous: Lsn | None = None
+    last_lsn: Lsn | None = None  # the last whole record's start
+    tail_lsn: Lsn | None = None  # a record that begins here and ends in a later segment
+    tail: bytes = b""
+    valid_to: Lsn = 0
+    records: int = 0
+    switched: bool = False
+    damage: str | None = None
+    zeroed: bool = False  # the damage is that nothing was written from valid_to on: the end of a live server's WAL
+    ends: bytes = b""  # packed
+    summary: EndsSummary = field(default_factory=EndsSummary)
+    found: Findings = field(default_factory=Findings)
+
+    @property
+    def is_all_head(self) -> bool:
+        """Nothing but the middle of one long record."""
+        return self.damage is None and self.first_lsn is None and self.tail_lsn is None and self.head_expected > 0
+
+
+@dataclass(slots=True)
+class _Region:
+    """Records that follow one another without a break, as offsets into the stripped pages."""
+
+    starts: Numbers
+    stops: Numbers  # unaligned ends
+    headers: Numbers
+    fragment: int | None = None  # a record that begins here and does not end here
+    bad: str | None = None  # why the record at ``stopped_at`` is none
+    stopped_at: int = 0
+    switched: bool = False
+
+    def end_before(self, index: int, why: str) -> None:
+        """Believe only what comes before this record."""
+        self.stopped_at, self.bad, self.fragment, self.switched = int(self.starts[index]), why, None, False
+        self.keep(index)
+
+    def keep(self, count: int) -> None:
+        self.starts, self.stops, self.headers = self.starts[:count], self.stops[:count], self.headers[:count]
+
+
+def damaged(timeline: int, number: int, reason: str, page: FirstPage | None = None, size: int = 0) -> SegmentReading:
+    """A segment of which nothing can be used."""
+    version, system = (page.version, page.system_identifier) if page else (0, 0)
+    return SegmentReading(timeline, number, size, version, system, damage=reason, valid_to=number * size)
+
+
+def read_segment(data: memoryview, timeline: int, number: int) -> SegmentReading:
+    """Read the segment whose file contents are ``data``. Damage never raises: it ends what is read."""
+    try:
+        page = read_first_page(data[:LONG_PAGE_HEADER])
+    except DamagedPage as error:
+        return damaged(timeline, number, str(error))
+    size = page.segment_size
+    if page.address != number * size:
+        reason = f"it holds the WAL from {format_lsn(page.address)} on, which is not what its name says"
+        return damaged(timeline, number, reason, page, size)
+    if page.timeline > timeline or page.timeline == 0:
+        return damaged(timeline, number, f"it holds WAL of timeline {page.timeline}", page, size)
+    if len(data) > size:
+        return damaged(timeline, number, f"longer than a segment ({len(data)} bytes instead of {size})", page, size)
+    return _Reader(data, timeline, number, page).read()
+
+
+def read_places(data: memoryview, timeline: int, number: int) -> tuple[list[tuple[Lsn, Lsn]], Lsn | None, int]:
+    """Where the whole records of a segment start and where the next one does; the start of one that goes on in the
+    next segment; the segment size."""
+    try:
+        page = read_first_page(data[:LONG_PAGE_HEADER])
+    except DamagedPage:
+        return [], None, 0
+    if page.address != number * page.segment_size or page.timeline > timeline or len(data) > page.segment_size:
+        return [], None, 0
+    reader = _Reader(data, timeline, number, page)
+    reader.places = []
+    reading = reader.read()
+    return reader.places, reading.tail_lsn, page.segment_size
+
+
+class _Reader:
+    """The state of reading one segment."""
+
+    def __init__(self, data: memoryview, timeline: int, number: int, page: FirstPage) -> None:
+        self.page = page
+        self.stripped = Stripped(data, number * page.segment_size, page.segment_size)
+        self.pages, self.lsn = self.stripped.pages, self.stripped.lsn
+        self.contents = Contents(self.stripped, page.version)
+        self.places: list[tuple[Lsn, Lsn]] | None = None
+        self.reading = SegmentReading(
+            timeline, number, page.segment_size, page.version, page.system_identifier, found=self.contents.found
+        )
+        if len(data) < page.segment_size:
+            self.reading.damage = f"cut off: {len(data)} of {page.segment_size} bytes"
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def read(self) -> SegmentReading:
+        reading = self.reading
+        sound_pages, page_trouble = self._sound_pages()
+        limit = sound_pages * BODY
+        whole = sound_pages * PAGE_SIZE == self.page.segment_size
+        reading.valid_to = self.stripped.base
+        start = self._read_head(limit) if sound_pages else 0
+        settled = start is None  # damaged already: nothing to add
+        if start is not None and start < limit:
+            settled = self._read_records(start, limit, whole)
+        if not whole and not settled:
+            reading.damage = reading.damage or page_trouble
+        reading.zeroed = reading.zeroed and reading.damage is not None
+        reading.ends, reading.summary = self.contents.packed_ends()
+        return reading
+
+    def _read_records(self, start: int, limit: int, whole: bool) -> bool:
+        """Read all records from ``start`` on. True if nothing behind them matters: a switch, or damage."""
+        reading = self.reading
+        overwriting = np.flatnonzero(self.pages["info"][: limit // BODY] & FIRST_IS_OVERWRITE_CONTRECORD) * BODY
+        bounds = [int(place) for place in overwriting if place > start] + [limit]
+        for bound in bounds:
+            region = self._read_region(start, bound)
+            self._take(region)
+            start = bound
+            if region.switched:
+                reading.switched = True
+                reading.valid_to = self.stripped.base + self.page.segment_size
+                return True
+            reading.valid_to = self.lsn(region.stopped_at)
+            if region.bad is None and bound != limit and region.fragment is None:
+                region.bad = "a record is given up that does not exist"
+            if region.bad is not None:
+                reading.damage = f"at {format_lsn(reading.valid_to)}: {region.bad}"
+                return True
+            if bound == limit and region.fragment is not None:
+                reading.valid_to = self.lsn(region.fragment)
+                if whole:
+                    reading.tail_lsn = reading.valid_to
+                    reading.tail = bytes(self.stripped.view[region.fragment : limit])
+            elif bound == limit and whole:
+                reading.valid_to = self.stripped.base + self.page.segment_size
+        return False
+
+    def _take(self, region: _Region) -> None:
+        """Add a region's sound records to the reading."""
+        try:
+            self.contents.add(region.starts, region.stops, region.headers)
+        except Unreadable as error:
+            region.end_before(error.index, f"a record {error}")
+            return self._take(region)
+        reading, count = self.reading, len(region.starts)
+        if not count:
+            return
+        reading.records += count
+        if reading.first_lsn is None:
+            reading.first_lsn = self.lsn(int(region.starts[0]))
+            reading.first_previous = int(region.headers["previous"][0])
+        reading.last_lsn = self.lsn(int(region.starts[-1]))
+        if self.places is not None:
+            starts, ends = self.stripped.lsns(region.starts), self.stripped.lsns(region.stops + 7 & -8)
+            self.places += zip(starts.tolist(), ends.tolist(), strict=True)
+
+    def _sound_pages(self) -> tuple[int, str | None]:
+        """How many pages from the beginning on have a right header, and what is wrong with the next one."""
+        pages = self.pages
+        if not self.stripped.count:
+            return 0, None
+        info = pages["info"]
+        numbers = np.arange(self.stripped.count, dtype=np.uint64)
+        addresses = numbers * np.uint64(PAGE_SIZE) + np.uint64(self.stripped.base)
+        good = (pages["magic"] == pages["magic"][0]) & (pages["addr"] == addresses) & (info <= ALL_FLAGS)
+        good &= ((info & LONG_HEADER) != 0) == (numbers == 0)
+        good &= (pages["tli"] <= self.reading.timeline) & (pages["tli"] >= np.maximum.accumulate(pages["tli"]))
+        good &= ((info & FIRST_IS_CONTRECORD) != 0) == (pages["rem"] != 0)
+        if good.all():
+            return self.stripped.count, None
+        bad = int(np.argmin(good))
+        where = format_lsn(self.stripped.base + bad * PAGE_SIZE)
+        if not pages[bad : bad + 1].view(np.uint8).any():
+            self.reading.zeroed = True
+            return bad, f"zeroed from {where} on"
+        if pages["magic"][bad] == pages["magic"][0] and pages["addr"][bad] != addresses[bad]:
+            return bad, f"the page at {where} says that it is {format_lsn(int(pages['addr'][bad]))}"
+        return bad, f"the page header at {where} is damaged"
+
+    def _read_head(self, limit: int) -> int | None:
+        """Take the rest of a record that began earlier. The offset of the first record that begins here (at or above
+        ``limit``: none does); None where that rest is damaged."""
+        reading, expected = self.reading, self.page.remaining
+        stop = FIRST + expected
+        borders = np.arange(1, (min(stop, limit) + BODY - 1) // BODY) * BODY
+        info, rem = self.pages["info"][1 : len(borders) + 1], self.pages["rem"][1 : len(borders) + 1]
+        wrong = np.flatnonzero(rem != stop - borders)
+        reading.overwrites = bool(self.pages["info"][0] & FIRST_IS_OVERWRITE_CONTRECORD)
+        if len(wrong) and info[wrong[0]] & FIRST_IS_OVERWRITE_CONTRECORD:
+            reading.overwrites = True
+            return int(borders[wrong[0]])
+        reading.head_expected = expected
+        if len(wrong):
+            place = int(borders[wrong[0]])
+            reading.head = bytes(self.stripped.view[FIRST:place])
+            reading.damage = f"at {format_lsn(self.lsn(place))}: a page does not continue its record"
+            return None
+        reading.head = bytes(self.stripped.view[FIRST : min(stop, limit)])
+        start = stop + 7 & -8
+        if stop <= limit:
+            reading.valid_to = self.lsn(start)
+        return start
+
+    def _read_region(self, start: int, limit: int) -> _Region:
+        starts, after = _follow(self.stripped.data.view("<u4").data, start, limit)
+        places = np.array(starts, dtype=np.int64)
+        headers: Numbers = self.stripped.windows(HEADER_SIZE)[places].view(_RECORD)
+        region = _Region(places, places + headers["length"], headers, stopped_at=min(after, limit))
+        is_switch = (headers["rmgr"] == records.RM_XLOG) & (headers["info"] & 0xF0 == records.XLOG_SWITCH)
+        switches = np.flatnonzero(is_switch & (region.stops <= limit))
+        count = len(places)
+        if len(switches):
+            count, region.switched = int(switches[0]) + 1, True
+        elif count and region.stops[-1] > limit:
+            count, region.fragment = count - 1, int(places[-1])
+        elif after < limit:
+            region.bad = self._why_no_record(after)
+        total = count + (region.fragment is not None)
+        sound, reason = self._sound_records(region, total)
+        right = self._right_checksums(region, min(sound, count))
+        if right < min(sound, count):
+            sound, reason = right, "a record's checksum does not match"
+        if sound < total:
+            region.end_before(sound, reason)
+        region.keep(count)
+        return region
+
+    def _why_no_record(self, offset: int) -> str:
+        length = int(self.stripped.data[offset : offset + 4].view("<u4")[0])
+        if length:
+            return f"a record cannot be {length} bytes long"
+        self.reading.zeroed = True
+        return "zeroed from here on"
+
+    def _sound_records(self, region: _Region, total: int) -> tuple[int, str]:
+        """How many of the first ``total`` records have a right header and stand on pages that continue them, and what
+        is wrong with the next one. The last one may be a fragment; if even its header is cut, `stitch` looks at it."""
+        headers, places = region.headers[:total], region.starts[:total]
+        rmgr = headers["rmgr"]
+        known = (rmgr <= records.LAST_BUILTIN_RMGR) | (rmgr >= records.FIRST_CUSTOM_RMGR)
+        known &= headers["length"] <= records.LARGEST_RECORD
+        linked = np.ones(total, np.bool_)
+        linked[1:] = headers["previous"][1:] == self.stripped.lsns(places[:-1])
+        if total and self.reading.last_lsn is not None:
+            linked[0] = int(headers["previous"][0]) == self.reading.last_lsn
+        if region.fragment is not None and region.fragment + HEADER_SIZE > self.stripped.length:
+            known[-1] = linked[-1] = True
+        good = known & linked
+        sound, reason = total, ""
+        if not good.all():
+            sound = int(np.argmin(good))
+            reason = "a record's header is damaged"
+            if known[sound]:
+                reason = f"a record names {format_lsn(int(headers['previous'][sound]))} as its predecessor"
+        broken = self._first_broken_by_pages(region, total)
+        return (broken, "a page does not continue its record") if broken < sound else (sound, reason)
+
+    def _first_broken_by_pages(self, region: _Region, total: int) -> int:
+        """The first record whose pages do not agree about where it goes on; ``total`` if they all do."""
+        if not total:
+            return 0
+        places, stops = region.starts[:total], region.stops[:total]
+        last = min(int(stops[-1]), self.stripped.length)
+        pages = np.arange(int(places[0]) // BODY + 1, (last + BODY - 1) // BODY)
+        borders = pages * BODY
+        record = np.searchsorted(places, borders, "right") - 1
+        expected = np.where(places[record] < borders, np.maximum(stops[record] - borders, 0), 0)
+        wrong = np.flatnonzero(self.pages["rem"][pages] != expected)
+        if not len(wrong):
+            return total
+        first = int(wrong[0])
+        which = int(record[first])
+        return which if expected[first] or places[which] == borders[first] else which + 1
+
+    # --- checksums --------------------------------------------------------------------------------------------------
+
+    def _right_checksums(self, region: _Region, count: int) -> int:
+        """How many of the first ``count`` records, from the first on, have the right CRC-32C.
+
+        A record's checksum covers its body, then its header. So each header is moved behind its body, in the place
+        of the next record's header: one run over everything then computes all checksums in turn. After a right record
+        the register holds a known value (the residue); XORed into the next body's first bytes it becomes the start
+        value again. One wrong record anywhere leaves the final value wrong, because every later step is invertible.
+        """
+        if not count:
+            return 0
+        places, stops, headers = region.starts[:count], region.stops[:count], region.headers[:count]
+        data, moved = self.stripped.data, self.stripped.windows(HEADER_SIZE)
+        words, longs = data.view("<u4"), data.view("<u8")
+        bodies = (places[1:] + HEADER_SIZE) >> 2
+        padding = places[1:] - stops[:-1]
+        begin, end = int(places[0]) + HEADER_SIZE, int(stops[-1])
+        behind = data[end : end + HEADER_SIZE].copy()
+        longs[(places[1:] + 16) >> 3] = 0
+        moved[stops] = headers.view("V24")
+        words[bodies] ^= _RESIDUES[padding]
+        right = crc32c.crc32c(self.stripped.view[begin : end + HEADER_SIZE]) == _RESIDUE
+        words[bodies] ^= _RESIDUES[padding]
+        data[end : end + HEADER_SIZE] = behind
+        moved[places] = headers.view("V24")
+        if right:
+            return count
+        plain = headers.tobytes()
+        for i in range(count):
+            header = plain[i * HEADER_SIZE : (i + 1) * HEADER_SIZE]
+            body = self.stripped.view[int(places[i]) + HEADER_SIZE : int(stops[i])]
+            if crc32c.crc32c(header[:20], crc32c.crc32c(body)) != int(headers["crc"][i]):
+                return i
+        return count
+
+
+def _follow(lengths: memoryview, start: int, limit: int) -> tuple[list[int], int]:
+    """Follow the records' lengths from ``start``: where they begin, and where that ends. ``limit`` is aligned."""
+    places: list[int] = []
+    append = places.append
+    place = start
+    while place < limit:
+        length = lengths[place >> 2]
+        if length < HEADER_SIZE:
+            break
+        append(place)
+        place += length + 7 & -8
+    return places, place
