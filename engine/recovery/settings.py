@@ -1,0 +1,33 @@
+"""The settings that replay needs: a standby must not undercut what the origin had.
+
+PostgreSQL manual, "Hot Standby", Administrator's Overview: max_connections, max_prepared_transactions,
+max_locks_per_transaction, max_wal_senders, max_worker_processes must be at least the primary's. They stand in the
+backup's pg_control, and each change of them is an XLOG_PARAMETER_CHANGE record.
+"""
+
+from engine.records.target import RecoveryPoint
+
+DEFAULTS = {
+    "max_connections": 100,
+    "max_worker_processes": 8,
+    "max_wal_senders": 10,
+    "max_prepared_transactions": 0,
+    "max_locks_per_transaction": 64,
+}
+
+
+def needed_settings(point: RecoveryPoint) -> dict[str, int]:
+    """The highest value of each from the backup's start to the gate; empty where nothing is known."""
+    needed: dict[str, int] = {}
+    of_backup = {name: int(value) for name, value in point.backup.settings if name in DEFAULTS and value.isdigit()}
+    for settings in (of_backup, *(change.settings for change in point.parameter_changes)):
+        for name in DEFAULTS.keys() & settings.keys():
+            needed[name] = max(needed.get(name, 0), settings[name])
+    return needed
+
+
+def raised_settings(point: RecoveryPoint) -> tuple[tuple[str, str], ...]:
+    """What the recovery runs with: what is needed, never less than PostgreSQL's default. All that is known is named,
+    since the restored files may set something lower."""
+    needed = needed_settings(point)
+    return tuple((name, str(max(needed[name], DEFAULTS[name]))) for name in DEFAULTS if name in needed)

@@ -1,0 +1,50 @@
+"""How much room a recovery takes, and where."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from engine.records.copies import BaseBackup
+from engine.records.plan import Layout
+from engine.records.survey import Survey
+from engine.records.target import RecoveryPoint
+
+REPLAYED_WAL = 1 << 30  # max_wal_size's default: what a replaying server keeps in pg_wal before a restartpoint frees it
+SPOOLED_SEGMENTS = 64  # the feed's prefetched segments, at most
+
+
+def copied_bytes(backup: BaseBackup) -> int | None:
+    """What a copy of this backup will occupy."""
+    if backup.files_size_bytes is not None:
+        return backup.files_size_bytes
+    return backup.size_bytes if backup.format == "plain" else None
+
+
+def bytes_to_copy(chain: Sequence[BaseBackup]) -> int | None:
+    """What all copies of a chain will occupy; None where one is unknown."""
+    sizes = [copied_bytes(backup) for backup in chain]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+class Need(NamedTuple):
+    """Bytes that a path's file system must have free."""
+
+    path: str
+    bytes: int
+    what: str
+
+
+def space_needs(point: RecoveryPoint, layout: Layout, survey: Survey) -> list[Need] | None:
+    """Data, chain members, replayed and spooled WAL, the salvaged tail. Setting production aside is a rename and takes
+    nothing. A tablespace's own size is not known beforehand, so its whole cluster's is looked for in the container.
+    None where the backup's unpacked size is unknown."""
+    copied, first = bytes_to_copy(point.chain), copied_bytes(point.chain[0])
+    if copied is None or first is None:
+        return None
+    needs = [Need(layout.container, copied, "copied")]
+    if len(point.chain) > 1:
+        needs.append(Need(layout.container, first, "combined"))
+    wal = min(point.wal_bytes, REPLAYED_WAL + SPOOLED_SEGMENTS * point.segment_size)
+    needs.append(Need(layout.container, wal, "WAL"))
+    if layout.set_aside is not None and survey.cluster.wal_tail:
+        needs.append(Need(layout.work, len(survey.cluster.wal_tail) * point.segment_size, "salvaged WAL"))
+    return needs
