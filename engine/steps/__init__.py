@@ -1,0 +1,41 @@
+"""The doing: a file for each kind of step. The registry names each kind's module; it is imported when first needed."""
+
+import importlib
+from types import ModuleType
+
+from engine.records.errors import RepriseError
+
+STEPS = {
+    "prepare": "engine.steps.prepare",
+    "copy": "engine.steps.copy",
+    "combine": "engine.steps.combine",
+    "settings": "engine.steps.settings",
+    "replay": "engine.steps.replay",
+    "prove": "engine.steps.prove",
+    "gate": "engine.steps.gate",
+    "promote": "engine.steps.promote",
+    "stop-application": "engine.steps.stop_application",
+    "stop-server": "engine.steps.stop_server",
+    "salvage": "engine.steps.salvage",
+    "set-aside": "engine.steps.set_aside",
+    "switch-over": "engine.steps.switch_over",
+    "take-over": "engine.steps.take_over",
+    "check-result": "engine.steps.check_result",
+    "open": "engine.steps.open_up",
+    "report": "engine.steps.report",
+}
+
+BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate"})
+"""Kinds that build the copy beside production; undoing them deletes it."""
+
+SERVED = frozenset({"open"})
+"""Kinds from whose beginning on others may have written into the recovered cluster."""
+
+
+def step_module(kind: str) -> ModuleType:
+    """The module with this kind's ``apply`` and ``undo`` (and ``discard``, where there is one). Raises RepriseError."""
+    if kind not in STEPS:
+        raise RepriseError(
+            f"no step of kind {kind!r} is known", cause="the run was planned by another version of Reprise"
+        )
+    return importlib.import_module(STEPS[kind])

@@ -3,9 +3,12 @@
 A step is a module of this folder with two functions, ``apply(step)`` and ``undo(step)``; the registry in `__init__.py`
 names it by the planned step's ``kind``. Both are idempotent: applied again after a crash, they converge. A step never
 prints, never asks, never reads the journal; all it needs stands in ``step``.
+
+A third one, ``discard(step)``, deletes what a completed step keeps until the operator discards the run; only such
+steps have it. Discarding a side copy (or a rolled-back run's kept copy) is the ``undo`` of its steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -42,7 +45,8 @@ class RunningStep(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What earlier steps (and earlier attempts of this one) found out and told with ``fact``."""
+        """What earlier steps (and earlier attempts of this one) found out and told with ``fact``; under ``server`` what
+        was last told with ``server``."""
         ...
 
     @property
@@ -69,9 +73,10 @@ class RunningStep(Protocol):
         he cancelled it. Call it at least once a second."""
         ...
 
-    def wait_for_answer(self, finding: Mapping[str, Any]) -> Any:
+    def wait_for_answer(self, finding: Mapping[str, Any], *, meanwhile: Callable[[], None] | None = None) -> Any:
         """The run waits at a gate: outcome ``paused`` until the operator says finish or advance. Returns an
-        Answer; raises Stopped on cancel. ``finding`` is shown at the gate."""
+        Answer; raises Stopped on cancel. ``finding`` is shown at the gate. ``meanwhile`` is called about once a
+        second while it waits. An answer given before an engine died is returned at once by its successor."""
         ...
 
     def reached(self, reached: Reached) -> None:
@@ -84,6 +89,10 @@ class RunningStep(Protocol):
 
     def server(self, *, data_dir: str, host: str | None, port: int | None, log: str | None) -> None:
         """Where the recovered server is to be found, for the screen and the report."""
+        ...
+
+    def note(self, **content: Any) -> None:
+        """Something that readers of the run should see as it happens (RunState.notes); JSON values only."""
         ...
 
     def log(self, line: str) -> None:

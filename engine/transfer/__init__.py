@@ -1,0 +1,12 @@
+"""Fast verified copying of base backups; reading tar, gzip, lz4 and zstd.
+
+copying    one base backup into a folder: the way in. Starts the worker, listens to it, ends it
+worker     the child process that does it, with two threads
+reading    what a backup folder holds, plain or tar, and how its bytes come out
+contents   which of a backup's files belong into the copy
+writing    files and folders of the copy: owner, mode, checksum, early write-back
+ledger     which files of an unfinished copy are complete, so that a resumed one need not write them again
+durable    when what was written is on disk
+tar        the entries of a tar stream
+opening    plain, gzip, lz4 and zstd files by their magic bytes
+"""

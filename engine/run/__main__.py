@@ -1,0 +1,58 @@
+"""``python -m engine.run FOLDER [--rollback | --discard]``: the engine of one run."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine.records.coding import to_json
+from engine.records.errors import RepriseError
+from engine.run.runner import EXIT_CODES, Engine
+from engine.run.story import Act
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m engine.run", description="The engine of one run.")
+    parser.add_argument("folder", type=Path)
+    act = parser.add_mutually_exclusive_group()
+    act.add_argument("--rollback", dest="act", action="store_const", const="rollback", default="apply")
+    act.add_argument("--discard", dest="act", action="store_const", const="discard")
+    parser.add_argument("--ready", type=int, help="a pipe to say on that it has begun; it then runs in the background")
+    given = parser.parse_args(arguments)
+    os.umask(0o077)
+    if given.ready is not None:
+        if os.fork():
+            os._exit(0)
+        os.set_inheritable(given.ready, False)
+    return _engine(given.folder.absolute(), given.act, given.ready)
+
+
+def _engine(folder: Path, act: Act, pipe: int | None) -> int:
+    def say(words: dict[str, Any]) -> None:
+        nonlocal pipe
+        if pipe is not None:
+            try:
+                os.write(pipe, to_json(words))
+                os.close(pipe)
+            except OSError:  # whoever started us is gone; the run goes on
+                pass
+            pipe = None
+
+    try:
+        engine = Engine(folder)
+        try:
+            engine.cancel_on_signals()
+            outcome = engine.carry_out(act, lambda: say({"pid": str(os.getpid())}))
+        finally:
+            engine.close()
+    except RepriseError as error:
+        told = {"message": error.message, "cause": error.cause, "remedy": error.remedy}
+        say({name: value for name, value in told.items() if value})
+        print(error.message, error.cause or "", file=sys.stderr)
+        return error.exit_code
+    return EXIT_CODES.get(outcome, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Locks that die with their holder: flock(2), with who and since when written into the locked file.
+
+A site is locked for a restore in place, a destination folder for a side copy, a run's folder by its engine. The files
+stay where they are; only the lock on them counts.
+"""
+
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from engine.records.coding import from_json, to_json
+from engine.records.errors import RepriseError
+from engine.records.survey import LockHolder
+
+_PATIENCE = 1.0  # seconds; a reader that asks for the holder locks for a moment itself
+
+
+class Lock:
+    """A lock that this process holds until ``release`` or its death; children that it forks do not inherit it."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self.path = path
+        self._file: int | None = file
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def site_lock(state: Path, site: str) -> Path:
+    """The lock file of a site, for whatever changes the site itself."""
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "-", site)[:40]
+    return state / "locks" / f"site-{readable}-{_digest(site)}.lock"
+
+
+def folder_lock(state: Path, folder: Path) -> Path:
+    """The lock file of a destination folder, which need not exist yet."""
+    return state / "locks" / f"folder-{_digest(os.path.realpath(folder))}.lock"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def take_lock(path: Path, run: str, refusal: str) -> Lock:
+    """Lock the file for a run. Raises RepriseError with ``refusal`` as its message and the holder as its cause."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _PATIENCE
+    while not _locked(file, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            holder = _read_holder(path)
+            os.close(file)
+            raise RepriseError(
+                refusal,
+                cause=f"{holder.run}, process {holder.pid} of {holder.user}, since {holder.since:%Y-%m-%d %H:%M:%SZ}"
+                if holder
+                else None,
+                remedy=f"wait for it, or look at it with: reprise attach {holder.run}" if holder else "wait for it",
+            )
+        time.sleep(0.05)
+    holder = LockHolder(run, os.getpid(), _user(), datetime.now(UTC))
+    os.ftruncate(file, 0)
+    os.pwrite(file, to_json(holder), 0)
+    return Lock(path, file)
+
+
+def lock_holder(path: Path) -> LockHolder | None:
+    """Who holds the lock now; None where nobody does. Never waits."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        if _locked(file, fcntl.LOCK_SH):
+            return None
+    finally:
+        os.close(file)
+    return _read_holder(path) or LockHolder("unknown", 0, "unknown", datetime.now(UTC))
+
+
+def _locked(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_holder(path: Path) -> LockHolder | None:
+    with suppress(OSError, msgspec.DecodeError):  # ValidationError is a DecodeError
+        return from_json(path.read_bytes(), LockHolder)
+    return None
+
+
+def _user() -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    return str(os.getuid())

@@ -1,0 +1,226 @@
+"""The engine: walks the steps of one run, forwards, backwards or to discard it.
+
+Single-threaded, alone in its process. Nothing rolls back by itself: whatever ends a step ends the run as it stands,
+for resume or rollback.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from engine.records.coding import to_builtins
+from engine.records.errors import RepriseError
+from engine.records.plan import PlannedStep
+from engine.records.runs import RunError, RunOutcome
+from engine.run import folder as folders
+from engine.run.carrying import Carrying
+from engine.run.control import Command, Control
+from engine.run.journal import Journal, now_text
+from engine.run.locks import Lock, folder_lock, site_lock, take_lock
+from engine.run.report import write_report
+from engine.run.story import Act, Story
+from engine.steps import BUILDING, step_module
+from engine.steps.protocol import Stopped
+
+EXIT_CODES = {"completed": 0, "rolled-back": 0, "discarded": 0}
+_ALLOWED_BY: dict[Act, str] = {"apply": "resume", "rollback": "rollback", "discard": "discard"}
+
+
+class Engine:
+    """One engine for one run. ``ready`` is called once it holds its locks and its start is journalled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cancelled = False
+        self.plan = folders.read_plan(folder)
+        self.site = folders.read_run_site(folder)
+        self._locks: list[Lock] = [take_lock(folder / folders.LOCK, folder.name, f"an engine of {folder.name} lives")]
+        try:
+            folders.read_run(folder)  # damage is found before the journal is touched
+            self.story = Story()
+            self.journal = Journal(folder / folders.JOURNAL, self.story.hear)
+            self._control: Control | None = None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        for lock in reversed(self._locks):
+            lock.release()
+
+    def carry_out(self, act: Act, ready: Callable[[], None]) -> RunOutcome:
+        """Do it, and return the outcome. Raises RepriseError where it may not even begin."""
+        self._permit(act)
+        self._lock()
+        self._control = Control(self.folder, self._answer)
+        try:
+            self.journal.append("engine", {"act": act, "pid": os.getpid()})
+            ready()
+            outcome, error = self._walk(act)
+            with suppress(OSError):  # the folder of progress is only for the living
+                (self.folder / folders.PROGRESS).unlink(missing_ok=True)
+            self._report(outcome, error)
+            self.journal.append("finished", {"outcome": outcome, "error": to_builtins(error)})
+        finally:
+            self._control.close()
+        self.log(f"{act}: {outcome}" + (f": {error.message}" if error else ""))
+        return outcome
+
+    def _report(self, outcome: RunOutcome, error: RunError | None) -> None:
+        """Written before the end is journalled: who sees the end finds the report."""
+        state = folders.read_run(self.folder)
+        ended = replace(state, outcome=outcome, error=error, pid=None, held=False, finished_at=datetime.now(UTC))
+        try:
+            write_report(ended, self.story.facts)
+        except OSError as failure:
+            self.log(f"the report could not be written: {failure}")
+
+    def _permit(self, act: Act) -> None:
+        """Raises RepriseError where the run's state does not allow the act. A run never started may be applied."""
+        if self.story.act is None and act == "apply":
+            return
+        accepted = folders.answers_of_the_dead(self.plan, self.site, self.story)
+        if _ALLOWED_BY[act] not in accepted:
+            raise RepriseError(
+                f"{self.folder.name} cannot be taken by {_ALLOWED_BY[act]} now",
+                cause=f"it is {self.story.ended or 'interrupted'}"
+                + (f" after its {self.story.act} had begun" if self.story.act in ("rollback", "discard") else ""),
+                remedy="possible: " + ", ".join(f"reprise {name} {self.folder.name}" for name in accepted)
+                if accepted
+                else None,
+            )
+
+    def _lock(self) -> None:
+        state = folders.state_of(self.folder)
+        if self.plan.destination.kind == "in-place":
+            path, what = site_lock(state, self.site.name), f"the site {self.site.name!r}"
+        else:
+            path, what = folder_lock(state, Path(self.plan.destination.path)), self.plan.destination.path
+        self._locks.append(take_lock(path, self.folder.name, f"another run holds {what}"))
+
+    def _walk(self, act: Act) -> tuple[RunOutcome, RunError | None]:
+        try:
+            if act == "apply":
+                self._apply()
+                return "completed", None
+            if act == "rollback":
+                self._rollback()
+                return "rolled-back", None
+            self._discard()
+            return "discarded", None
+        except Stopped:
+            return "interrupted", None
+        except _StepFailed as failed:
+            return "failed", failed.error
+
+    def _apply(self) -> None:
+        for planned in self.plan.steps:
+            if self.story.step(planned.name).outcome != "done":
+                self._carry(planned, "begin", "end", lambda module, step: module.apply(step))
+
+    def _rollback(self) -> None:
+        """Undo what was begun, last first. A cluster that was open to others stays beside the old one."""
+        keep = folders.kept_copy(self.plan, self.story)
+        for planned in reversed(self.plan.steps):
+            if self.story.step(planned.name).outcome in ("to do", "undone") or (keep and planned.kind in BUILDING):
+                continue
+            self._carry(planned, "undo-begin", "undone", lambda module, step: module.undo(step))
+
+    def _discard(self) -> None:
+        """Delete what the run still keeps: what was set aside, and the folders of the copy with all that is in them."""
+        side_copy = self.plan.destination.kind == "side-copy"
+        for planned in reversed(self.plan.steps):
+            if self.story.step(planned.name).outcome in ("to do", "undone"):
+                continue
+            module = step_module(planned.kind)
+            if hasattr(module, "discard"):
+                self._carry(planned, "undo-begin", "undone", lambda module, step: module.discard(step))
+            elif side_copy or planned.kind in BUILDING:
+                self._carry(planned, "undo-begin", "undone", lambda module, step: module.undo(step))
+
+    def _carry(self, planned: PlannedStep, begin: str, end: str, act: Callable[[ModuleType, Carrying], None]) -> None:
+        """One step with its boundaries. Raises Stopped or _StepFailed, both journalled."""
+        started = time.monotonic()
+        try:
+            step = Carrying(self, planned)
+            self.journal.append(begin, {"step": planned.name})
+            self.log(f"{begin} {planned.name}")
+            step.safe_point()
+            act(step_module(planned.kind), step)
+        except Stopped:
+            self.log(f"stopped in {planned.name}")
+            raise
+        except Exception as failure:
+            error = _told(failure)
+            self.log(traceback.format_exc() if not isinstance(failure, RepriseError) else f"{planned.name}: {failure}")
+            seconds = round(time.monotonic() - started, 3)
+            self.journal.append("failed", {"step": planned.name, "seconds": seconds, "error": to_builtins(error)})
+            raise _StepFailed(error) from failure
+        last = step.meter.last
+        measured = last.done if last is not None and last.unit == "bytes" else None
+        seconds = round(time.monotonic() - started, 3)
+        self.journal.append(end, {"step": planned.name, "seconds": seconds, "bytes": measured})
+
+    def serve(self, seconds: float = 0.0) -> None:
+        assert self._control is not None
+        self._control.serve(seconds)
+
+    def _answer(self, command: Command) -> Mapping[str, Any]:
+        """What a client of the control socket is told."""
+        name = command["command"]
+        waiting = next((step for step, told in self.story.steps.items() if told.outcome == "waiting"), None)
+        if name == "status":
+            return {"ok": True, "pid": os.getpid(), "act": self.story.act, "held": self.story.held, "waiting": waiting}
+        if name == "cancel":
+            self.cancelled = True
+            return {"ok": True}
+        if name in ("hold", "go-on"):
+            if self.story.held != (name == "hold"):
+                self.journal.append("held" if name == "hold" else "going-on")
+            return {"ok": True}
+        if waiting is None:
+            return {"ok": False, "message": f"the run does not wait at a gate now, so it cannot {name}"}
+        if name == "advance" and not isinstance(command.get("target"), dict):
+            return {"ok": False, "message": "advance wants a resolved target"}
+        self.journal.append("answer", {"step": waiting, "act": name, "target": command.get("target")})
+        return {"ok": True}
+
+    def log(self, line: str) -> None:
+        """A line for engine.log: that is where the engine's stderr goes."""
+        with suppress(OSError, ValueError):
+            print(f"{now_text()} {line.rstrip()}", file=sys.stderr, flush=True)
+
+    def cancel_on_signals(self) -> None:
+        """A hang-up is nothing to the engine; SIGTERM and SIGINT cancel at the next safe point."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: setattr(self, "cancelled", True))
+
+
+class _StepFailed(Exception):
+    def __init__(self, error: RunError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _told(failure: Exception) -> RunError:
+    if isinstance(failure, RepriseError):
+        return RunError(failure.message, failure.cause, failure.remedy)
+    if isinstance(failure, OSError):
+        where = f"{failure.filename}: " if failure.filename else ""
+        return RunError(f"{where}{failure.strerror or failure}", type(failure).__name__, "mend it, then resume the run")
+    line = (str(failure).splitlines() or [""])[0]
+    return RunError(
+        f"an unexpected error: {type(failure).__name__}: {line}"[:500],
+        "the whole of it stands in the run's engine.log",
+        "resume the run, or roll it back",
+    )

@@ -1,0 +1,148 @@
+"""What a journal's entries add up to: how each step stands, what was found out, what may be done now.
+
+The engine and its readers fold the same entries with the same code, so that they cannot disagree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.records.plan import Check
+from engine.records.runs import Reached, RunError, StepOutcome
+from engine.run.journal import Entry
+
+Act = Literal["apply", "rollback", "discard"]
+
+
+@dataclass
+class StepStory:
+    """One step, over all attempts. ``answer`` is what the operator said at the gate and the step has not yet done."""
+
+    outcome: StepOutcome = "to do"
+    started_at: datetime | None = None
+    seconds: float | None = None
+    bytes: int | None = None
+    undo_records: list[Mapping[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    finding: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Story:
+    """A run so far. ``act`` is what its last engine was started for, ``ended`` how that one ended (None: it has not,
+    or it died)."""
+
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    act: Act | None = None
+    acts: set[str] = field(default_factory=set)
+    ended: str | None = None
+    steps: dict[str, StepStory] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[Mapping[str, Any]] = field(default_factory=list)
+    reached: Reached | None = None
+    data_dir: str | None = None
+    host: str | None = None
+    port: int | None = None
+    server_log: str | None = None
+    error: RunError | None = None
+    held: bool = False
+
+    def step(self, name: str) -> StepStory:
+        return self.steps.setdefault(name, StepStory())
+
+    @property
+    def waiting(self) -> bool:
+        """A step waits at a gate."""
+        return any(step.outcome == "waiting" for step in self.steps.values())
+
+    def hear(self, entry: Entry) -> None:
+        """Take one entry in. Unknown kinds are passed over: a newer engine may have written them."""
+        kind = entry["kind"].replace("-", "_")
+        at = datetime.fromisoformat(entry["at"])
+        telling = getattr(self, f"_{kind}", None)
+        if telling is not None:
+            telling(entry, at)
+
+    def _created(self, entry: Entry, at: datetime) -> None:
+        self.created_at = at
+
+    def _engine(self, entry: Entry, at: datetime) -> None:
+        """An engine started."""
+        act: Act = entry["act"]
+        self.act = act
+        self.acts.add(act)
+        self.started_at = self.started_at or at
+        self.finished_at = self.ended = self.error = None
+        self.held = False
+        for step in self.steps.values():  # a gate of a dead engine waits for nobody
+            if step.outcome == "waiting":
+                step.outcome = "running"
+
+    def _begin(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.started_at, step.seconds = "running", at, None
+        step.checks.clear()
+
+    def _before(self, entry: Entry, at: datetime) -> None:
+        self.step(entry["step"]).undo_records.append(entry["record"])
+
+    def _fact(self, entry: Entry, at: datetime) -> None:
+        self.facts.update(entry["found"])
+
+    def _check(self, entry: Entry, at: datetime) -> None:
+        self.step(entry["step"]).checks.append(Check(**entry["check"]))
+
+    def _reached(self, entry: Entry, at: datetime) -> None:
+        told = dict(entry["reached"])
+        if told.get("last_commit_at"):
+            told["last_commit_at"] = datetime.fromisoformat(told["last_commit_at"])
+        self.reached = Reached(**told)
+
+    def _server(self, entry: Entry, at: datetime) -> None:
+        self.data_dir, self.host, self.port = entry["data_dir"], entry["host"], entry["port"]
+        self.server_log = entry["log"]
+        self.facts["server"] = {name: entry[name] for name in ("data_dir", "host", "port", "log")}
+
+    def _gate(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.finding, step.answer = "waiting", entry["finding"], None
+
+    def _answer(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.answer = "running", {"act": entry["act"], "target": entry.get("target")}
+
+    def _held(self, entry: Entry, at: datetime) -> None:
+        self.held = True
+
+    def _going_on(self, entry: Entry, at: datetime) -> None:
+        self.held = False
+
+    def _end(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.seconds, step.bytes = "done", entry["seconds"], entry["bytes"]
+
+    def _failed(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.seconds = "failed", entry["seconds"]
+        self.error = RunError(**entry["error"])
+
+    def _undo_begin(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.started_at, step.seconds = "running", at, None
+
+    def _undone(self, entry: Entry, at: datetime) -> None:
+        step = self.step(entry["step"])
+        step.outcome, step.seconds = "undone", entry["seconds"]
+
+    def _note(self, entry: Entry, at: datetime) -> None:
+        self.notes.append({name: value for name, value in entry.items() if name != "kind"})
+
+    def _finished(self, entry: Entry, at: datetime) -> None:
+        self.ended, self.finished_at = entry["outcome"], at
+        self.held = False
+        if entry.get("error"):
+            self.error = RunError(**entry["error"])

@@ -1,0 +1,92 @@
+"""Wait at the gate for the operator: finish, advance, or leave."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.postgres.server import Server
+from engine.records.history import TransactionEnd
+from engine.records.lsn import format_lsn
+from engine.records.runs import Reached
+from engine.records.target import RecoveryPoint
+from engine.steps.points import current_point, gate_lsn, read_point, tell_point
+from engine.steps.protocol import RunningStep
+from engine.steps.prove import prove
+from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of
+from engine.steps.settings import control_of, layout_of, write_configuration
+
+
+def apply(step: RunningStep) -> None:
+    """Returns when the operator says finish and where the server stands is proven. Each advance raises the gate,
+    replays to it, proves it, and waits again. Applied again after a crash, it goes on at the newest gate."""
+    server = server_of(step)
+    note: str | None = None
+    while True:
+        point = current_point(step)
+        feed = ensure_feed(step, server.data_dir)
+        ensure_server(step, server)
+        Watch(step, server, feed).replay_to(point)
+        reached = prove(step, server, point)
+        answer = step.wait_for_answer(finding(step, point, reached, note))
+        note = None
+        if answer.act == "finish":
+            if reached.proven:
+                return
+            note = f"not finished: {reached.finding}"
+        elif answer.target is None:
+            note = "not advanced: no target came with the answer"
+        else:
+            note = advance(step, server, point, answer.target)
+
+
+def undo(step: RunningStep) -> None:
+    """Nothing was changed."""
+
+
+def advance(step: RunningStep, server: Server, point: RecoveryPoint, target: Mapping[str, Any]) -> str | None:
+    """Go to a later point from now on; or why not."""
+    later = read_point(target)
+    if gate_lsn(later) < gate_lsn(point):
+        return (
+            f"not advanced: {format_lsn(gate_lsn(later))} lies before the gate {format_lsn(gate_lsn(point))}; "
+            "going back needs a new copy"
+        )
+    if not follows(later, point):
+        return f"not advanced: timeline {later.timeline} left the recovered line before the gate"
+    tell_point(step, later)
+    if later.timeline != point.timeline:
+        # The timeline is a start-up setting; replay goes on at the last restart point.
+        server.stop("fast")
+        write_configuration(step, control_of(server.data_dir), recovering=True)
+    step.log(f"gate raised to {format_lsn(gate_lsn(later))}")
+    return None
+
+
+def follows(later: RecoveryPoint, point: RecoveryPoint) -> bool:
+    """Whether the WAL to the later gate goes through the present one."""
+    gate, timeline = gate_lsn(point), point.pieces[-1].timeline
+    return any(piece.timeline == timeline and piece.low <= gate <= piece.high for piece in later.pieces)
+
+
+def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str | None) -> dict[str, Any]:
+    """What the operator is shown at the gate. JSON values only."""
+    layout = layout_of(step.plan)
+    database = step.site.database
+    return {
+        "lsn": format_lsn(gate_lsn(point)),
+        "timeline": point.timeline,
+        "proven": reached.proven,
+        "finding": reached.finding,
+        "kept": _end(point.kept),
+        "lost": _end(point.lost),
+        "lost_commits": point.lost_commits,
+        "host": layout.socket_dir,
+        "port": layout.port,
+        "psql": f"psql -h {layout.socket_dir} -p {layout.port} -U {database.user} -d {database.dbname}",
+        "note": note,
+    }
+
+
+def _end(end: TransactionEnd | None) -> dict[str, Any] | None:
+    if end is None:
+        return None
+    return {"lsn": format_lsn(end.lsn), "xid": end.xid, "at": end.at.isoformat(), "kind": end.kind}

@@ -1,0 +1,113 @@
+"""Production's own server: whether it runs, how it was started, stopping and starting it as its site does."""
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.postgres import processes
+from engine.postgres.running import run_program
+from engine.postgres.server import Server
+from engine.records.errors import RunFailed, Unreachable
+from engine.steps.commands import run_site_command
+from engine.steps.protocol import RunningStep
+from engine.steps.settings import layout_of
+
+_START = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # nobody's child, as engine/postgres/server.py has it
+_STOP_TIMEOUT = 600.0  # seconds: a fast shutdown writes a checkpoint
+_START_TIMEOUT = 600.0  # crash recovery may come first
+LOG = "reprise-start.log"  # in the data directory: what a server says that we start without the site's command
+
+
+def production_dir(step: RunningStep) -> Path:
+    """Where production's data directory stands. Raises RunFailed where the plan is not one in place."""
+    production = layout_of(step.plan).production
+    if production is None:
+        raise RunFailed("the plan names no production cluster", remedy="plan again")
+    return Path(production)
+
+
+def how_it_runs(data_dir: Path) -> dict[str, Any] | None:
+    """How the server on this data directory was started, for starting it again the same way; None: it does not run.
+    The words are postmaster.opts' (CreateOptsFile in postmaster.c: quoted with double quotes)."""
+    if processes.postmaster_pid(data_dir) is None:
+        return None
+    try:
+        words = shlex.split((data_dir / "postmaster.opts").read_text(errors="surrogateescape"))[1:]
+    except (OSError, ValueError):
+        words = []
+    return {"words": words or ["-D", str(data_dir)]}
+
+
+def usual_words(step: RunningStep, data_dir: Path) -> list[str]:
+    """How the site file says that production is started: with its files where they are outside the data directory."""
+    database = step.site.database
+    words = ["-D", str(data_dir)]
+    named = {"config_file": database.config_file, "hba_file": database.hba_file, "ident_file": database.ident_file}
+    for setting, path in named.items():
+        if path:
+            words += ["-c", f"{setting}={path}"]
+    return words
+
+
+def stop(step: RunningStep, data_dir: Path, *, by_command: bool = True) -> None:
+    """Stop whatever server runs on this data directory: with the site's command, else (or where it is not the server
+    that the command knows of: ``by_command`` False) with a fast shutdown. Returns when its last process is gone.
+    Raises RepriseError."""
+    if not processes.processes_in(data_dir):
+        return
+    command = step.site.database.stop_command if by_command else ""
+    if command:
+        run_site_command(command, "[database] stop_command", step.log, waiting=lambda: step.progress(0, None))
+        deadline = time.monotonic() + _STOP_TIMEOUT
+        while processes.processes_in(data_dir) and time.monotonic() < deadline:
+            step.progress(0, None, detail="waiting for the server to end")
+            time.sleep(0.1)
+        if processes.processes_in(data_dir):
+            raise Unreachable(
+                f"a server still runs on {data_dir}",
+                cause=f"the site's stop_command succeeded, and it goes on: {command}",
+                remedy="stop it by hand, then resume the run",
+            )
+    else:
+        server_on(step, data_dir).stop("fast", timeout=_STOP_TIMEOUT)
+    step.log(f"the server on {data_dir} is stopped")
+
+
+def start(step: RunningStep, data_dir: Path, words: Sequence[str]) -> None:
+    """Start production's server with the site's command, else with these words, and wait until it has taken hold of
+    its data directory. A running one is let be. Raises RepriseError."""
+    if processes.postmaster_pid(data_dir) is not None:
+        return
+    server = server_on(step, data_dir)
+    if command := step.site.database.start_command:
+        run_site_command(command, "[database] start_command", step.log, waiting=lambda: step.progress(0, None))
+    else:
+        program = str(Path(server.programs.bin_dir) / "postgres")
+        shell = ["/bin/sh", "-c", _START, "sh", str(server.log), program, *words]
+        run_program(shell, server.user, data_dir, 60, new_session=True)
+    deadline = time.monotonic() + 60
+    while server.pid() is None:
+        step.progress(0, None, detail="waiting for the server to start")
+        if time.monotonic() > deadline:
+            raise RunFailed(
+                f"no server took hold of {data_dir}",
+                cause=server.log_tail() or (f"started with: {command}" if command else None),
+                remedy="see why it does not start, then try again",
+            )
+        time.sleep(0.1)
+    step.log(f"the server on {data_dir} runs (pid {server.pid()})")
+
+
+def start_as_it_was(step: RunningStep, data_dir: Path, record: Mapping[str, Any]) -> None:
+    """Start a server again that ``how_it_runs`` described."""
+    start(step, data_dir, record["words"])
+
+
+def server_on(step: RunningStep, data_dir: Path) -> Server:
+    """Production's server, at the site's own address."""
+    layout, database = layout_of(step.plan), step.site.database
+    folder = Path(database.host if database.host.startswith("/") else "/tmp")
+    log = data_dir / LOG
+    return Server(layout.programs, data_dir, layout.run_as, folder, database.port, log, database.user, database.dbname)

@@ -1,0 +1,33 @@
+"""Start the server behind the gate and replay to it."""
+
+from pathlib import Path
+
+from engine.records.lsn import format_lsn
+from engine.steps.points import current_point
+from engine.steps.protocol import RunningStep
+from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of, stop_recovering
+from engine.steps.settings import layout_of, put_standby_signal
+
+
+def apply(step: RunningStep) -> None:
+    """Returns with the server at the gate, alive and fed. Applied again, it finds the server where it stands, or
+    starts it anew: replay begins again at the last restart point."""
+    layout = layout_of(step.plan)
+    data_dir = Path(layout.data_dir)
+    server = server_of(step)
+    step.before(stop=str(data_dir))
+    feed = ensure_feed(step, data_dir)
+    if server.pid() is None:
+        put_standby_signal(layout, data_dir)
+    watch = Watch(step, server, feed)
+    try:
+        ensure_server(step, server)
+        lsn = watch.replay_to(current_point(step))
+    finally:
+        watch.close()
+    step.log(f"replay stands at {format_lsn(lsn)}, the gate")
+
+
+def undo(step: RunningStep) -> None:
+    """Stop the server and the feed."""
+    stop_recovering(step)

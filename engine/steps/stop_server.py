@@ -1,0 +1,19 @@
+"""Stop production's server. Where none runs, there is nothing to do."""
+
+from engine.steps import production
+from engine.steps.protocol import RunningStep
+
+
+def apply(step: RunningStep) -> None:
+    data_dir = production.production_dir(step)
+    if (running := production.how_it_runs(data_dir)) is not None:
+        step.before(ran=running)
+        step.fact(production_words=running["words"])
+    production.stop(step, data_dir)
+
+
+def undo(step: RunningStep) -> None:
+    """Start it again as it was, if it ran."""
+    ran = [record["ran"] for record in step.undo_records if "ran" in record]
+    if ran:
+        production.start_as_it_was(step, production.production_dir(step), ran[0])

@@ -1,0 +1,153 @@
+"""Put the recovered cluster in production's place: its data directory, its tablespaces' folders, and, where
+production had it elsewhere, its pg_wal."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.records.errors import RunFailed
+from engine.records.plan import Layout
+from engine.steps.production import production_dir
+from engine.steps.protocol import RunningStep
+from engine.steps.recovering import server_of, stop_recovering
+from engine.steps.renaming import move, move_back, move_contents, point_link, relink
+from engine.steps.settings import layout_of, sync_folder
+
+
+def apply(step: RunningStep) -> None:
+    """The copy's private server is stopped, then renames. In a mount point the copy's contents move in."""
+    layout, production = layout_of(step.plan), production_dir(step)
+    copy = Path(layout.data_dir)
+    if copy.is_dir():
+        stop_recovering(step)
+    if copy.is_dir() and not any("contents" in record for record in step.undo_records):
+        for place in layout.tablespaces:
+            if place.built_at != place.stands_at:
+                _move_tablespace(step, copy, place.oid, Path(place.built_at), Path(place.stands_at), layout)
+        if wal_place := step.facts.get("wal_place"):
+            _move_wal_out(step, copy / "pg_wal", Path(wal_place))
+    step.safe_point()
+    if layout.within_mount:
+        move_contents(step, copy, production)
+    else:
+        move(step, copy, production)
+    production.chmod(step.facts.get("production_mode", 0o700) & 0o750 | 0o700)
+    if os.geteuid() == 0:
+        os.chown(production, layout.run_as.uid, layout.run_as.gid)
+    _restore_contexts(step, [production, *(Path(place.stands_at) for place in layout.tablespaces)])
+    step.fact(switched_over=True)
+
+
+def _move_tablespace(step: RunningStep, copy: Path, oid: int, built: Path, stands: Path, layout: Layout) -> None:
+    """The copy's PG_* folder to where the tablespace stands, and its link with it."""
+    if not stands.is_dir():
+        step.before(made=str(stands))
+        stands.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(stands, layout.run_as.uid, layout.run_as.gid)
+    folders = {path.name for path in built.glob("PG_*")} if built.is_dir() else set()
+    folders |= {
+        Path(record["rename"][1]).name
+        for record in step.undo_records
+        if "rename" in record and Path(record["rename"][0]).parent == built
+    }
+    for name in sorted(folders):
+        move(step, built / name, stands / name)
+    relink(step, copy / "pg_tblspc" / str(oid), str(stands))
+
+
+def _move_wal_out(step: RunningStep, wal: Path, place: Path) -> None:
+    """Production keeps pg_wal elsewhere: so does the recovered cluster. It may be another file system: copied."""
+    old = wal.with_name("pg_wal.reprise-old")
+    if not wal.is_symlink():
+        step.before(wal=[str(wal), str(place)])
+        if wal.is_dir():
+            _copy_folder(wal, place)
+            wal.rename(old)
+        point_link(wal, str(place))
+    if old.is_dir():
+        shutil.rmtree(old)
+
+
+def _move_wal_back(wal: Path, place: Path) -> None:
+    """The reverse: a real folder in the data directory again, wherever the move out had got to."""
+    old = wal.with_name("pg_wal.reprise-old")
+    if not wal.parent.is_dir():
+        return
+    if wal.is_symlink() or not wal.exists():
+        if old.is_dir():
+            wal.unlink(missing_ok=True)
+            old.rename(wal)
+        else:
+            inside = wal.with_name("pg_wal.reprise-back")
+            if place.is_dir():
+                _copy_folder(place, inside)
+            wal.unlink(missing_ok=True)
+            inside.rename(wal)
+        sync_folder(wal.parent)
+    for left in (place, old):
+        if left.is_dir():
+            shutil.rmtree(left)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder of plain files and folders, whole or not at all, owners kept, synced."""
+    building = target.with_name(target.name + ".reprise-new")
+    if building.exists():
+        shutil.rmtree(building)
+    if target.exists():
+        shutil.rmtree(target)  # our own, of an attempt that was killed: the old one was renamed away
+    shutil.copytree(source, building, symlinks=True)
+    for path, model in [
+        (building, source),
+        *((each, source / each.relative_to(building)) for each in building.rglob("*")),
+    ]:
+        if os.geteuid() == 0:
+            status = model.lstat()
+            os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            sync_folder(path)
+    building.rename(target)
+    sync_folder(target.parent)
+
+
+def undo(step: RunningStep) -> None:
+    """The recovered cluster back to where it was built, its server stopped; nothing of it is deleted here."""
+    layout, production = layout_of(step.plan), production_dir(step)
+    if not step.undo_records:
+        return
+    moved = [record for record in step.undo_records if "rename" in record or "contents" in record]
+    into = [record for record in moved if str(production) in record.get("rename", record.get("contents"))]
+    if into and _is_the_copy(production, into[0]):
+        server_of(step, production).stop("fast", timeout=600)
+    move_back(step, keep={Path(layout.container).name, Path(layout.set_aside or "-").name})
+    for record in step.undo_records:
+        if "wal" in record:
+            _move_wal_back(*map(Path, record["wal"]))
+    for record in reversed(step.undo_records):
+        made = Path(record["made"]) if "made" in record else None
+        if made is not None and made.is_dir() and not any(made.iterdir()):
+            made.rmdir()
+
+
+def _is_the_copy(production: Path, record: Mapping[str, Any]) -> bool:
+    return production.is_dir() and ("inode" not in record or production.lstat().st_ino == record["inode"])
+
+
+def _restore_contexts(step: RunningStep, places: list[Path]) -> None:
+    """Where SELinux is, a renamed file keeps the context of the place that it came from (restorecon(8))."""
+    program = shutil.which("restorecon")
+    if program is None or not Path("/sys/fs/selinux/enforce").exists():
+        return
+    told = subprocess.run(
+        [program, "-R", *map(str, places)], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    step.log(f"restorecon: exit {told.returncode} {told.stderr.decode(errors='replace').strip()}")
+    if told.returncode != 0:
+        raise RunFailed("restorecon failed", cause=told.stderr.decode(errors="replace").strip() or None)
