@@ -1,0 +1,9 @@
+"""The only room that starts PostgreSQL's programs and connects to its servers.
+
+users       operating-system users: who runs PostgreSQL's programs, and what such a user can reach
+programs    which PostgreSQL there is: the machine's, the site's, the embedded build
+running     one program, run to its end as another user
+server      one server: started so that it outlives us, watched, stopped
+processes   what the operating system knows of a running server
+connecting  a connection over a Unix socket, also as root where the server wants peer authentication
+"""

@@ -1,0 +1,263 @@
+"""The lab's life, compressed into less than a minute: three base backups and two media snapshots under load, restore
+points, an accident, and life going on after it."""
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from engine.lab import place, system
+from engine.lab.copies import base_backup, media_snapshot
+from engine.lab.lab import DATABASE_USER, Lab
+from engine.lab.workload import Workload
+from engine.postgres.programs import choose_programs, describe_folder, programs_for
+from engine.postgres.running import run
+from engine.postgres.server import Server, free_port
+from engine.postgres.users import everyday_user, give, os_user
+from engine.records.errors import RepriseError, Unreachable
+from engine.records.survey import OsUser, Programs
+from engine.site import Database, DatabaseRepository, Identity, Media, MediaRepository, Site, Verify, write_site
+
+SITE_NAME = "lab"
+ACCIDENT = "attachments"
+
+# A segment is either whole in the archive or not there; one that is there is never replaced by a different one.
+_ARCHIVE = """#!/bin/sh
+set -e
+archive='{archive}'
+if test -e "$archive/$2"; then cmp -s "$1" "$archive/$2"; exit; fi
+cp "$1" "$archive/.$2.new"
+mv "$archive/.$2.new" "$archive/$2"
+"""
+
+_SETTINGS = {
+    "listen_addresses": "''", "wal_level": "replica", "archive_mode": "on", "max_wal_senders": "5",
+    "shared_buffers": "32MB", "max_connections": "40", "max_wal_size": "256MB", "checkpoint_timeout": "5min",
+    "logging_collector": "off", "lc_messages": "C", "log_timezone": "UTC", "timezone": "UTC",
+}  # fmt: skip
+
+Progress = Callable[[int, int, str], None]
+
+
+def build_lab(
+    directory: Path | None, state: Path, *, reset: bool, progress: Progress, programs: Programs | None = None
+) -> Lab:
+    """The lab in ``directory`` (None: see place.lab_folder), its server stopped. A finished one is used again, a
+    half-built one or, with ``reset``, any is built anew; ``progress`` hears steps done, steps, and what comes next.
+    ``programs``: the PostgreSQL to build with, default the machine's newest, else the embedded one.
+
+    Raises RepriseError; whatever happens, no process is left behind.
+    """
+    user = everyday_user()
+    folder = place.lab_folder(directory, state, user)
+    place.check_ours(folder)
+    if not reset and (folder / place.DONE).is_file():
+        return _found(folder)
+    with place.taken(folder), _ended_by_signals():
+        _stop_servers(folder, user)
+        place.emptied(folder)
+        chosen = programs_for(user, programs or choose_programs(), folder / "programs")
+        lab = Lab(folder, chosen, user, free_port())
+        try:
+            _live(lab, progress)
+        finally:
+            _stop_servers(folder, user)
+    return lab
+
+
+def _found(folder: Path) -> Lab:
+    noted = json.loads((folder / place.DONE).read_text())
+    try:
+        programs = describe_folder(noted["bin_dir"])
+    except RepriseError as failure:
+        failure.remedy = "the lab's PostgreSQL is gone: build it anew with reprise demo --reset"
+        raise
+    return Lab(folder, programs, os_user(noted["run_as"]), noted["port"])
+
+
+def _live(lab: Lab, progress: Progress) -> None:
+    """The lab's whole life, step by step; the workload runs from the third step to the last but two."""
+    began = time.monotonic()
+    workload: list[Workload] = []
+    backups: list[str] = []
+    accident: dict[str, Any] = {}
+
+    def writers_on() -> None:
+        workload.append(lab.start_workload())
+        time.sleep(2)
+
+    def writers_off() -> None:
+        time.sleep(1)
+        workload[0].stop()
+        workload.clear()
+
+    def live_until(second: float) -> Callable[[], None]:
+        # counted from the beginning: what a slow machine takes longer for, life is shorter by (but not below 3 s)
+        return lambda: time.sleep(max(3, began + second - time.monotonic()))
+
+    def snapshot() -> None:
+        media_snapshot(lab.media, lab.media_snapshots, lab.user)
+
+    def backup(kind: Any, parent: int | None = None) -> Callable[[], None]:
+        return lambda: backups.append(
+            base_backup(lab.server, lab.base_backups, kind, backups[parent] if parent is not None else None)
+        )
+
+    third = backup("incremental", 0) if lab.programs.version >= 17 else backup("plain")
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("a new cluster", lambda: _create(lab)),
+        ("the document system moves in", lambda: _fill(lab)),
+        ("its users start to work", writers_on),
+        ("first base backup, plain, under load", backup("plain")),
+        ("first snapshot of the files", snapshot),
+        ("a quiet morning", live_until(14)),
+        ("restore point: before the import", lambda: _restore_point(lab, "before-import")),
+        ("second base backup, tar with gzip, under load", backup("tar")),
+        ("a busy noon", live_until(24)),
+        ("restore point: month end", lambda: _restore_point(lab, "month-end")),
+        ("third base backup" + (", incremental" if lab.programs.version >= 17 else ""), third),
+        ("second snapshot of the files", snapshot),
+        ("an ordinary afternoon", live_until(30 + random.random() * 2)),
+        ("somebody makes a mistake", lambda: accident.update(_accident(lab))),
+        ("life goes on", live_until(37 + random.random() * 2)),
+        ("restore point: evening", lambda: _restore_point(lab, "evening")),
+        ("the users go home", writers_off),
+        ("the last segment is archived", lambda: _archive_rest(lab)),
+        ("the site file is written", lambda: _write_site(lab)),
+    ]
+    try:
+        for done, (what, act) in enumerate(steps):
+            progress(done, len(steps), what)
+            act()
+    finally:
+        for running in workload:
+            running.kill()
+    noted = {
+        "bin_dir": lab.programs.bin_dir, "run_as": lab.user.name, "port": lab.port, "version": lab.programs.version,
+        "base_backups": backups, "accident": accident,
+    }  # fmt: skip
+    draft = lab.directory / f"{place.DONE}.new"
+    draft.write_text(json.dumps(noted, indent=1) + "\n")
+    draft.chmod(0o600)
+    draft.rename(lab.directory / place.DONE)
+    progress(len(steps), len(steps), "the lab is ready")
+
+
+def _create(lab: Lab) -> None:
+    log_dir = lab.server.log.parent
+    for folder in (lab.base_backups, lab.archive, lab.media_snapshots, lab.media, lab.socket_dir, log_dir):
+        folder.mkdir(parents=True)
+    script = lab.directory / "backup" / "archive.sh"
+    script.write_text(_ARCHIVE.format(archive=str(lab.archive).replace("'", "'\\''")))
+    script.chmod(0o755)
+    lab.data_dir.mkdir(mode=0o700)
+    for folder in (lab.directory / "backup", lab.media, lab.socket_dir, log_dir, lab.data_dir):
+        give(folder, lab.user)
+    arguments = ["-D", str(lab.data_dir), "-U", DATABASE_USER, "-A", "peer", "-E", "UTF8", "--locale=C", "--no-sync"]
+    run(lab.programs, "initdb", *arguments, "--data-checksums", "--wal-segsize=1", user=lab.user, cwd=lab.data_dir)
+    command = f'"{script}" "%p" "%f"'.replace("'", "''")
+    settings = {**_SETTINGS, "archive_command": f"'{command}'", "port": str(lab.port)}
+    settings["unix_socket_directories"] = "'{}'".format(str(lab.socket_dir).replace("'", "''"))
+    if lab.programs.version >= 17:
+        settings["summarize_wal"] = "on"
+    with (lab.data_dir / "postgresql.conf").open("a") as file:
+        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    (lab.data_dir / "pg_hba.conf").write_text(
+        "local  all          all  peer  map=lab\n"  # the map lets run_as and root in
+        "local  replication  all  peer  map=lab\n"
+    )
+    names = sorted({lab.user.name, "root"})
+    (lab.data_dir / "pg_ident.conf").write_text("".join(f"lab  {name}  {DATABASE_USER}\n" for name in names))
+    lab.server.start()
+    lab.server.wait_accepting()
+
+
+def _fill(lab: Lab) -> None:
+    with lab.server.connect(statement_timeout=60) as connection:
+        system.fill(connection, lab.media, lab.user, random.Random(20261123))
+
+
+def _restore_point(lab: Lab, name: str) -> None:
+    with lab.server.connect() as connection:
+        connection.execute("SELECT pg_create_restore_point(%s)", (name,))
+
+
+def _accident(lab: Lab) -> dict[str, Any]:
+    """DROP TABLE, in the wrong window. What happened is noted outside the database."""
+    with lab.server.connect() as connection:
+        connection.execute("BEGIN")
+        connection.execute(f"DROP TABLE {ACCIDENT}")
+        row = connection.execute("SELECT pg_current_xact_id()::text, pg_current_wal_insert_lsn()::text").fetchone()
+        connection.execute("COMMIT")
+    assert row is not None
+    return {"table": ACCIDENT, "at": datetime.now(UTC).isoformat(), "xid": int(row[0]), "lsn": row[1]}
+
+
+def _archive_rest(lab: Lab) -> None:
+    with lab.server.connect() as connection:
+        row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+    assert row is not None
+    last = lab.archive / str(row[0])
+    lab.server.wait(last.exists, 60, f"{last.name} was not archived")
+
+
+def _write_site(lab: Lab) -> None:
+    lab.stop_server()
+    repository = DatabaseRepository(kind="directory", base_backups=str(lab.base_backups), wal=str(lab.archive))
+    database = Database(
+        data_dir=str(lab.data_dir),
+        repository=[repository],
+        bin_dir=lab.programs.bin_dir,
+        host=str(lab.socket_dir),
+        port=lab.port,
+        user=DATABASE_USER,
+        dbname="postgres",
+        run_as=lab.user.name,
+    )
+    media = Media(path=str(lab.media), repository=[MediaRepository(kind="directory", path=str(lab.media_snapshots))])
+    identity = Identity(name=SITE_NAME, timezone=_time_zone())
+    write_site(Site(identity, database, media, verify=Verify(sql=list(system.VERIFY))), lab.site_file)
+
+
+def _time_zone() -> str:
+    """The machine's own time zone by name, where it is known."""
+    _, found, name = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
+    return name if found else "UTC"
+
+
+def _stop_servers(folder: Path, user: OsUser) -> None:
+    """Stop every server whose data directory stands in the lab's folder: a half-built lab's, a set-aside cluster's."""
+    for pid_file in folder.glob("*/postmaster.pid"):
+        server = Server(_NO_PROGRAMS, pid_file.parent, user, folder, 0, folder / "log" / "postgresql.log")
+        try:
+            server.stop("fast", timeout=20)
+        except Unreachable:
+            server.stop("immediate", timeout=20)
+
+
+_NO_PROGRAMS = Programs("", 0, "")  # stopping needs none
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A hang-up or a polite kill ends the building as Ctrl-C does: with everything stopped."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
