@@ -1,0 +1,1 @@
+"""Colour themes, one TOML file each: data, read by `tui/themes.py`."""

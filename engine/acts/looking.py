@@ -1,0 +1,200 @@
+"""Looking: what there is, what can be reached, and what a moment means. Nothing here changes anything but the index."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine.acts.desk import Desk
+from engine.catalog.directory import RepositoryContents, read_repository
+from engine.catalog.media import read_media
+from engine.formats.control_file import ControlFile, read_control_file
+from engine.records.copies import BaseBackup, Catalog, Problem
+from engine.records.errors import DamagedCopy
+from engine.records.history import TransactionEnd, WalHistory
+from engine.records.lsn import Lsn
+from engine.records.plan import Estimate
+from engine.records.target import AxisSpan, RecoveryPoint, RecoveryWindow
+from engine.recovery.points import moment as cut_meaning
+from engine.recovery.reach import Reach
+from engine.recovery.windows import axis_spans, recovery_windows
+from engine.site import DatabaseRepository, Site
+from engine.wal.index import WalIndex
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What there is and what can be reached, as far as the WAL index knows at this moment.
+
+    ``histories`` answer questions about the WAL, by repository; they are safe to ask from several threads. ``spans``
+    are each timeline's reachable and unreachable shares, for the axis.
+    """
+
+    catalog: Catalog
+    histories: Mapping[str, WalHistory]
+    windows: tuple[RecoveryWindow, ...]
+    live_timeline: int | None
+    server_version: str | None
+    archived_to: datetime | None
+    reach: Reach
+    spans: tuple[AxisSpan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One cut between two transaction ends: what it means to recover to it, or why it cannot be reached."""
+
+    timeline: int
+    gate: Lsn
+    reachable: bool
+    point: RecoveryPoint | None
+    why: str | None
+    why_more: str | None
+    before: TransactionEnd | None  # nearest reachable edges
+    after: TransactionEnd | None
+    kept: TransactionEnd | None
+    lost: TransactionEnd | None
+    estimate: Estimate | None
+
+
+def _index(desk: Desk, repository: DatabaseRepository) -> WalIndex:
+    key = hashlib.sha256(repository.wal.encode()).hexdigest()[:16]
+    folder = desk.state / "index"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return WalIndex.open(folder / f"{key}.sqlite")
+
+
+def read_archive(
+    desk: Desk,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> None:
+    """Bring the WAL index up to date: ``progress`` hears segments done and segments known, ``stop`` ends it early.
+
+    An archive that does not answer leaves the index as it is; ``look`` says so.
+    """
+    for repository in desk.site.database.repository:
+        contents = contents_of(desk, repository)
+        if contents.archive_answers:
+            _index(desk, repository).refresh(contents.wal_files, contents.histories, progress=progress, stop=stop)
+
+
+def look(desk: Desk) -> View:
+    """What the repositories and the index know now. Quick: reads no WAL. A repository that does not answer becomes a
+    problem of the catalog, and what the index knew of it stays."""
+    backups: list[BaseBackup] = []
+    problems: list[Problem] = []
+    indexes: dict[str, WalIndex] = {}
+    dumps = []
+    for repository in desk.site.database.repository:
+        name, index = repository.base_backups, _index(desk, repository)
+        indexes[name] = index
+        problems += index.problems()
+        found = contents_of(desk, repository)
+        backups += [_consistent(backup, index) for backup in found.base_backups]
+        dumps += found.dumps
+        problems += found.problems
+    media = []
+    for place in desk.site.media.repository if desk.site.media else []:
+        contents = read_media(place, place.path)
+        media += contents.snapshots
+        problems += contents.problems
+    reach = Reach(backups, indexes)
+    live = live_timeline(desk.site)
+    ranges = tuple(each for index in indexes.values() for each in index.wal_ranges())
+    catalog = Catalog(
+        site=desk.site.name,
+        base_backups=tuple(sorted(backups, key=lambda each: (each.start_lsn or 0, each.id))),
+        timelines=tuple(timeline for index in indexes.values() for timeline in index.timelines().values()),
+        wal_ranges=ranges,
+        gaps=tuple(each for index in indexes.values() for each in index.gaps()),
+        restore_points=tuple(each for index in indexes.values() for each in index.restore_points()),
+        dumps=tuple(dumps),
+        media_snapshots=tuple(sorted(media, key=lambda each: each.started_at)),
+        problems=tuple(problems),
+    )
+    return View(
+        catalog=catalog,
+        histories=indexes,
+        windows=tuple(recovery_windows(reach)),
+        live_timeline=live,
+        server_version=server_version(desk.site),
+        archived_to=max((each.last_commit_at for each in ranges if each.last_commit_at), default=None),
+        reach=reach,
+        spans=tuple(
+            span
+            for name in indexes
+            for timeline in reach.timelines(name)
+            for span in axis_spans(reach, name, timeline, live)
+        ),
+    )
+
+
+def contents_of(desk: Desk, repository: DatabaseRepository) -> RepositoryContents:
+    """What lies in a repository now; never raises for what lies there."""
+    return read_repository(repository, repository.base_backups, cache=backup_cache(desk))
+
+
+def backup_cache(desk: Desk) -> Path:
+    """Where it is remembered what was read of each base backup."""
+    return desk.state / "index" / "backups.json"
+
+
+def _consistent(backup: BaseBackup, index: WalIndex) -> BaseBackup:
+    """A backup without a manifest says where it starts; where it is consistent stands in the WAL (BACKUP_END)."""
+    if backup.stop_lsn is not None or backup.start_lsn is None or backup.timeline is None:
+        return backup
+    return replace(backup, stop_lsn=index.backup_end(backup.timeline, backup.start_lsn))
+
+
+def live_timeline(site: Site) -> int | None:
+    """The timeline of the site's own cluster, from its pg_control; None where there is none to be read."""
+    control = _control(site)
+    return control.timeline if control else None
+
+
+def server_version(site: Site) -> str | None:
+    """What runs (or would run) the site's cluster, as its data directory says."""
+    try:
+        return Path(site.database.data_dir, "PG_VERSION").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _control(site: Site) -> ControlFile | None:
+    try:
+        return read_control_file(Path(site.database.data_dir, "global", "pg_control").read_bytes())
+    except (OSError, DamagedCopy):
+        return None
+
+
+def moment(desk: Desk, view: View, timeline: int, gate: Lsn) -> Moment:
+    """What it means to recover to the cut in front of the record at ``gate`` on a timeline's line. Quick enough for
+    each key press."""
+    repository = _repository_of(view, timeline, gate)
+    if repository is None:
+        return Moment(timeline, gate, False, None, "no WAL was archived here", None, None, None, None, None, None)
+    found = cut_meaning(view.reach, repository, timeline, gate, view.catalog.media_snapshots)
+    why, _, more = found.why_not.partition("; ")
+    point = found.point
+    return Moment(
+        timeline,
+        gate,
+        point is not None,
+        point,
+        why or None,
+        more or None,
+        found.before,
+        found.after,
+        point.kept if point else None,
+        point.lost if point else None,
+        None,
+    )
+
+
+def _repository_of(view: View, timeline: int, gate: Lsn) -> str | None:
+    """The repository to ask about a gate: one with a backup that reaches it, else any that knows the timeline."""
+    knowing = [name for name, history in view.histories.items() if timeline in history.timelines()]
+    reaching = [name for name in knowing if view.reach.newest_footing(name, timeline, gate) is not None]
+    return next(iter([*reaching, *knowing]), None)

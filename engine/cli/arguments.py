@@ -1,0 +1,162 @@
+"""What can be typed. argparse, because the start path must stay cheap."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from engine.records.errors import UsageError
+from engine.records.lsn import parse_lsn
+from engine.records.target import RecoveryTarget, TargetKind
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as an error of ours instead of leaving the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy=f"see: {self.prog} --help")
+
+
+def read(words: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. Raises UsageError; prints help and leaves on --help."""
+    unsaid = argparse.Namespace(site=None, state=None, json=False)  # here, because both parsers share these options
+    return _parser().parse_args(words, unsaid)
+
+
+def read_time(text: str) -> datetime:
+    """An ISO 8601 time with a UTC offset or Z. Raises UsageError; the message names ``target-offset``."""
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"--time: {text!r} is not an ISO 8601 time", remedy="a time looks like 2026-11-22T14:03:10+03:00"
+        ) from None
+    if time.tzinfo is None:
+        raise UsageError(
+            f"--time: {text!r} has no UTC offset (target-offset)",
+            cause="without one it could be read in another zone than you mean",
+            remedy=f"add the offset: {text.strip()}+00:00 for UTC, or {text.strip()}Z",
+        )
+    return time.astimezone(UTC)
+
+
+def target_of(given: argparse.Namespace) -> RecoveryTarget:
+    """The target of a command that takes one. Raises UsageError."""
+    kind: TargetKind
+    if given.time is not None:
+        target = RecoveryTarget("time", time=read_time(given.time))
+    elif given.lsn is not None:
+        try:
+            target = RecoveryTarget("lsn", lsn=parse_lsn(given.lsn))
+        except ValueError as error:
+            raise UsageError(f"--lsn: {error}") from None
+    elif given.xid is not None:
+        if not re.fullmatch(r"[0-9]{1,20}", given.xid) or int(given.xid) < 3:
+            raise UsageError(f"--xid: {given.xid!r} is not a transaction id", remedy="a number like 8441212")
+        target = RecoveryTarget("xid", xid=int(given.xid) & 0xFFFFFFFF)
+    elif given.name is not None:
+        target = RecoveryTarget("name", name=given.name)
+    else:
+        kind = "immediate" if given.immediate else "latest"
+        target = RecoveryTarget(kind)
+    if given.exclusive and target.kind not in ("time", "lsn", "xid"):
+        raise UsageError("--exclusive goes with --time, --lsn or --xid only")
+    return RecoveryTarget(
+        target.kind,
+        time=target.time,
+        lsn=target.lsn,
+        xid=target.xid,
+        name=target.name,
+        exclusive=given.exclusive,
+        backup=given.backup,
+        timeline=given.timeline,
+        accept_gap=given.accept_gap,
+    )
+
+
+def _parser() -> _Parser:
+    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    everywhere.add_argument("--site", type=Path, metavar="FILE", help="the site file")
+    everywhere.add_argument("--state", type=Path, metavar="DIR", help="where runs and the WAL index are kept")
+    everywhere.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser = _Parser(
+        prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
+    )
+    _screen_options(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, help: str, *parents: _Parser) -> _Parser:
+        return commands.add_parser(
+            name, help=help, description=help, parents=[everywhere, *parents], allow_abbrev=False
+        )
+
+    yes = _Parser(add_help=False)
+    yes.add_argument("--yes", action="store_true", help="do it without asking")
+    run = _Parser(add_help=False)
+    run.add_argument("run", metavar="RUN", help="a run's name, as `reprise runs` shows it, or 'last'")
+    target, destination = _target(), _destination()
+
+    command("catalog", "what there is: backups, WAL, dumps, media snapshots")
+    command("windows", "what can be reached")
+    action = _Parser(add_help=False)
+    action.add_argument(
+        "--action", choices=["finish", "pause"], default="finish", help="at the target (default: finish)"
+    )
+    command("plan", "steps and checks of a restore; changes nothing", target, destination, action)
+    restore = command("restore", "plans and runs", target, destination, action, yes)
+    restore.add_argument("--detach", action="store_true", help="return once the run is journalled")
+    command("runs", "all runs, newest first")
+    command("attach", "follow a run", run)
+    command("report", "a run's report", run)
+    command("finish", "at the gate: open the recovered server for writes", run, yes)
+    command("advance", "at the gate: replay on to a later target, and wait again", run, target, yes)
+    command("cancel", "stop a run at its next safe point; all is left as it is", run, yes)
+    command("resume", "go on with an interrupted or failed run", run, yes)
+    command("rollback", "back to the state before the run", run, yes)
+    command("discard", "delete what a run set aside, or its side copy", run, yes)
+    command("stop", "stop the server of a side copy", run, yes)
+    command("start", "start the server of a side copy", run, yes)
+    command("open", "start the application again after a restore in place", run, yes)
+    init = command("init", "write a site file from what is found on this machine", yes)
+    init.add_argument("--from", dest="copies", type=Path, metavar="PATH", help="from the backups below PATH alone")
+    demo = command("demo", "a real cluster with history, to look around and to practise")
+    demo.add_argument("--dir", type=Path, metavar="DIR", help="where to build it")
+    demo.add_argument("--reset", action="store_true", help="build it anew")
+    demo.add_argument("--headless", action="store_true", help="build it, stop its server, open no screen")
+    _screen_options(demo)
+    return parser
+
+
+def _screen_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--read-only", action="store_true", help="the screen does nothing but look")
+    parser.add_argument("--ascii", action="store_true", help="the screen sends nothing above 0x7f")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+def _target() -> _Parser:
+    parser = _Parser(add_help=False)
+    group = parser.add_argument_group("target")
+    which: Any = group.add_mutually_exclusive_group(required=True)
+    which.add_argument("--time", metavar="T", help="ISO 8601 with a UTC offset")
+    which.add_argument("--lsn", metavar="L", help="the start of a record")
+    which.add_argument("--xid", metavar="X", help="a transaction")
+    which.add_argument("--name", metavar="N", help="a restore point")
+    which.add_argument("--latest", action="store_true", help="the end of the archived WAL")
+    which.add_argument("--immediate", action="store_true", help="as soon as the backup is consistent")
+    group.add_argument("--exclusive", action="store_true", help="stop just before the target")
+    group.add_argument("--backup", metavar="ID", help="start from this base backup")
+    group.add_argument("--timeline", type=int, metavar="N", help="follow this timeline")
+    group.add_argument("--accept-gap", action="store_true", help="--latest: stop at the gap in the WAL")
+    return parser
+
+
+def _destination() -> _Parser:
+    parser = _Parser(add_help=False)
+    group = parser.add_argument_group("destination")
+    where: Any = group.add_mutually_exclusive_group(required=True)
+    where.add_argument("--into", type=Path, metavar="DIR", help="a side copy in this absent or empty folder")
+    where.add_argument("--in-place", action="store_true", help="the site's own data directory")
+    group.add_argument("--port", type=int, metavar="P", help="port of the side copy (default: a free one)")
+    return parser

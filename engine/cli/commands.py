@@ -1,0 +1,217 @@
+"""One function per command: acts in, a document (or plain lines) and an exit code out."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import acts
+from engine.cli import arguments, documents, telling
+from engine.records.errors import UsageError
+from engine.records.plan import Destination, Plan
+from engine.records.runs import RunState
+
+Given = argparse.Namespace
+
+EXIT_OF_OUTCOME = {"completed": 0, "rolled-back": 0, "discarded": 0, "running": 0, "paused": 4}
+
+
+def carry_out(given: Given, open_screen: Callable[..., int]) -> int:
+    """Do what the command line says. Returns the exit code; raises RepriseError."""
+    if given.command is None:
+        return _screen(given, given.site, open_screen)
+    if given.command == "demo":
+        return _demo(given, open_screen)
+    return _COMMANDS[given.command](given)
+
+
+def _desk(given: Given) -> acts.Desk:
+    return acts.open_desk(given.site, given.state)
+
+
+def _screen(given: Given, site: Path | None, open_screen: Callable[..., int]) -> int:
+    desk = acts.open_desk(site, given.state, read_only=given.read_only)
+    return open_screen(desk, ascii=given.ascii, mouse=not given.no_mouse)
+
+
+def _catalog(given: Given) -> int:
+    desk = _desk(given)
+    acts.read_archive(desk, telling.reading(given.json))
+    view = acts.look(desk)
+    if given.json:
+        documents.write(documents.catalog(view.catalog))
+    else:
+        telling.catalog(view.catalog, desk.site.zone)
+    return 0
+
+
+def _windows(given: Given) -> int:
+    desk = _desk(given)
+    acts.read_archive(desk, telling.reading(given.json))
+    view = acts.look(desk)
+    if given.json:
+        documents.write(documents.windows(view.windows))
+    else:
+        telling.windows(view.windows, desk.site.zone)
+    return 0
+
+
+def _planned(given: Given) -> tuple[acts.Desk, Plan]:
+    target = arguments.target_of(given)
+    if given.in_place and given.port is not None:
+        raise UsageError("--port goes with --into; in place the site's own port is used")
+    if given.port is not None and not 1 <= given.port <= 65535:
+        raise UsageError(f"--port: {given.port} is not a port", remedy="a number from 1 to 65535")
+    desk = _desk(given)
+    acts.read_archive(desk, telling.reading(given.json))
+    if given.in_place:
+        destination = Destination("in-place", desk.site.database.data_dir)
+    else:
+        destination = Destination("side-copy", str(given.into.absolute()), given.port)
+    return desk, acts.plan(desk, target, destination, action=given.action)
+
+
+def _plan(given: Given) -> int:
+    desk, planned = _planned(given)
+    if given.json:
+        documents.write(documents.plan(planned))
+    else:
+        telling.plan(planned, desk.site.zone)
+    return 3 if planned.refused else 0
+
+
+def _restore(given: Given) -> int:
+    desk, planned = _planned(given)
+    if planned.refused:
+        if given.json:
+            documents.write(documents.refusal(planned))
+        else:
+            telling.plan(planned, desk.site.zone)
+        return 3
+    if not given.json:
+        telling.plan(planned, desk.site.zone)
+    question = (
+        f"This replaces the cluster of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
+        if given.in_place
+        else f"Build the copy in {planned.destination.path}? [yes/no] "
+    )
+    _confirm(given, question, desk.site.name if given.in_place else "yes")
+    run = acts.start(desk, planned)
+    if given.detach:
+        state = acts.run_state(desk, run)
+        if given.json:
+            documents.write({"run": state.run, "outcome": "running", "pid": state.pid})
+        else:
+            print(f"started; follow it with: reprise attach {state.run}")
+        return 0
+    return _follow(given, desk, run)
+
+
+def _follow(given: Given, desk: acts.Desk, run: str) -> int:
+    return _finished(given, desk, acts.follow(desk, run, telling.following(given.json, desk.site.zone)))
+
+
+def _finished(given: Given, desk: acts.Desk, state: RunState) -> int:
+    if given.json:
+        documents.write(documents.report(state))
+    else:
+        telling.report(state, desk.site.zone)
+    return EXIT_OF_OUTCOME.get(state.outcome, 1)
+
+
+def _runs(given: Given) -> int:
+    desk = _desk(given)
+    found = acts.runs(desk)
+    if given.json:
+        documents.write(documents.runs(found))
+    else:
+        telling.runs(found, desk.site.zone)
+    return 0
+
+
+def _attach(given: Given) -> int:
+    desk = _desk(given)
+    return _follow(given, desk, acts.run_state(desk, given.run).run)
+
+
+def _report(given: Given) -> int:
+    desk = _desk(given)
+    return _finished(given, desk, acts.run_state(desk, given.run))
+
+
+def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool) -> Callable[[Given], int]:
+    """A command that does something with a run: asks, acts, and shows how the run stands then."""
+
+    def command(given: Given) -> int:
+        desk = _desk(given)
+        state = acts.run_state(desk, given.run)
+        _confirm(given, question.format(run=state.run), "yes")
+        act(desk, state.run)
+        if follow:
+            return _follow(given, desk, state.run)
+        return _finished(given, desk, acts.run_state(desk, state.run)) and 0
+
+    return command
+
+
+def _advance(given: Given) -> int:
+    desk = _desk(given)
+    target = arguments.target_of(given)
+    state = acts.run_state(desk, given.run)
+    acts.read_archive(desk, telling.reading(given.json))
+    _confirm(given, f"Replay {state.run} on? Going back means anew. [yes/no] ", "yes")
+    acts.advance(desk, state.run, target)
+    return _follow(given, desk, state.run)
+
+
+def _init(given: Given) -> int:
+    from engine.cli.init import write_site_file
+
+    return write_site_file(given)
+
+
+def _demo(given: Given, open_screen: Callable[..., int]) -> int:
+    lab = acts.demo(given.dir, given.state, reset=given.reset, progress=telling.building(given.json))
+    if given.headless:
+        lab.stop_server()
+        if given.json:
+            documents.write({"site": str(lab.site_file), "dir": str(lab.directory)})
+        else:
+            print(f"the demo site is {lab.site_file}; look at it with: reprise --site {lab.site_file}")
+        return 0
+    try:
+        lab.start_server()
+        return _screen(given, lab.site_file, open_screen)
+    finally:
+        lab.stop_server()
+
+
+def _confirm(given: Given, question: str, expected: str) -> None:
+    """Ask, unless --yes says so. Without a terminal nothing asks."""
+    if given.yes:
+        return
+    if given.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("this needs a confirmation, and there is no terminal to ask on", remedy="add --yes")
+    if input(question).strip() != expected:
+        raise UsageError("not confirmed; nothing was done")
+
+
+_COMMANDS: dict[str, Callable[[Given], int]] = {
+    "catalog": _catalog,
+    "windows": _windows,
+    "plan": _plan,
+    "restore": _restore,
+    "runs": _runs,
+    "attach": _attach,
+    "report": _report,
+    "finish": _act(acts.finish, "Open the recovered server of {run} for writes? [yes/no] ", follow=True),
+    "advance": _advance,
+    "cancel": _act(acts.cancel, "Stop {run} at its next safe point? [yes/no] ", follow=False),
+    "resume": _act(acts.resume, "Go on with {run}? [yes/no] ", follow=True),
+    "rollback": _act(acts.rollback, "Take {run} back to the state before it? [yes/no] ", follow=True),
+    "discard": _act(acts.discard, "Delete what {run} set aside, for good? [yes/no] ", follow=False),
+    "stop": _act(acts.stop_server, "Stop the server of {run}? [yes/no] ", follow=False),
+    "start": _act(acts.start_server, "Start the server of {run}? [yes/no] ", follow=False),
+    "open": _act(acts.open_application, "Start the application on {run}? [yes/no] ", follow=False),
+    "init": _init,
+}

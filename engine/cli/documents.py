@@ -1,0 +1,309 @@
+"""Records as the documents of CONTRACT.md. Unknown is null; LSNs as PostgreSQL prints them."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from engine.records.copies import BaseBackup, Catalog
+from engine.records.errors import RepriseError
+from engine.records.history import TransactionEnd
+from engine.records.lsn import Lsn, format_lsn
+from engine.records.plan import Check, Estimate, Plan
+from engine.records.runs import Reached, RunState
+from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
+
+Document = dict[str, Any]
+
+
+def write(document: Document) -> None:
+    """One document on stdout. Names that are not UTF-8 come escaped, never as an error."""
+    data = msgspec.json.encode(_printable(document))
+    sys.stdout.buffer.write(msgspec.json.format(data, indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_printable(item) for item in value]
+    return value
+
+
+def time(value: datetime | None) -> str | None:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if value else None
+
+
+def lsn(value: Lsn | None) -> str | None:
+    return format_lsn(value) if value is not None else None
+
+
+def error_document(error: RepriseError) -> Document:
+    return {"outcome": "refused" if error.exit_code == 3 else "failed", "error": _error(error)}
+
+
+def _error(error: Any) -> Document | None:
+    return {"message": error.message, "cause": error.cause, "remedy": error.remedy} if error else None
+
+
+def catalog(found: Catalog) -> Document:
+    return {
+        "site": found.site,
+        "base_backups": [_base_backup(backup) for backup in found.base_backups],
+        "wal_ranges": [
+            {
+                "timeline": each.timeline,
+                "first": each.first,
+                "last": each.last,
+                "segments": each.segments,
+                "bytes": each.bytes,
+                "first_commit_at": time(each.first_commit_at),
+                "last_commit_at": time(each.last_commit_at),
+                "commits": each.commits,
+            }
+            for each in found.wal_ranges
+        ],
+        "gaps": [
+            {"timeline": gap.timeline, "first_missing": gap.first_missing, "last_missing": gap.last_missing}
+            for gap in found.gaps
+        ],
+        "timelines": [
+            {"timeline": each.id, "parent": each.parent, "fork_lsn": lsn(each.fork_lsn), "reason": each.reason}
+            for each in found.timelines
+        ],
+        "restore_points": [
+            {"name": each.name, "timeline": each.timeline, "lsn": lsn(each.lsn), "at": time(each.at)}
+            for each in found.restore_points
+        ],
+        "dumps": [
+            {
+                "id": dump.id,
+                "repository": dump.repository,
+                "path": str(dump.path),
+                "format": dump.format,
+                "started_at": time(dump.started_at),
+                "size_bytes": dump.size_bytes,
+                "database": dump.database,
+                "usable": dump.usable,
+                "reason": dump.reason,
+            }
+            for dump in found.dumps
+        ],
+        "media_snapshots": [_media(each) for each in found.media_snapshots],
+        "problems": [{"where": each.where, "what": each.what, "remedy": each.remedy} for each in found.problems],
+    }
+
+
+def _base_backup(backup: BaseBackup) -> Document:
+    return {
+        "id": backup.id,
+        "repository": backup.repository,
+        "path": str(backup.path),
+        "format": backup.format,
+        "compression": backup.compression,
+        "started_at": time(backup.started_at),
+        "stopped_at": time(backup.stopped_at),
+        "start_lsn": lsn(backup.start_lsn),
+        "stop_lsn": lsn(backup.stop_lsn),
+        "timeline": backup.timeline,
+        "size_bytes": backup.size_bytes,
+        "version": backup.version,
+        "system_identifier": backup.system_identifier,
+        "parent": backup.parent,
+        "incremental": backup.incremental,
+        "from_standby": backup.from_standby,
+        "usable": backup.usable,
+        "reason": backup.reason,
+    }
+
+
+def _media(snapshot: Any) -> Document:
+    return {
+        "id": snapshot.id,
+        "repository": snapshot.repository,
+        "path": str(snapshot.path),
+        "started_at": time(snapshot.started_at),
+        "stopped_at": time(snapshot.stopped_at),
+        "size_bytes": snapshot.size_bytes,
+        "files": snapshot.files,
+        "usable": snapshot.usable,
+        "reason": snapshot.reason,
+    }
+
+
+def windows(found: Iterable[RecoveryWindow]) -> Document:
+    return {
+        "windows": [
+            {
+                "backup": each.backup,
+                "timeline": each.timeline,
+                "from": {"lsn": lsn(each.from_lsn), "at": time(each.from_at)},
+                "to": {"lsn": lsn(each.to_lsn), "at": time(each.to_at)},
+                "segments": each.segments,
+                "bytes": each.bytes,
+                "ended_by": each.ended_by,
+            }
+            for each in found
+        ]
+    }
+
+
+def plan(planned: Plan) -> Document:
+    return {
+        "outcome": "refused" if planned.refused else "planned",
+        **_plan_keys(planned),
+        "steps": [{"name": step.name, "title": step.title, "bytes": step.bytes} for step in planned.steps],
+        "checks": [check(each) for each in planned.checks],
+    }
+
+
+def refusal(planned: Plan) -> Document:
+    """A restore that a check refused: its report without a run."""
+    failed = [each for each in planned.checks if each.refuses]
+    return {
+        **plan(planned),
+        "outcome": "refused",
+        "run": None,
+        "data_dir": None,
+        "host": None,
+        "port": None,
+        "reached": None,
+        "steps": [
+            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
+            for step in planned.steps
+        ],
+        "error": {
+            "message": "; ".join(f"{each.name}: {each.finding}" for each in failed) or "the plan was refused",
+            "cause": None,
+            "remedy": "; ".join(each.remedy for each in failed if each.remedy) or None,
+        },
+    }
+
+
+def report(state: RunState) -> Document:
+    return {
+        **_plan_keys(state.plan),
+        "run": state.run,
+        "outcome": state.outcome,
+        "pid": state.pid,
+        "started_at": time(state.started_at),
+        "finished_at": time(state.finished_at),
+        "destination": _destination(state.plan),
+        "data_dir": state.data_dir,
+        "host": state.host,
+        "port": state.port,
+        "reached": _reached(state.reached),
+        "steps": [
+            {
+                "name": step.name,
+                "title": step.title,
+                "outcome": step.outcome,
+                "seconds": step.seconds,
+                "bytes": step.bytes,
+            }
+            for step in state.steps
+        ],
+        "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
+        "error": _error(state.error),
+        "answers": list(state.answers),
+    }
+
+
+def runs(found: Iterable[RunState]) -> Document:
+    return {
+        "runs": [
+            {
+                "run": state.run,
+                "outcome": state.outcome,
+                "pid": state.pid,
+                "started_at": time(state.started_at),
+                "finished_at": time(state.finished_at),
+                "destination": _destination(state.plan),
+                "target": target(state.plan.target),
+            }
+            for state in found
+        ]
+    }
+
+
+def check(answered: Check) -> Document:
+    return {
+        "name": answered.name,
+        "level": answered.level,
+        "ok": answered.ok,
+        "finding": answered.finding,
+        "remedy": answered.remedy,
+    }
+
+
+def target(asked: RecoveryTarget) -> Document:
+    return {
+        "kind": asked.kind,
+        "time": time(asked.time),
+        "lsn": lsn(asked.lsn),
+        "xid": asked.xid,
+        "name": asked.name,
+        "exclusive": asked.exclusive,
+    }
+
+
+def _plan_keys(planned: Plan) -> Document:
+    point = planned.point
+    return {
+        "target": target(planned.target),
+        "backup": point.backup.id if point else None,
+        "chain": [backup.id for backup in point.chain] if point else None,
+        "timeline": point.timeline if point else None,
+        "stop_lsn": lsn(point.gate) if point else None,
+        "wal": _wal(point),
+        "kept_until": _end(point.kept_commit) if point else None,
+        "lost_from": _end(point.lost_commit) if point else None,
+        "lost_commits": point.lost_commits if point else None,
+        "bytes_to_copy": planned.bytes_to_copy,
+        "estimate_seconds": _estimate(planned.estimate),
+        "media": [_media(each) for each in point.media] if point else None,
+    }
+
+
+def _wal(point: RecoveryPoint | None) -> Document | None:
+    if point is None:
+        return None
+    return {
+        "first": point.wal_first,
+        "last": point.wal_last,
+        "segments": point.wal_segments,
+        "bytes": point.wal_bytes,
+    }
+
+
+def _end(end: TransactionEnd | None) -> Document | None:
+    return {"at": time(end.at), "xid": end.xid, "lsn": lsn(end.lsn)} if end else None
+
+
+def _estimate(estimate: Estimate | None) -> Document | None:
+    if estimate is None:
+        return None
+    return {"low": estimate.low, "likely": estimate.likely, "high": estimate.high, "runs": estimate.runs}
+
+
+def _reached(reached: Reached | None) -> Document | None:
+    if reached is None:
+        return None
+    return {
+        "lsn": lsn(reached.lsn),
+        "last_commit_at": time(reached.last_commit_at),
+        "last_commit_xid": reached.last_commit_xid,
+        "timeline": reached.timeline,
+        "new_timeline": reached.new_timeline,
+        "proven": reached.proven,
+        "finding": reached.finding,
+    }
+
+
+def _destination(planned: Plan) -> Document:
+    return {"kind": planned.destination.kind, "path": planned.destination.path}

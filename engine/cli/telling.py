@@ -1,0 +1,204 @@
+"""The documents for people, as plain lines: what a monitor's log, a dumb terminal or a careful reader wants."""
+
+import sys
+import time as clock
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from humanize import naturalsize, precisedelta
+
+from engine.records.copies import Catalog
+from engine.records.history import TransactionEnd
+from engine.records.lsn import format_lsn
+from engine.records.plan import Check, Plan
+from engine.records.runs import RunState
+from engine.records.target import RecoveryWindow
+
+SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
+
+
+def size(count: int | None) -> str:
+    return "unknown" if count is None else naturalsize(count, binary=True, format="%.1f")
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    return precisedelta(int(seconds), minimum_unit="seconds", format="%d")
+
+
+def moment(at: datetime | None, zone: ZoneInfo) -> str:
+    return at.astimezone(zone).strftime("%a %d %b %Y %H:%M:%S.%f %Z")[:-4] if at else "unknown"
+
+
+def stamp(at: datetime | None, zone: ZoneInfo) -> str:
+    return at.astimezone(zone).strftime("%d %b %Y %H:%M:%S %Z") if at else "unknown"
+
+
+def _end(end: TransactionEnd | None, zone: ZoneInfo) -> str:
+    return f"{moment(end.at, zone)}  xid {end.xid}  {format_lsn(end.lsn)}" if end else "none"
+
+
+def catalog(found: Catalog, zone: ZoneInfo) -> None:
+    print(f"site {found.site}")
+    print("\nbase backups")
+    for backup in found.base_backups:
+        sign = SIGNS["ok"] if backup.usable else SIGNS["bad"]
+        kind = "incremental" if backup.incremental else "full"
+        print(
+            f" {sign} {backup.id:<24} {stamp(backup.started_at, zone):<26} {kind:<11} "
+            f"{size(backup.size_bytes):>10}  timeline {backup.timeline or '?'}"
+        )
+        if backup.reason:
+            print(f"     {backup.reason}")
+    print("\nWAL")
+    for each in found.wal_ranges:
+        print(
+            f"   timeline {each.timeline}  {each.first} – {each.last}  {each.segments} segments  "
+            f"{each.commits} commits to {stamp(each.last_commit_at, zone)}"
+        )
+    for gap in found.gaps:
+        print(f" {SIGNS['bad']} missing on timeline {gap.timeline}: {gap.first_missing} – {gap.last_missing}")
+    for title, names in (
+        ("restore points", [f"{each.name}  {stamp(each.at, zone)}" for each in found.restore_points]),
+        ("dumps", [f"{each.id}  {stamp(each.started_at, zone)}" for each in found.dumps]),
+        ("media snapshots", [f"{each.id}  {size(each.size_bytes)}" for each in found.media_snapshots]),
+    ):
+        if names:
+            print(f"\n{title}")
+            for name in names:
+                print(f"   {name}")
+    if found.problems:
+        print("\nproblems")
+        for problem in found.problems:
+            print(f" {SIGNS['warn']} {problem.where}: {problem.what}")
+
+
+def windows(found: Iterable[RecoveryWindow], zone: ZoneInfo) -> None:
+    for each in found:
+        print(f"timeline {each.timeline}  {moment(each.from_at, zone)} – {moment(each.to_at, zone)}")
+        print(
+            f"   from {each.backup}, {each.segments} WAL segments, {size(each.bytes)}"
+            + (f", ends: {each.ended_by}" if each.ended_by else "")
+        )
+
+
+def plan(planned: Plan, zone: ZoneInfo) -> None:
+    point = planned.point
+    if point is not None:
+        print(f"restore     to {format_lsn(point.gate)} on timeline {point.timeline}, from backup {point.backup.id}")
+        if point.choice:
+            print(f"            {point.choice}")
+        print(f"last kept   {_end(point.kept, zone)}")
+        print(f"first lost  {_end(point.lost, zone)}")
+        print(f"loses       {point.lost_commits} commits that the repository holds")
+    where = "in place" if planned.destination.kind == "in-place" else "into a side copy"
+    print(f"where       {where}, {planned.destination.path}")
+    print("\nchecks")
+    for each in planned.checks:
+        _check(each)
+    if planned.steps:
+        print("\nsteps")
+        for number, step in enumerate(planned.steps, 1):
+            print(f" {number:>2} {step.title:<58} {size(step.bytes) if step.bytes else '':>12}")
+    if planned.estimate:
+        print(f"    about {duration(planned.estimate.likely)}, measured over {planned.estimate.runs} runs")
+    else:
+        print("    how long it takes is not known yet: no run was measured on this machine")
+    if planned.refused:
+        print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def _check(each: Check) -> None:
+    if each.ok:
+        sign = SIGNS["ok"]
+    elif each.level == "refuse":
+        sign = SIGNS["bad"]
+    else:
+        sign = SIGNS["warn"] if each.level == "warn" else SIGNS["info"]
+    print(f" {sign} {each.name:<20} {each.finding}")
+    if each.ok is not True and each.remedy:
+        print(f"   {'':<20} {each.remedy}")
+
+
+def runs(found: Iterable[RunState], zone: ZoneInfo) -> None:
+    for state in found:
+        print(f"{state.run:<44} {state.outcome:<12} {stamp(state.started_at, zone)}  {state.plan.destination.path}")
+
+
+def report(state: RunState, zone: ZoneInfo) -> None:
+    print(f"{state.run}: {state.outcome}")
+    for step in state.steps:
+        took = duration(step.seconds) if step.seconds is not None else ""
+        print(f"   {step.title:<58} {step.outcome:<9} {took}")
+    if state.reached:
+        proven = "proven" if state.reached.proven else "NOT PROVEN"
+        print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
+        print(f"            {state.reached.finding}")
+        print(f"last commit {moment(state.reached.last_commit_at, zone)}")
+    for each in state.checks:
+        if each.ok is not True:
+            _check(each)
+    if state.host:
+        database = f"psql -h {state.host} -p {state.port}"
+        print(f"server      {database}   data directory {state.data_dir}")
+    if state.error:
+        print(f"error       {state.error.message}")
+        for line in (state.error.cause, state.error.remedy):
+            if line:
+                print(f"            {line}")
+    if state.answers:
+        print("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
+
+
+def reading(quiet: bool) -> Callable[[int, int], None]:
+    """Progress of reading the archive, on stderr, only when somebody watches and it takes a while."""
+    started = clock.monotonic()
+    shown = [started + 1.0]
+
+    def progress(done: int, total: int) -> None:
+        now = clock.monotonic()
+        if not quiet and sys.stderr.isatty() and now >= shown[0]:
+            shown[0] = now + 0.5
+            print(f"\rreading WAL: {done} of {total} segments", end="\n" if done == total else "", file=sys.stderr)
+
+    return progress
+
+
+def building(quiet: bool) -> Callable[[int, int, str], None]:
+    def progress(done: int, total: int, what: str) -> None:
+        if not quiet:
+            print(f"[{done}/{total}] {what}", file=sys.stderr)
+
+    return progress
+
+
+def following(quiet: bool, zone: ZoneInfo) -> Callable[[RunState], None]:
+    """One line per change of the running step; measured progress at most every two seconds."""
+    last: dict[str, object] = {}
+
+    def show(state: RunState) -> None:
+        if quiet:
+            return
+        now = clock.monotonic()
+        for step in state.steps:
+            if step.outcome == "to do":
+                continue
+            if last.get(step.name) != step.outcome:
+                last[step.name] = step.outcome
+                print(f"{step.outcome:<8} {step.title}", flush=True)
+            progress = step.progress
+            if step.outcome == "running" and progress and progress.total and now - float(str(last.get("at", 0))) >= 2:
+                last["at"] = now
+                left = duration(progress.seconds_left) if progress.seconds_left is not None else "unknown"
+                percent = 100 * progress.done // progress.total
+                print(
+                    f"         {percent} %  {size(progress.done)} of {size(progress.total)}  left {left}"
+                    f"  {progress.detail}",
+                    flush=True,
+                )
+
+    return show

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from engine.catalog.discover import find_clusters, find_copies
+from tests.catalog.conftest import Copies
+
+
+def test_a_bare_machine_learns_from_the_copies_alone(copies: Copies, tmp_path: Path) -> None:
+    root = tmp_path / "mnt"
+    for name, source in {"pg/base": copies.cluster.backups, "pg/archive/log": copies.cluster.archive}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(source)
+    found = find_copies(copies.cluster.root)
+    assert found.base_backups[0] == copies.cluster.backups
+    assert found.wal == (copies.cluster.archive,)
+    assert found.newest is not None and found.newest.id == copies.kinds[-1]
+    assert found.version == copies.cluster.programs.version
+    assert found.data_dir == Path(f"/var/lib/postgresql/{found.version}/main") and not found.data_dir_known
+    assert found.owner_uid == found.newest.path.stat().st_uid
+    assert find_copies(root).base_backups == ()  # links are not followed
+
+
+def test_media_snapshots_and_nested_archives_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / "media" / "2026-11-23T04:00:00Z" / "2026").mkdir(parents=True)
+    (tmp_path / "media" / "2026-11-23T04:00:00Z.json").touch()
+    nested = tmp_path / "repo" / "15-1" / "0000000100000000"
+    nested.mkdir(parents=True)
+    (nested / ("0" * 23 + "1-" + "a" * 40 + ".zst")).touch()
+    found = find_copies(tmp_path)
+    assert (found.media, found.wal, found.newest) == ((tmp_path / "media",), (tmp_path / "repo",), None)
+
+
+def test_clusters_are_found_by_debians_configuration_and_by_their_places(copies: Copies, tmp_path: Path) -> None:
+    conf = tmp_path / "etc/postgresql/15/main"
+    conf.mkdir(parents=True)
+    (tmp_path / "var/lib/postgresql/15").mkdir(parents=True)
+    (tmp_path / "var/lib/postgresql/15/main").symlink_to(copies.cluster.data_dir)
+    (tmp_path / "var/lib/pgsql/16").mkdir(parents=True)
+    (tmp_path / "var/lib/pgsql/16/data").symlink_to(copies.cluster.data_dir)
+    (conf / "postgresql.conf").write_text(
+        "data_directory = '/var/lib/postgresql/15/main'\nport = 5433\nhba_file = '/etc/postgresql/15/main/pg_hba.conf'\n"
+        "unix_socket_directories = '/run/pg, /tmp'\n"
+    )
+    debian, other = sorted(find_clusters(tmp_path), key=lambda each: each.config_file is None)
+    assert debian.config_file == conf / "postgresql.conf"
+    assert (debian.port, debian.host, debian.running) == (5433, "/run/pg", False)
+    assert debian.hba_file == Path("/etc/postgresql/15/main/pg_hba.conf")
+    assert other.data_dir == tmp_path / "var/lib/pgsql/16/data" and other.config_file is None
+    assert other.version == copies.cluster.programs.version and other.system_identifier

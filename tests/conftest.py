@@ -1,0 +1,98 @@
+"""Fixtures for all tests: the PostgreSQL of this run, real clusters, one recorded history that many tests read."""
+
+import fcntl
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.postgres.users import everyday_user
+from engine.records.survey import OsUser, Programs
+from tests.clusters import Cluster, kill_processes_below, make_cluster, test_programs, test_root
+from tests.histories import History, record_history
+
+_ROOT = "REPRISE_TEST_ROOT"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _ROOT not in os.environ:  # workers of xdist inherit the controller's
+        folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/var/tmp"))
+        folder.chmod(0o755)
+        os.environ[_ROOT] = str(folder)
+        config.stash[_owned] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    folder = config.stash.get(_owned, None)
+    if folder is not None:
+        kill_processes_below(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.pop(_ROOT, None)
+
+
+_owned: pytest.StashKey[Path] = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """The PostgreSQL of this run (REPRISE_TEST_POSTGRES), readable by ``os_user``."""
+    return test_programs()
+
+
+@pytest.fixture(scope="session")
+def os_user() -> OsUser:
+    """An ordinary user for PostgreSQL's programs."""
+    return everyday_user()
+
+
+@pytest.fixture
+def open_dir() -> Iterator[Path]:
+    """An empty folder with a short path, owned by ``os_user``: for what PostgreSQL's programs must reach (pytest's
+    tmp_path is closed to other users)."""
+    folder = Path(tempfile.mkdtemp(prefix="d-", dir=test_root()))
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(folder, everyday_user().uid, everyday_user().gid)
+    yield folder
+    kill_processes_below(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def new_cluster() -> Iterator[Callable[..., Cluster]]:
+    """A maker of clusters (arguments: tests.clusters.make_cluster); all are destroyed when the test ends."""
+    made: list[Cluster] = []
+
+    def make(name: str = "c", **settings: object) -> Cluster:
+        made.append(make_cluster(name, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.destroy()
+
+
+@pytest.fixture
+def cluster(new_cluster: Callable[..., Cluster]) -> Cluster:
+    """A fresh running cluster with an archive, segments of 1 MB."""
+    return new_cluster()
+
+
+@pytest.fixture(scope="session")
+def history() -> History:
+    """A recorded history, built once per run and read by all workers: nobody may change its files, its server is
+    stopped."""
+    root = test_root()
+    kept = root / "history.pickle"
+    with (root / "history.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            draft = kept.with_suffix(".new")
+            draft.write_bytes(pickle.dumps(record_history(make_cluster("history"))))
+            draft.rename(kept)
+    found: History = pickle.loads(kept.read_bytes())
+    return found

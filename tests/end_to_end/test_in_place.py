@@ -1,0 +1,108 @@
+"""In place: production is set aside by a rename, the recovered cluster takes its place, and all of it can be undone."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.records.lsn import format_lsn
+from tests.clusters import Cluster
+from tests.end_to_end.operator import Operator, operator_for
+
+
+@pytest.fixture
+def operator(cluster: Cluster, open_dir: Path) -> Operator:
+    """A site whose running cluster has lost its ledger, and an unarchived tail."""
+    cluster.write(30, seed=1)
+    cluster.base_backup("one", "tar.gz")
+    cluster.write(30, seed=2)
+    return operator_for(cluster, open_dir, verify=("SELECT count(*) > 0 FROM ledger",))
+
+
+def _rows(cluster: Cluster) -> set[int]:
+    return {row[0] for row in cluster.sql("SELECT id FROM ledger")}
+
+
+def test_in_place_brings_the_table_back_archives_the_new_timeline_and_can_be_rolled_back(
+    operator: Operator, cluster: Cluster
+) -> None:
+    accident = cluster.accident()
+    cluster.sql("CREATE TABLE after_accident (x int)")
+    cluster.switch()
+    expected = {row.id for row in cluster.rows}
+    report = operator.call(
+        "restore",
+        "--lsn",
+        format_lsn(_commit_of_drop(cluster, accident)),
+        "--exclusive",
+        "--in-place",
+        "--yes",
+        expect=0,
+    ).document
+    assert report["outcome"] == "completed"
+    assert report["reached"]["new_timeline"] == 2
+    assert _rows(cluster) == expected
+    assert cluster.value("SHOW archive_command") != ""
+    assert (cluster.archive / "00000002.history").exists()
+    cluster.timeline = 2
+    cluster.switch()
+    aside = [path for path in cluster.root.iterdir() if ".before-" in path.name]
+    assert len(aside) == 1
+    operator.call("rollback", report["run"], "--yes", expect=0)
+    assert cluster.value("SELECT to_regclass('after_accident') IS NOT NULL")
+    assert cluster.value("SELECT to_regclass('ledger') IS NULL")
+
+
+def _commit_of_drop(cluster: Cluster, accident: int) -> int:
+    return next(end.lsn for end in cluster.ends(1) if end.kind == "COMMIT" and end.lsn >= accident)
+
+
+def test_latest_in_place_keeps_the_tail_that_was_never_archived(operator: Operator, cluster: Cluster) -> None:
+    cluster.switch()
+    cluster.write(10, seed=5)  # stays in pg_wal
+    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    assert report["outcome"] == "completed"
+    assert _rows(cluster) == {row.id for row in cluster.rows}
+
+
+def test_in_place_works_with_no_data_directory_and_no_server(operator: Operator, cluster: Cluster) -> None:
+    cluster.switch()
+    expected = {row.id for row in cluster.rows}
+    cluster.stop()
+    cluster.data_dir.rename(cluster.root / "lost")
+    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    assert report["outcome"] == "completed"
+    assert _rows(cluster) == expected
+
+
+def test_discard_after_in_place_deletes_only_what_was_set_aside(operator: Operator, cluster: Cluster) -> None:
+    cluster.switch()
+    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    operator.call("discard", report["run"], "--yes", expect=0)
+    assert not [path for path in cluster.root.iterdir() if ".before-" in path.name or ".reprise-" in path.name]
+    assert _rows(cluster) == {row.id for row in cluster.rows}
+    assert operator.call("rollback", report["run"], "--yes").code in (1, 2)
+
+
+def test_the_application_stays_stopped_until_the_operator_opens_it(cluster: Cluster, open_dir: Path) -> None:
+    cluster.write(10, seed=1)
+    cluster.base_backup("one")
+    cluster.write(10, seed=2)
+    cluster.switch()
+    operator = operator_for(cluster, open_dir, application=True)
+    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    stopped, started = (operator.home / f"application-{what}" for what in ("stopped", "started"))
+    assert stopped.exists()
+    assert not started.exists()
+    operator.call("open", report["run"], "--yes", expect=0)
+    assert started.exists()
+
+
+def test_a_failing_site_check_is_told_and_nothing_is_lost(cluster: Cluster, open_dir: Path) -> None:
+    cluster.write(10, seed=1)
+    cluster.base_backup("one")
+    cluster.switch()
+    operator = operator_for(cluster, open_dir, verify=("SELECT false",))
+    said = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes")
+    failed = [check for check in said.document["checks"] if check["ok"] is False and "SELECT false" in check["finding"]]
+    assert failed
+    assert Path(said.document["data_dir"]).exists()

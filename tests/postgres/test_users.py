@@ -1,0 +1,52 @@
+"""Who PostgreSQL's programs run as, and what such a user can reach."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.postgres.users import current_user, default_run_as, is_root, may_reach, may_write, os_user
+from engine.records.errors import RepriseError
+from engine.records.survey import OsUser
+
+as_root = pytest.mark.skipif(not is_root(), reason="needs root")
+
+
+def test_an_unknown_user_is_refused_with_a_remedy() -> None:
+    with pytest.raises(RepriseError) as refusal:
+        os_user("no-such-user-here")
+    assert refusal.value.remedy is not None and "run_as" in refusal.value.remedy
+
+
+@as_root
+def test_root_runs_as_the_sites_user_else_the_owner_of_the_data_else_of_the_backups(
+    tmp_path: Path, os_user: OsUser
+) -> None:
+    data, backups = tmp_path / "data", tmp_path / "backups"
+    data.mkdir()
+    backups.mkdir()
+    os.chown(data, os_user.uid, os_user.gid)
+    assert default_run_as("daemon", data).name == "daemon"
+    assert default_run_as(None, data) == os_user
+    os.chown(backups, 1, 1)
+    assert default_run_as(None, tmp_path / "absent", [backups]).uid == 1
+    with pytest.raises(RepriseError, match="root"):
+        default_run_as("root")
+
+
+@pytest.mark.skipif(is_root(), reason="needs an ordinary user")
+def test_an_ordinary_user_runs_as_himself() -> None:
+    assert default_run_as(None) == current_user()
+    with pytest.raises(RepriseError):
+        default_run_as("root")
+
+
+def test_reach_follows_every_folder_on_the_way(open_dir: Path, os_user: OsUser) -> None:
+    inner = open_dir / "a" / "b"
+    inner.mkdir(parents=True)
+    stranger = OsUser("bin", 2, 2)
+    assert may_reach(stranger, inner)
+    assert not may_write(stranger, inner)
+    inner.parent.chmod(0o700)
+    assert not may_reach(stranger, inner)
+    assert not may_reach(os_user, inner / "absent")

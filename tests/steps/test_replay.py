@@ -1,0 +1,321 @@
+"""Replay behind the gate, on a real server: against PostgreSQL's own targets, through damage, and over deaths."""
+
+import itertools
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.formats.control_file import read_control_file
+from engine.records.coding import to_builtins
+from engine.records.errors import RunFailed
+from engine.records.lsn import SegmentName, format_lsn, segment_of
+from engine.records.target import RecoveryPoint
+from engine.steps import gate, prove, recovering, replay, settings
+from engine.steps.protocol import Stopped
+from tests.steps.ledger import Ledger, written_ledger
+from tests.steps.origin import Rehearsal, Told
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module", params=[15, 18])
+def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    root = Path("/var/tmp") / f"reprise-replay-{os.getpid()}-{request.param}"
+    with written_ledger(root, request.param) as written:
+        yield written
+    remove(root)
+
+
+def remove(root: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def begun(ledger: Ledger) -> Iterator[Callable[..., Rehearsal]]:
+    """A recovery to a gate, up to where replay begins; all of its processes are gone afterwards."""
+    made: list[Rehearsal] = []
+
+    def begin(point: RecoveryPoint, **changes: object) -> Rehearsal:
+        step = ledger.origin.rehearse(point, f"copy-{next(NUMBERS)}", **changes)
+        made.append(step)
+        settings.apply(step)
+        return step
+
+    yield begin
+    for step in made:
+        step.end()
+        remove(Path(step.plan.layout.container))  # type: ignore[union-attr]
+
+
+def count(step: Rehearsal) -> int:
+    return int(step.rows("SELECT count(*) FROM ledger")[0][0])
+
+
+@pytest.mark.parametrize("where", [0.0, 0.4, 1.0])
+def test_rows_and_stop_equal_postgresqls_own_target(
+    ledger: Ledger, begun: Callable[..., Rehearsal], where: float
+) -> None:
+    commits = [end for end in ledger.ends if end.is_commit]
+    lost = commits[int(where * (len(commits) - 1))]
+    step = begun(ledger.origin.point(lost.lsn))
+    replay.apply(step)
+    prove.apply(step)
+    assert step.proofs[-1].proven, step.proofs[-1].finding
+    assert count(step) == ledger.rows_before(lost.lsn)
+    data_dir, log = ledger.origin.own_recovery(
+        f"own-{where}", {"recovery_target_lsn": format_lsn(lost.lsn), "recovery_target_inclusive": "off"}
+    )
+    assert f'recovery stopping before WAL location (LSN) "{format_lsn(lost.lsn)}"' in log
+    stopped = read_control_file((data_dir / "global" / "pg_control").read_bytes())
+    assert stopped.min_recovery_point == step.proofs[-1].lsn
+    assert step.proofs[-1].last_commit_xid == max(
+        (end.xid for end in ledger.ends if end.is_commit and end.lsn < lost.lsn), default=None
+    )
+
+
+def test_progress_is_measured_in_lsns_and_ends_at_the_gate(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    point = ledger.origin.point(ledger.ends[-2].lsn)
+    step = begun(point)
+    replay.apply(step)
+    done = [progress[0] for progress in step.progresses]
+    total = point.gate - point.backup.start_lsn  # type: ignore[operator]
+    assert done == sorted(done)
+    assert step.progresses[-1][:2] == (total, total)
+
+
+def test_the_gate_is_raised_and_replay_goes_on(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    first, second = ledger.ends[20], ledger.ends[-10]
+    step = begun(ledger.origin.point(first.lsn))
+    replay.apply(step)
+    lower = ledger.origin.point(ledger.ends[5].lsn)
+    step.answers = [
+        Told("advance", to_builtins(lower)),
+        Told("advance", to_builtins(ledger.origin.point(second.lsn))),
+        Told("finish"),
+    ]
+    gate.apply(step)
+    assert [found["lsn"] for found in step.found] == [format_lsn(each.lsn) for each in (first, first, second)]
+    assert "lies before the gate" in step.found[1]["note"]
+    assert all(proof.proven for proof in step.proofs)
+    assert count(step) == ledger.rows_before(second.lsn)
+
+
+class Damage:
+    """Something wrong with the archive while replay runs; mended once the run says what it waits for."""
+
+    def __init__(self, step: Rehearsal, mend: Callable[[], None], words: tuple[str, ...]) -> None:
+        self.step, self.mend, self.words = step, mend, words
+        self.seen: str | None = None
+        step.at_safe_point = self.look
+        self.deadline = time.monotonic() + 30
+
+    def look(self) -> None:
+        detail = self.step.progresses[-1][2] if self.step.progresses else ""
+        if self.seen is None and all(word in detail for word in self.words):
+            self.seen = detail
+            self.mend()
+        assert time.monotonic() < self.deadline, f"said only: {detail}"
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(b ^ 0xFF for b in data[len(data) // 2 : len(data) // 2 + 64])
+    path.write_bytes(data)
+
+
+def foreign(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[24] ^= 0xFF  # the system identifier in the first page's header
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, ("waiting", "is not in the archive")),
+        (cut_off, ("waiting", "bytes")),
+        (foreign, ("waiting", "another cluster")),
+        (flip, ("does not get past",)),
+    ],
+)
+def test_a_damaged_segment_makes_it_wait_and_mended_it_goes_on(
+    ledger: Ledger, begun: Callable[..., Rehearsal], damage: Callable[[Path], None], words: tuple[str, ...]
+) -> None:
+    point = ledger.origin.point(ledger.ends[-2].lsn)
+    size = point.segment_size
+    middle = SegmentName(1, (point.backup.start_lsn // size + point.gate // size + 1) // 2).text(size)  # type: ignore[operator]
+    path = ledger.origin.archive / middle
+    whole = path.read_bytes()
+    step = begun(point)
+
+    def mend() -> None:
+        path.unlink(missing_ok=True)
+        path.write_bytes(whole)
+
+    hurt = Damage(step, mend, (*words, middle))
+    damage(path)
+    try:
+        replay.apply(step)
+    finally:
+        mend()
+    assert hurt.seen is not None
+    prove.apply(step)
+    assert step.proofs[-1].proven
+    assert count(step) == ledger.rows_before(point.gate)
+
+
+def test_a_vanished_archive_makes_it_wait_and_back_again_it_goes_on(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    point = ledger.origin.point(ledger.ends[-2].lsn)
+    step = begun(point)
+    archive = ledger.origin.archive
+    away = archive.with_name("away")
+    archive.rename(away)
+    hurt = Damage(step, lambda: void(away.rename(archive)), ("waiting", "cannot be read"))
+    try:
+        replay.apply(step)
+    finally:
+        if away.exists():
+            away.rename(archive)
+    assert hurt.seen is not None
+    assert count(step) == ledger.rows_before(point.gate)
+
+
+def void(_: object) -> None:
+    return None
+
+
+def test_a_cancelled_replay_leaves_the_server_waiting_and_is_taken_up(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    point = ledger.origin.point(ledger.ends[-2].lsn)
+    hidden = ledger.origin.archive / SegmentName(1, segment_of(point.gate, point.segment_size)).text(point.segment_size)
+    away = hidden.with_suffix(".away")
+    hidden.rename(away)
+    step = begun(point)
+
+    def cancel() -> None:
+        if step.progresses and "waiting" in step.progresses[-1][2]:
+            raise Stopped
+
+    step.at_safe_point = cancel
+    try:
+        with pytest.raises(Stopped):
+            replay.apply(step)
+    finally:
+        away.rename(hidden)
+    recovering.stop_feed(step)  # as the engine's end does
+    pid = step.copy.pid()
+    assert pid is not None
+    step.at_safe_point = lambda: None
+    replay.apply(step)
+    assert step.copy.pid() == pid
+    assert count(step) == ledger.rows_before(point.gate)
+
+
+def test_a_killed_server_fails_the_step_with_its_log_and_a_second_try_ends_at_the_gate(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    point = ledger.origin.point(ledger.ends[-2].lsn)
+    hidden = ledger.origin.archive / SegmentName(1, segment_of(point.gate, point.segment_size)).text(point.segment_size)
+    away = hidden.with_suffix(".away")
+    hidden.rename(away)
+    step = begun(point)
+
+    def kill() -> None:
+        if step.progresses and "waiting" in step.progresses[-1][2] and (pid := step.copy.pid()) is not None:
+            os.kill(pid, signal.SIGKILL)
+            step.copy.wait(lambda: step.copy.pid() is None, 10, "it lives")
+
+    step.at_safe_point = kill
+    try:
+        with pytest.raises(RunFailed, match="recovering server ended") as failed:
+            replay.apply(step)
+    finally:
+        away.rename(hidden)
+    assert "restored log file" in str(failed.value.cause)
+    step.at_safe_point = lambda: None
+    replay.apply(step)
+    prove.apply(step)
+    assert step.proofs[-1].proven
+    assert count(step) == ledger.rows_before(point.gate)
+
+
+def test_a_killed_feed_fails_the_step_and_the_next_feed_serves_the_waiting_server(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    point = ledger.origin.point(ledger.ends[30].lsn)
+    step = begun(point)
+    replay.apply(step)
+    feed = recovering.ensure_feed(step, step.copy.data_dir)
+    os.kill(feed.pid, signal.SIGKILL)
+    later = ledger.origin.point(ledger.ends[-2].lsn)
+    step.fact(point=to_builtins(later))
+    replay.apply(step)
+    prove.apply(step)
+    assert step.proofs[-1].proven
+    assert count(step) == ledger.rows_before(later.gate)
+
+
+def test_what_the_index_says_and_the_server_does_not_is_not_proven(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    point = ledger.origin.point(ledger.ends[40].lsn)
+    assert point.kept is not None
+    wrong = replace(point, kept=replace(point.kept, at=point.kept.at.replace(year=2001)))
+    step = begun(wrong)
+    replay.apply(step)
+    prove.apply(step)
+    assert not step.proofs[-1].proven
+    assert "the WAL index says 2001" in step.proofs[-1].finding
+
+
+def test_a_waiting_server_costs_next_to_nothing(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    """Counted in answers, not in seconds: at the gate the restore script runs about once a second."""
+    step = begun(ledger.origin.point(ledger.ends[40].lsn))
+    replay.apply(step)
+    asked = Path(step.plan.layout.work) / "spool" / "asked"  # type: ignore[union-attr]
+    times: set[int] = set()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        times |= {entry.stat().st_mtime_ns for entry in asked.iterdir()}
+        time.sleep(0.01)
+    assert len(times) <= 6
+
+
+def test_no_python_starts_per_segment(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    step = begun(ledger.origin.point(ledger.ends[-2].lsn))
+    seen: set[int] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit():
+                    try:
+                        if str(step.run_dir).encode() in (entry / "cmdline").read_bytes():
+                            seen.add(int(entry.name))
+                    except OSError:
+                        continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        replay.apply(step)
+    finally:
+        done.set()
+        watcher.join()
+    assert len(seen) == 1

@@ -1,0 +1,1 @@
+"""Tests of the WAL room, on WAL that real servers wrote."""

@@ -1,0 +1,38 @@
+"""One archive for each PostgreSQL, made once for all tests of the room."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.postgres.programs import find_programs
+from engine.wal.index import WalIndex
+from tests.wal.real_wal import RealWal, make
+
+PROGRAMS = {("embedded" if programs.embedded else str(programs.version)): programs for programs in find_programs()}
+
+
+@pytest.fixture(scope="session", params=sorted(PROGRAMS))
+def wal(request: pytest.FixtureRequest) -> Iterator[RealWal]:
+    # Not pytest's own folder: that one is closed to the servers' user, and too long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="reprise-wal-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield make(PROGRAMS[request.param], folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def open_index(tmp_path: Path) -> Iterator[Callable[..., WalIndex]]:
+    opened: list[WalIndex] = []
+
+    def open_(name: str = "index.sqlite") -> WalIndex:
+        opened.append(WalIndex.open(tmp_path / name))
+        return opened[-1]
+
+    yield open_
+    for index in opened:
+        index.close()

@@ -1,0 +1,7 @@
+"""`python -m tui`: the program."""
+
+import sys
+
+from tui.command import main
+
+sys.exit(main())

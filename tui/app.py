@@ -1,0 +1,211 @@
+"""The application: themes, screens, what every screen's keys have in common, and how it ends."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.style import Style
+from textual.app import App
+from textual.binding import BindingType
+
+from engine.acts import Desk
+from tui import settings as own_settings
+from tui import terminal
+from tui.acting import Acts
+from tui.keys import KEYS, bind
+from tui.painting.glyphs import UNICODE, Glyphs
+from tui.screens.base import Painted
+from tui.themes import Theme, load_themes, styles
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the screen was asked for."""
+
+    ascii_only: bool = False
+    mouse: bool = True
+    theme: str | None = None
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class RepriseApp(App[None]):
+    """The screen of Reprise. ``acts`` is `engine.acts`, or a stand-in for it."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = "Screen { background: ansi_default; } Canvas { background: ansi_default; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("overview", "go('overview')"),
+        bind("timeline", "go('timeline')"),
+        bind("runs", "go('runs')"),
+        bind("drills", "go('drills')"),
+        bind("help", "help"),
+        bind("palette", "palette"),
+        bind("copy", "copy"),
+        bind("theme", "next_theme"),
+        bind("back", "back"),
+        bind("quit", "leave"),
+    ]
+
+    def __init__(
+        self,
+        desk: Desk,
+        acts: Acts,
+        *,
+        glyphs: Glyphs = UNICODE,
+        theme: str | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        settings: own_settings.Settings | None = None,
+        settings_folder: Path | None = None,
+        colourless: bool = False,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.settings = settings or own_settings.Settings()
+        self.themes, self.problems = load_themes([settings_folder / "themes"] if settings_folder else [])
+        if self.settings.problem:
+            self.problems.append(self.settings.problem)
+        wanted = theme or self.settings.theme
+        if wanted not in self.themes:
+            self.problems.append(f"there is no theme {wanted!r}; themes: {', '.join(self.themes)}")
+            wanted = next(iter(self.themes), "")
+        self.colourless = colourless
+        self.chosen: Theme = self.themes["monochrome"] if colourless else self.themes[wanted]
+        super().__init__(ansi_color=True)
+        self.desk, self.acts, self.glyphs, self.clock = desk, acts, glyphs, clock
+        self.settings_folder = settings_folder
+        self.looks: dict[str, Style] = styles(self.chosen)
+        self.left_run: str | None = None  # a run that goes on when the screen is left
+        self.register_hang_up = False
+        self._environ = environ
+
+    def on_mount(self) -> None:
+        unknown = sorted(set(self.settings.keys) - set(KEYS))
+        if unknown:
+            self.problems.append(f"settings: keys.{unknown[0]}: there is no such key; ids stand in the help")
+        if self.settings.keys:
+            self.set_keymap({id: keys for id, keys in self.settings.keys.items() if id in KEYS})
+        if self.register_hang_up:
+            self._mind_hang_up()
+        from tui.screens.timeline import TimelineScreen
+
+        self.push_screen(TimelineScreen())
+
+    # Leaving
+
+    def _mind_hang_up(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            # Whatever the terminal or the disk do: within a second this process is over. The run is another process.
+            timer = threading.Timer(0.8, os._exit, args=(129,))
+            timer.daemon = True
+            timer.start()
+            loop.call_soon_threadsafe(self.exit)
+
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            loop.add_signal_handler(number, gone)
+        terminal.watch_hang_up(gone)
+
+    def action_leave(self) -> None:
+        self.exit()
+
+    def action_back(self) -> None:
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+        elif isinstance(self.screen, Painted):
+            self.screen.say("this is the first screen; q leaves", "muted")
+
+    # Themes
+
+    def action_next_theme(self) -> None:
+        names = list(self.themes)
+        self.use_theme(names[(names.index(self.chosen.name) + 1) % len(names)])
+
+    def action_wear(self, name: str) -> None:
+        self.use_theme(name)
+
+    def use_theme(self, name: str) -> None:
+        """Dress every screen anew, and remember the choice."""
+        if self.colourless:
+            self._say("NO_COLOR is set: no theme with colours can be chosen")
+            return
+        self.chosen = self.themes[name]
+        self.looks = styles(self.chosen)
+        for screen in self.screen_stack:
+            if isinstance(screen, Painted) and screen.is_attached:
+                screen.canvas.dress(self.looks)
+        problem = None
+        if self.settings_folder is not None:
+            problem = own_settings.remember_theme(name, self.settings_folder / "settings.toml")
+        self._say(problem or f"theme {name}")
+
+    def _say(self, note: str) -> None:
+        if isinstance(self.screen, Painted):
+            self.screen.say(note, "muted")
+
+    # Screens
+
+    def action_go(self, where: str) -> None:
+        if where == "overview":
+            self._say("the overview comes with the protected things: files, source, environment")
+        elif where == "drills":
+            self._say("drills come with the drills' own scenarios")
+        elif where == "timeline":
+            while len(self.screen_stack) > 2:
+                self.pop_screen()
+        elif where == "runs":
+            from tui.screens.runs import RunsScreen
+
+            if not isinstance(self.screen, RunsScreen):
+                self.push_screen(RunsScreen())
+
+    def action_help(self) -> None:
+        from tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
+
+    def action_palette(self) -> None:
+        from tui.screens.palette import PaletteScreen
+
+        if not isinstance(self.screen, PaletteScreen):
+            self.push_screen(PaletteScreen(self.screen))
+
+    def action_copy(self) -> None:
+        """To the terminal's clipboard (OSC 52), which may fail silently: so the text is shown too."""
+        if isinstance(self.screen, Painted):
+            text = self.screen.to_copy()
+            self.copy_to_clipboard(text)
+            first = text.strip().splitlines()[0] if text.strip() else ""
+            self.screen.say(f"copied: {first}", "muted")
+
+
+def start(desk: Desk, acts: Any, options: Options = Options()) -> int:  # noqa: B008 - frozen
+    """Show the screen until the operator leaves; the exit code. Without a terminal: plain lines."""
+    if not terminal.is_screen():
+        from tui.plain import print_plain
+
+        return print_plain(desk, acts)
+    settings = own_settings.read_settings()
+    app = RepriseApp(
+        desk,
+        acts,
+        glyphs=terminal.choose_glyphs(options.ascii_only),
+        theme=options.theme,
+        settings=settings,
+        settings_folder=own_settings.folder(),
+        colourless=terminal.no_colour(),
+    )
+    app.register_hang_up = True
+    app.run(mouse=options.mouse)
+    if app.left_run:
+        print(f"run {app.left_run} goes on; see it again with: reprise attach {app.left_run}")
+    return app.return_code or 0

@@ -1,0 +1,177 @@
+"""What stands on the axis, as instants: built once from a view, in a worker thread, then only looked at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from engine.records.copies import Catalog
+from engine.records.history import Piece
+from engine.records.lsn import Lsn
+from engine.records.target import AxisSpan
+from tui.axis.cuts import Line, first_end, last_end, lines_of
+
+State = Literal["reachable", "left behind", "no backup", "missing"]
+MarkKind = Literal["full", "incremental", "damaged", "media", "dump", "point"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a timeline in one state."""
+
+    start: datetime
+    stop: datetime
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineLane:
+    """One timeline: its stretches, where it left its parent, where the live line left it."""
+
+    id: int
+    parent: int | None
+    live: bool
+    stretches: tuple[Stretch, ...]
+    fork_at: datetime | None = None
+    left_at: datetime | None = None
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at an instant or during an interval."""
+
+    kind: MarkKind
+    id: str
+    at: datetime
+    until: datetime
+    name: str
+    detail: str = ""
+    timeline: int | None = None
+    lsn: Lsn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything on the axis. ``lines`` answer the cursor's questions; they are for worker threads only."""
+
+    now: datetime
+    start: datetime
+    stop: datetime
+    live: int
+    lanes: Mapping[int, TimelineLane]
+    backups: tuple[Mark, ...]
+    media: tuple[Mark, ...]
+    dumps: tuple[Mark, ...]
+    points: tuple[Mark, ...]
+    lines: Mapping[int, Line]
+    spans: Mapping[int, tuple[datetime, datetime]]  # a line's first and last transaction end
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return tuple(sorted((*self.backups, *self.media, *self.dumps, *self.points), key=lambda mark: mark.at))
+
+    def two_lanes(self, chosen: int) -> tuple[tuple[int | None, int], int]:
+        """The timelines that have a lane, and how many have none: the live one and its parent, or the chosen one."""
+        parent = self.lanes[self.live].parent if self.live in self.lanes else None
+        if chosen not in (self.live, parent) and chosen in self.lanes:
+            parent = chosen
+        shown = {self.live, parent} - {None}
+        return (parent, self.live), len([timeline for timeline in self.lanes if timeline not in shown])
+
+    def holding(self, at: datetime) -> list[int]:
+        """The lines whose own timeline (or the live line) holds this instant."""
+        found = [lane.id for lane in self.lanes.values() if lane.first_at and lane.last_at and lane.first_at <= at <= lane.last_at]
+        if self.live in self.spans and self.live not in found and self.spans[self.live][0] <= at <= self.spans[self.live][1]:
+            found.append(self.live)
+        return sorted(found)
+
+
+def build_scene(
+    catalog: Catalog,
+    lines: Mapping[int, Line],
+    spans: Sequence[AxisSpan],
+    live_timeline: int | None,
+    now: datetime,
+) -> Scene:
+    """Read the lanes out of catalog, WAL and windows. Asks the WAL index."""
+    live = live_timeline if live_timeline in lines else max(lines, default=live_timeline or 1)
+    reach: dict[int, tuple[datetime, datetime]] = {}
+    for timeline, line in lines.items():
+        first, last = first_end(line), last_end(line)
+        if first and last:
+            reach[timeline] = (min(first.at, last.at), max(first.at, last.at))
+    left = {piece.timeline: piece.high for piece in lines[live].pieces} if live in lines else {}
+    lanes = {
+        timeline: _lane(line, [span for span in spans if span.timeline == timeline], timeline == live, left)
+        for timeline, line in lines.items()
+    }
+    backups = tuple(
+        Mark(
+            "damaged" if not backup.usable else "incremental" if backup.incremental else "full",
+            backup.id,
+            at,
+            backup.stopped_at or at,
+            "incremental" if backup.incremental else "full",
+            backup.reason or "",
+            backup.timeline,
+        )
+        for backup in catalog.base_backups
+        if (at := backup.started_at or backup.stopped_at)
+    )
+    media = tuple(Mark("media", m.id, m.started_at, m.stopped_at, "snapshot") for m in catalog.media_snapshots if m.usable)
+    dumps = tuple(Mark("dump", d.id, d.started_at, d.started_at, "dump") for d in catalog.dumps if d.usable)
+    points = tuple(
+        Mark("point", p.name, p.at, p.at, p.name, timeline=p.timeline, lsn=p.end_lsn) for p in catalog.restore_points
+    )
+    known = [mark.at for mark in (*backups, *media, *dumps, *points)] + [at for span in reach.values() for at in span]
+    start = min(known, default=now - timedelta(days=1))
+    stop = max((span[1] for span in reach.values()), default=max(known, default=now))
+    by_time = {"key": lambda mark: mark.at}
+    return Scene(
+        now=max(now, stop),
+        start=start,
+        stop=stop,
+        live=live,
+        lanes=lanes,
+        backups=tuple(sorted(backups, **by_time)),
+        media=tuple(sorted(media, **by_time)),
+        dumps=tuple(sorted(dumps, **by_time)),
+        points=tuple(sorted(points, **by_time)),
+        lines=lines,
+        spans=reach,
+    )
+
+
+def _lane(line: Line, spans: Sequence[AxisSpan], live: bool, left: Mapping[int, Lsn]) -> TimelineLane:
+    history, timeline = line.history, line.timeline
+    own = line.pieces[-1]
+    info = history.timelines().get(timeline)
+    first, last = history.first_end(own), history.last_end(own)
+    stretches = []
+    for span in sorted(spans, key=lambda span: span.low):
+        start, stop = span.low_at or span.high_at, span.high_at or span.low_at
+        if start and stop:
+            stretches.append(Stretch(min(start, stop), max(start, stop), span.kind, span.why))
+    fork_at, left_at = None, None
+    for piece in reversed(line.pieces[:-1]):
+        if fork_end := history.last_end(piece):
+            fork_at = fork_end.at
+            break
+    if not live and (lsn := left.get(timeline)) and (left_end := history.last_end(Piece(timeline, own.low, lsn))):
+        left_at = left_end.at
+    return TimelineLane(
+        timeline,
+        info.parent if info else None,
+        live,
+        tuple(stretches),
+        fork_at,
+        left_at,
+        first.at if first else None,
+        last.at if last else None,
+    )
+
+
+__all__ = ["Mark", "Scene", "State", "Stretch", "TimelineLane", "build_scene", "lines_of"]

@@ -1,0 +1,92 @@
+"""Every key of the program: its id (for remapping in the settings), its keys, what it does. Help is made from these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """``keys`` in Textual's names, comma-separated; ``shown`` is how footer and help write the first of them."""
+
+    id: str
+    keys: str
+    help: str
+    shown: str
+    acts: bool = False  # changes something: disabled by --read-only
+
+
+def _table(*keys: Key) -> dict[str, Key]:
+    return {key.id: key for key in keys}
+
+
+KEYS: dict[str, Key] = _table(
+    Key("overview", "1", "overview", "1"),
+    Key("timeline", "2", "recovery timeline", "2"),
+    Key("runs", "3", "runs", "3"),
+    Key("drills", "4", "drills", "4"),
+    Key("help", "question_mark,f1", "all keys", "?"),
+    Key("palette", "colon,ctrl+p", "palette: every act by name", ":"),
+    Key("find", "slash", "find", "/"),
+    Key("copy", "y", "copy what matters here", "y"),
+    Key("read", "r", "read again", "r"),
+    Key("theme", "T", "next theme", "T"),
+    Key("back", "escape", "one level back", "Esc"),
+    Key("quit", "q", "leave; a run goes on", "q"),
+    Key("left", "left,h", "one column back", "←"),
+    Key("right", "right,l", "one column on", "→"),
+    Key("page-left", "pageup,ctrl+u", "one screen back", "PgUp"),
+    Key("page-right", "pagedown,ctrl+d", "one screen on", "PgDn"),
+    Key("first", "home", "to the beginning", "Home"),
+    Key("last", "end,G", "to the end of the archive", "End"),
+    Key("zoom-in", "plus,equals_sign,up,k", "closer", "+"),
+    Key("zoom-out", "minus,down,j", "further away", "−"),
+    Key("next-event", "n", "next event", "n"),
+    Key("previous-event", "p", "previous event", "p"),
+    Key("go-to", "g", "go to a time, LSN, transaction or restore point", "g"),
+    Key("edge-before", "b", "nearest reachable moment before", "b"),
+    Key("edge-after", "a", "nearest reachable moment after", "a"),
+    Key("next-line", "tab", "next timeline that holds this moment", "Tab"),
+    Key("plan", "enter", "plan a restore to this moment", "Enter"),
+    Key("up", "up,k", "up", "↑"),
+    Key("down", "down,j", "down", "↓"),
+    Key("page-up", "pageup,ctrl+u", "one page up", "PgUp"),
+    Key("page-down", "pagedown,ctrl+d,space", "one page down", "PgDn"),
+    Key("top", "home,g", "to the top", "Home"),
+    Key("bottom", "end,G", "to the bottom", "End"),
+    Key("open", "enter", "open", "Enter"),
+    Key("destination", "d", "another destination", "d"),
+    Key("port", "p", "another port", "p"),
+    Key("wait", "w", "wait at the moment for a look, or go through", "w"),
+    Key("save", "s", "save the plan as JSON", "s"),
+    Key("start", "enter", "start", "Enter", acts=True),
+    Key("log", "l", "log, large or small", "l"),
+    Key("which-log", "L", "the server's log or the engine's", "L"),
+    Key("hold", "z", "hold, and go on", "z", acts=True),
+    Key("stop", "x", "stop at the next safe point; all is left as it is", "x", acts=True),
+    Key("forward", "f", "replay on to a later moment", "f", acts=True),
+    Key("keep", "k", "keep waiting, leave this screen", "k"),
+    Key("finish", "P", "finish: open for writes", "P", acts=True),
+    Key("psql", "o", "open psql here", "o"),
+    Key("resume", "R", "resume the run", "R", acts=True),
+    Key("rollback", "U", "roll back to the state before", "U", acts=True),
+    Key("discard", "D", "delete the copy, or what was set aside", "D", acts=True),
+    Key("server", "S", "stop or start the copy's server", "S", acts=True),
+    Key("application", "O", "open the system to its users", "O", acts=True),
+    Key("report", "enter", "report", "Enter"),
+)
+
+
+def bind(id: str, action: str) -> Binding:
+    """The Textual binding of a key."""
+    key = KEYS[id]
+    return Binding(key.keys, action, key.help, show=False, id=id)
+
+
+def shown(id: str, remapped: Mapping[str, str]) -> str:
+    """How a key is written in footer and help, remapped or not."""
+    if id in remapped:
+        first = remapped[id].split(",")[0].strip()
+        return {"question_mark": "?", "colon": ":", "slash": "/", "escape": "Esc", "enter": "Enter"}.get(first, first)
+    return KEYS[id].shown

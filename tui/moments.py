@@ -1,0 +1,172 @@
+"""Moments as people type them: ``14:03``, ``yesterday 18:00``, ``10 minutes before now``, an ISO time, an LSN, a
+transaction id, a restore point's name. What was understood is said in words before anything is done with it.
+
+A clock time alone means the cursor's day. Times without an offset are the site's; one that the clocks skip or show
+twice is said to be so.
+"""
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from engine.records.lsn import Lsn, format_lsn, parse_lsn
+from tui import words
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a typed text means (``kind`` None: nothing) and how to say it."""
+
+    kind: Literal["time", "lsn", "xid", "name"] | None
+    words: str
+    at: datetime | None = None
+    lsn: Lsn | None = None
+    xid: int | None = None
+    name: str | None = None
+
+
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6}))?)?\Z")
+_UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400,
+          "day": 86400, "w": 604800, "week": 604800}  # fmt: skip
+_STEP = r"(\d+(?:\.\d+)?)\s*(weeks?|w|days?|d|hours?|h|minutes?|mins?|min|m|seconds?|secs?|sec|s)"
+_RELATIVE = re.compile(rf"{_STEP}\s*(ago|before now|earlier|later|before cursor|after cursor|before|back|on)\Z", re.I)
+_SIGNED = re.compile(rf"([+\-−])\s*{_STEP}\Z", re.I)
+_NUMERIC_DAY = re.compile(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
+_XID = re.compile(r"(?:xid|transaction|tx)?\s*#?(\d{1,10})\Z", re.I)
+_DAY_WORD = re.compile(r"\b(mon|tues?|wed|wednes|thu|thurs|fri|sat|satur|sun)(day)?\b|\b(noon|midnight|week|month|ago)\b")
+_NAMED_DAYS = {"today": 0, "yesterday": -1}
+
+
+def understand(text: str, zone: ZoneInfo, now: datetime, cursor_at: datetime, names: Sequence[str] = ()) -> Understood:
+    """Read a typed moment. Never raises; ``kind`` None says in ``words`` what could be typed instead."""
+    text = " ".join(text.split())
+    if not text:
+        return Understood(None, "a time, an LSN, a transaction id, or a restore point's name")
+    if text in names:
+        several = names.count(text)
+        note = f", the last of {several}" if several > 1 else ""
+        return Understood("name", f"restore point {text}{note}", name=text)
+    if "/" in text and re.fullmatch(r"[0-9A-Fa-f]+/[0-9A-Fa-f]+", text) and not _NUMERIC_DAY.match(text):
+        try:
+            lsn = parse_lsn(text)
+        except ValueError as error:
+            return Understood(None, str(error))
+        return Understood("lsn", f"LSN {format_lsn(lsn)}: what starts before it is kept", lsn=lsn)
+    if found := _XID.match(text):
+        xid = int(found[1])
+        if 3 <= xid < 1 << 32:
+            return Understood("xid", f"just before transaction {xid}: it is the first that is lost", xid=xid)
+        return Understood(None, f"{found[1]} is no transaction id; they go from 3 to 4294967295")
+    at = _time(text, zone, now, cursor_at)
+    if isinstance(at, datetime):
+        return _said(at, zone)
+    if at is not None:
+        return _wall(at[0], zone)
+    near = [name for name in names if name.lower().startswith(text.lower())]
+    if near:
+        return Understood(None, f"a restore point? {', '.join(near[:4])}")
+    return Understood(None, "not understood; like 14:03, yesterday 18:00, 10 minutes before now, 23 Nov 14:32")
+
+
+def _said(at: datetime, zone: ZoneInfo, note: str = "") -> Understood:
+    try:
+        at = at.astimezone(UTC)
+        text = words.moment(at, zone)
+    except (OverflowError, ValueError):
+        return Understood(None, "that time is beyond all calendars")
+    utc = "" if words.offset(at, zone) == "UTC" else f"   {words.clock(at, UTC)} UTC"
+    return Understood("time", f"{text}{utc}{note}", at=at)
+
+
+def _wall(local: datetime, zone: ZoneInfo) -> Understood:
+    """A time on the site's wall clock: skipped and doubled hours are named."""
+    first, second = local.replace(tzinfo=zone, fold=0), local.replace(tzinfo=zone, fold=1)
+    if first.utcoffset() == second.utcoffset():
+        return _said(first, zone)
+    back = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    if back != local:
+        return Understood(None, f"{local:%H:%M} does not exist on that day: the clocks go forward")
+    return _said(first, zone, f"; the clocks show it twice, this is the first ({words.offset(first, zone)})")
+
+
+def _time(text: str, zone: ZoneInfo, now: datetime, cursor_at: datetime) -> datetime | tuple[datetime] | None:
+    """An instant, or (in a tuple) a time on the site's wall clock, or nothing."""
+    lowered = text.lower()
+    try:
+        if lowered == "now":
+            return now
+        if found := _SIGNED.match(lowered):
+            seconds = float(found[2]) * _UNITS[_unit(found[3])]
+            return cursor_at + timedelta(seconds=seconds if found[1] == "+" else -seconds)
+        if found := _RELATIVE.match(lowered):
+            seconds = float(found[1]) * _UNITS[_unit(found[2])]
+            if found[3] in ("ago", "before now"):
+                return now - timedelta(seconds=seconds)
+            return cursor_at + timedelta(seconds=seconds if found[3] in ("later", "after cursor", "on") else -seconds)
+        if clock := _clock(text):
+            return (datetime.combine(cursor_at.astimezone(zone).date(), clock),)
+        if re.match(r"\d{4}-\d{2}-\d{2}", text):
+            read = datetime.fromisoformat(text.replace(" UTC", "Z").replace(" utc", "Z"))
+            return read if read.tzinfo else (read,)
+        first, _, rest = lowered.partition(" ")
+        if first in _NAMED_DAYS and (not rest or _clock(rest.removeprefix("at "))):
+            day: date = now.astimezone(zone).date() + timedelta(days=_NAMED_DAYS[first])
+            return (datetime.combine(day, _clock(rest.removeprefix("at ")) or time(0)),)
+    except (ValueError, OverflowError):
+        return None
+    if _NUMERIC_DAY.match(text):
+        return None  # 11/12/2026 means two different days: refused rather than guessed
+    if not any(char.isdigit() for char in text) and not _DAY_WORD.search(lowered):
+        return None
+    return _parse_freely(text, str(zone), now.astimezone(zone).replace(tzinfo=None))
+
+
+def _unit(word: str) -> str:
+    word = word.lower()
+    return word if word in _UNITS else word.rstrip("s")
+
+
+def _clock(text: str) -> time | None:
+    found = _CLOCK.match(text)
+    if found is None:
+        return None
+    fraction = (found[4] or "").ljust(6, "0")
+    try:
+        return time(int(found[1]), int(found[2]), int(found[3] or 0), int(fraction))
+    except ValueError:
+        return None
+
+
+def prepare() -> None:
+    """Load the library that reads dates before it is needed: that takes a while."""
+    threading.Thread(target=_parse_freely, args=("1 January", "UTC", datetime(2026, 1, 1)), daemon=True).start()
+
+
+@lru_cache(maxsize=64)
+def _parse_freely(text: str, zone: str, now_local: datetime) -> datetime | tuple[datetime] | None:
+    """Everything else, by dateparser; a text without any digit but a weekday or the like is welcome too."""
+    import dateparser
+
+    if len(text) > 60:
+        return None
+    settings = {
+        "RELATIVE_BASE": now_local.replace(microsecond=0),
+        "PREFER_DATES_FROM": "past",
+        "DATE_ORDER": "DMY",
+        "REQUIRE_PARTS": ["day"],
+        "RETURN_TIME_AS_PERIOD": False,
+    }
+    try:
+        read = dateparser.parse(text, languages=["en"], settings=settings)
+    except Exception:  # the library's own failures on odd input are no answer, and no reason to stop
+        return None
+    if not isinstance(read, datetime):
+        return None
+    if re.fullmatch(r"[a-z]+ \d{1,2}|\d{1,2} [a-z]+( \d{4})?|[a-z]+", text.lower()):
+        read = read.replace(hour=0, minute=0, second=0, microsecond=0) if read.tzinfo is None else read
+    return read if read.tzinfo else (read,)

@@ -1,0 +1,166 @@
+"""What all screens share: a canvas, a question, a note, the footer; errands and what they bring back."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from engine.records.errors import RepriseError
+from tui import keys, words
+from tui.painting.grid import Grid
+from tui.widgets.canvas import Canvas
+from tui.widgets.frame import Hint, paint_footer, paint_header
+from tui.widgets.question import Question, paint_question
+
+if TYPE_CHECKING:
+    from tui.app import RepriseApp
+
+
+class Painted(Screen[None]):
+    """A screen that paints a grid. Subclasses say how (``paint``) and which keys stand in the footer (``hints``)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+    title_words: ClassVar[str] = ""
+    CSS = "Painted { background: transparent; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.question: Question | None = None
+        self.note: str | None = None
+        self.note_role = "warn"
+
+    @property
+    def reprise(self) -> "RepriseApp":
+        from tui.app import RepriseApp
+
+        assert isinstance(self.app, RepriseApp)
+        return self.app
+
+    def compose(self) -> ComposeResult:
+        yield Canvas(self.reprise.looks)
+
+    @property
+    def canvas(self) -> Canvas:
+        return self.query_one(Canvas)
+
+    def on_mount(self) -> None:
+        self.canvas.focus()
+        self.begin()
+
+    def begin(self) -> None:
+        """What a screen asks for when it comes up."""
+
+    def on_resize(self) -> None:
+        self.repaint()
+
+    def on_screen_resume(self) -> None:
+        self.repaint()
+
+    def paint(self, grid: Grid) -> None:
+        raise NotImplementedError
+
+    def hints(self) -> Sequence[Hint]:
+        return ()
+
+    def picture(self, width: int, height: int) -> Grid:
+        """The whole screen as a grid."""
+        grid = Grid(width, height, self.reprise.glyphs)
+        self.paint(grid)
+        if self.question is not None and not self.question.inline:
+            paint_question(grid, self.question)
+        else:
+            paint_footer(grid, self.hints(), note=self.note, note_role=self.note_role)
+        return grid
+
+    def repaint(self) -> None:
+        if self.is_attached and self.is_current:
+            size = self.size
+            if size.width > 0 and size.height > 0:
+                self.canvas.show(self.picture(size.width, size.height))
+
+    def header(self, grid: Grid, *parts: str) -> None:
+        site = self.reprise.desk.site
+        now = self.reprise.clock()
+        read_only = "read-only" if self.reprise.desk.read_only else ""
+        paint_header(grid, site.name, [*parts, read_only], words.zone_title(now, site.zone))
+
+    def hint(self, id: str, label: str, action: str = "") -> Hint:
+        return Hint(keys.shown(id, self.reprise.settings.keys), label, action)
+
+    def say(self, note: str | None, role: str = "warn") -> None:
+        """A line above the footer; it stays until the next key."""
+        self.note, self.note_role = note, role
+        self.repaint()
+
+    def say_error(self, error: RepriseError) -> None:
+        text = error.message + (f"; {error.remedy}" if error.remedy else "")
+        self.say(f"{self.reprise.glyphs.bad} {text}", "bad")
+
+    def may_act(self) -> bool:
+        """Whether acts are allowed; if not, it is said why."""
+        if self.reprise.desk.read_only:
+            self.say("read-only: this program was started with --read-only, so nothing can be changed from here")
+            return False
+        return True
+
+    def ask(self, question: Question) -> None:
+        self.question, self.note = question, None
+        self.repaint()
+
+    def on_key(self, event: events.Key) -> None:
+        """While a question stands, keys are typed into it; else a key first clears the note."""
+        question = self.question
+        if question is None:
+            if self.note is not None:
+                self.note = None
+                self.repaint()
+            return
+        event.stop()
+        event.prevent_default()
+        if event.key == "escape":
+            self.question = None
+        elif event.key == "enter":
+            right, why = question.understood(question.line.text)
+            if right:
+                self.question = None
+                question.answer(question.line.text)
+            else:
+                self.note = why
+        elif event.key == "tab":
+            question.next_choice()
+        elif question.line.press(event.key):
+            pass
+        elif event.character and event.is_printable:
+            question.line.type(event.character)
+        self.repaint()
+
+    def on_paste(self, event: events.Paste) -> None:
+        if self.question is not None:
+            event.stop()
+            self.question.line.type(event.text)
+            self.repaint()
+
+    async def on_canvas_clicked(self, event: Canvas.Clicked) -> None:
+        event.stop()
+        if self.question is not None:
+            return
+        if not event.wheel:
+            for link in self.canvas.grid.links:
+                if link.y == event.y and link.start <= event.x < link.stop:
+                    await self.run_action(link.action)
+                    return
+        self.clicked(event.x, event.y, event.wheel)
+
+    def clicked(self, x: int, y: int, wheel: int) -> None:
+        """A click beside all links."""
+
+    def to_copy(self) -> str:
+        """What ``y`` copies."""
+        return self.canvas.grid.text()
+
+    def acts(self) -> Sequence[tuple[str, str, Callable[[], None]]]:
+        """Further entries of the palette: name, key as shown, what is done."""
+        return ()

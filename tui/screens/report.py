@@ -1,0 +1,98 @@
+"""The report of a run: what was asked, what was reached and how that is known, every step, what to do by hand."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from engine.records.lsn import format_lsn
+from engine.records.runs import RunState
+from tui import words
+from tui.painting.grid import Grid
+from tui.screens.scrolled import Scrolled
+from tui.widgets import gate
+from tui.widgets.frame import Hint, paint_rule
+from tui.widgets.progress import paint_ending
+
+Row = tuple[tuple[int, str, str], ...]  # cells: where, what, role; a negative place ends there
+
+
+class ReportScreen(Scrolled):
+    """The report of one run."""
+
+    title_words = "report"
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, state: RunState) -> None:
+        super().__init__()
+        self.state = state
+
+    def paint(self, grid: Grid) -> None:
+        self.header(grid, "report", self.state.run)
+        zone = self.reprise.desk.site.zone
+        y = paint_ending(grid, 2, self.state, 6, zone)
+        if self.state.outcome == "completed" and self.state.host is not None:
+            grid.put(1, y, "answers at", "muted")
+            grid.put(13, y, gate.psql_line(self.state, self.reprise.desk.site), "title!", grid.width - 1)
+            y += 1
+        paint_rule(grid, y)
+        for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
+            for x, text, role in row:
+                if x < 0:
+                    grid.put_right(grid.width + x, row_y, text, role)
+                else:
+                    grid.put(x, row_y, text, role, grid.width - 1)
+
+    def _rows(self, grid: Grid) -> list[Row]:
+        state, zone, g = self.state, self.reprise.desk.site.zone, grid.glyphs
+        plan, point = state.plan, state.plan.point
+        rows: list[Row] = [((1, "asked for", "muted"),)]
+        if point is not None:
+            for name, end in (("last kept", point.kept), ("first lost", point.lost)):
+                if end is not None:
+                    text = f"{words.second(end.at, zone)}  xid {end.xid}  {end.kind}  at {format_lsn(end.lsn)}"
+                    rows.append(((3, name, "muted"), (16, text, "text")))
+            rows.append(((3, "lost", "muted"), (16, words.plural(point.lost_commits, "commit", "commits"), "text")))
+            chain = " + ".join(backup.id for backup in point.chain)
+            rows.append(((3, "from", "muted"), (16, chain, "text")))
+        rows.append(((3, "into", "muted"), (16, f"{plan.destination.kind} {plan.destination.path}", "text")))
+        if state.reached is not None and state.reached.finding:
+            rows.append(((3, "proof", "muted"), (16, state.reached.finding, "text")))
+        rows.append(())
+        rows.append(((1, "steps", "muted"), (-12, "amount", "muted"), (-1, "time", "muted")))
+        signs = {"done": (g.ok, "ok"), "failed": (g.bad, "bad"), "to do": (g.todo, "muted"), "undone": (g.left, "muted")}
+        for number, step in enumerate(state.steps, 1):
+            sign, role = signs.get(step.outcome, (g.now, "accent"))
+            cells: list[tuple[int, str, str]] = [(1, sign, role), (3, f"{number:>2} {step.title}", "text")]
+            cells.append((-24, step.outcome if step.outcome != "done" else "", "muted"))
+            if step.bytes:
+                cells.append((-12, words.size(step.bytes), "muted"))
+            if step.seconds is not None:
+                cells.append((-1, words.duration(step.seconds), "text"))
+            rows.append(tuple(cells))
+        rows.append(())
+        rows.append(((1, "checks", "muted"),))
+        for check in sorted(state.checks or plan.checks, key=lambda check: check.ok is True):
+            sign, role = (g.ok, "ok") if check.ok else (g.bad, "bad") if check.refuses else (g.warn, "warn")
+            if check.ok is not True and check.level == "info":
+                sign, role = g.todo, "muted"
+            rows.append(((1, sign, role), (3, check.name, "text"), (24, check.finding, "muted")))
+            if check.remedy and check.ok is not True:
+                rows.append(((24, check.remedy, "text"),))
+        if state.notes:
+            rows += [(), ((1, "to do by hand, and to know", "muted"),)]
+            for note in state.notes:
+                rows.append(((3, "  ".join(str(value) for value in note.values()), "text"),))
+        rows += [(), ((1, "kept in", "muted"), (13, state.folder, "faint"))]
+        return rows
+
+    def to_copy(self) -> str:
+        return f"{self.state.folder}/report.md"
+
+    def hints(self) -> Sequence[Hint]:
+        return (
+            Hint(self.reprise.glyphs.up_down, "scroll"),
+            self.hint("copy", "copy its file's name", "app.copy"),
+            self.hint("back", "back", "app.back"),
+            self.hint("help", "help", "app.help"),
+        )

@@ -1,0 +1,361 @@
+"""A run: its steps, how far the running one is, the server's log, and the gate when it waits there."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from textual.binding import BindingType
+
+from engine.records.errors import RepriseError
+from engine.records.runs import RunState
+from engine.records.target import RecoveryTarget
+from tui import words
+from tui.errands import Answer, Errand
+from tui.keys import bind
+from tui.moments import Understood, prepare, understand
+from tui.painting.grid import Grid
+from tui.screens.base import Painted
+from tui.widgets import gate
+from tui.widgets.frame import Hint, paint_rule
+from tui.widgets.progress import paint_ending, paint_progress
+from tui.widgets.question import Question, must_be
+from tui.widgets.steps import paint_steps, running_step
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the run stood when it was last looked at."""
+
+    state: RunState
+    log: tuple[str, ...]
+    which: str
+
+
+class RunScreen(Painted):
+    """One run, live."""
+
+    title_words = "run"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("log", "log"),
+        bind("which-log", "which_log"),
+        bind("hold", "hold"),
+        bind("stop", "stop"),
+        bind("forward", "forward"),
+        bind("keep", "keep"),
+        bind("finish", "finish"),
+        bind("psql", "psql"),
+        bind("resume", "resume"),
+        bind("rollback", "rollback"),
+        bind("discard", "discard"),
+        bind("server", "server"),
+        bind("application", "application"),
+        bind("report", "report"),
+        bind("read", "poll"),
+    ]
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self.run = run
+        self.seen: Seen | None = None
+        self.large_log = False
+        self.which: Literal["server", "engine"] = "server"
+        self.failure: RepriseError | None = None
+
+    def begin(self) -> None:
+        self.poll_errand = Errand(self, "poll")
+        self.act_errand = Errand(self, "act")
+        self.set_interval(1.0, self.poll)
+        self.poll()
+        self.repaint()
+
+    def poll(self) -> None:
+        """Look at the run's folder, in the background."""
+        if not self.is_current or self.poll_errand.busy:
+            return
+        acts, desk, run, which = self.reprise.acts, self.reprise.desk, self.run, self.which
+        lines = max(4, self.size.height)
+
+        def work() -> Seen:
+            state = acts.run_state(desk, run)
+            return Seen(state, tuple(acts.log_lines(desk, run, which, lines)), which)
+
+        self.poll_errand.ask("poll", work)
+
+    def action_poll(self) -> None:
+        self.poll()
+
+    def on_answer(self, answer: Answer) -> None:
+        answer.stop()
+        if answer.errand is self.poll_errand:
+            self.failure = answer.error
+            if answer.result is not None:
+                self.seen = answer.result
+                going = answer.result.state.outcome in ("running", "paused")
+                self.reprise.left_run = self.run if going else None
+            self.repaint()
+        elif answer.error is not None:
+            self.say_error(answer.error)
+        else:
+            self.say(str(answer.ask), "muted")
+            self.poll()
+
+    # Acts
+
+    def _act(self, name: str, said: str, act: Callable[[], object], why_not: str) -> None:
+        """Do one of the run's answers, if it accepts it now."""
+        state = self.seen.state if self.seen else None
+        if not self.may_act():
+            return
+        if state is None or name not in state.answers:
+            self.say(why_not)
+            return
+        self.act_errand.ask(said, act)
+        self.say(said, "muted")
+
+    def _may(self, name: str, why_not: str) -> RunState | None:
+        state = self.seen.state if self.seen else None
+        if not self.may_act():
+            return None
+        if state is None or name not in state.answers:
+            self.say(why_not)
+            return None
+        return state
+
+    def action_hold(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        state = self.seen.state if self.seen else None
+        if not self.may_act():
+            return
+        if state is None or state.outcome != "running":
+            self.say("only a run that is going can be held")
+        elif state.held:
+            self.act_errand.ask("goes on", lambda: acts.go_on(desk, run))
+        else:
+            self.act_errand.ask("held; z goes on", lambda: acts.hold(desk, run))
+
+    def action_stop(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        if self._may("cancel", "there is nothing to stop") is None:
+            return
+        said = "stops at the next safe point; all is left as it is"
+        done = Question("to stop the run, type stop:", lambda _: self.act_errand.ask(said, lambda: acts.cancel(desk, run)),
+                        must_be("stop", said))  # fmt: skip
+        self.ask(done)
+
+    def action_forward(self) -> None:
+        state = self._may("advance", "replay can go on only while the run waits at its gate")
+        if state is None:
+            return
+        site, desk, acts, run = self.reprise.desk.site, self.reprise.desk, self.reprise.acts, self.run
+        point = state.plan.point
+        here = (point.kept or point.lost) if point else None
+        at = here.at if here else self.reprise.clock()
+        timeline = point.timeline if point else None
+        prepare()
+
+        def read(text: str) -> Understood:
+            return understand(text, site.zone, self.reprise.clock(), at)
+
+        def understood(text: str) -> tuple[bool, str]:
+            got = read(text)
+            if got.kind == "time" and got.at is not None and got.at <= at:
+                return False, f"{words.moment(got.at, site.zone)} is not later than where the server stands"
+            return got.kind is not None, got.words
+
+        def answer(text: str) -> None:
+            target = to_target(read(text), timeline)
+            if target is not None:
+                self.act_errand.ask("replays on", lambda: acts.advance(desk, run, target))
+
+        self.ask(Question("forward to", answer, understood, "a later time, +30 s, an LSN, xid 4711"))
+
+    def action_keep(self) -> None:
+        self.app.pop_screen()
+
+    def action_finish(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        state = self._may("finish", "finish is for a run that waits at its gate")
+        if state is None:
+            return
+        if state.reached is not None and not state.reached.proven:
+            self.say("where replay stands is not proven, so it cannot be finished; x stops, the log tells more")
+            return
+
+        def go() -> None:
+            self.act_errand.ask("finishing", lambda: acts.finish(desk, run))
+
+        if state.plan.destination.kind != "in-place":
+            go()
+            return
+        question = Question("", lambda _: go(), must_be(desk.site.name, "Enter finishes"))
+        question.inline = True
+        self.ask(question)
+
+    def action_psql(self) -> None:
+        state = self.seen.state if self.seen else None
+        if state is None or state.host is None:
+            self.say("no server of this run answers now")
+            return
+        line = gate.psql_line(state, self.reprise.desk.site)
+        self.app.copy_to_clipboard(line)
+        self.say(f"in another terminal (copied): {line}", "text")
+
+    def action_resume(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        self._act("resume", "resumes", lambda: acts.resume(desk, run), "only a run that was interrupted or failed can resume")
+
+    def _typed(self, answer: str, word: str, said: str, act: Callable[[], object], why_not: str) -> None:
+        if self._may(answer, why_not) is not None:
+            question = Question(f"to go on, type {word}:", lambda _: self.act_errand.ask(said, act), must_be(word, said))
+            question.dangerous = True
+            self.ask(question)
+
+    def action_rollback(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        said = "goes back to the state before; the newer cluster is set aside"
+        self._typed("rollback", "rollback", said, lambda: acts.rollback(desk, run), "this run has nothing to roll back now")
+
+    def action_discard(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        state = self.seen.state if self.seen else None
+        in_place = state is not None and state.plan.destination.kind == "in-place"
+        said = "what was set aside is deleted for good" if in_place else "the copy is deleted for good"
+        self._typed("discard", "discard", said, lambda: acts.discard(desk, run), "this run has nothing to delete now")
+
+    def action_server(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        state = self.seen.state if self.seen else None
+        if state is not None and "start" in state.answers:
+            self._act("start", "the copy's server starts", lambda: acts.start_server(desk, run), "")
+        else:
+            self._act("stop", "the copy's server stops", lambda: acts.stop_server(desk, run), "no server of a side copy runs")
+
+    def action_application(self) -> None:
+        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        why = "only a finished restore in place is opened to its users"
+        self._act("open", "opens the system to its users", lambda: acts.open_application(desk, run), why)
+
+    def action_report(self) -> None:
+        from tui.screens.report import ReportScreen
+
+        state = self.seen.state if self.seen else None
+        if state is not None:
+            self.app.push_screen(ReportScreen(state))
+
+    def action_log(self) -> None:
+        self.large_log = not self.large_log
+        self.repaint()
+
+    def action_which_log(self) -> None:
+        self.which = "engine" if self.which == "server" else "server"
+        self.poll()
+
+    def to_copy(self) -> str:
+        state = self.seen.state if self.seen else None
+        if state is not None and state.host is not None:
+            return gate.psql_line(state, self.reprise.desk.site)
+        return self.run
+
+    def on_unmount(self) -> None:
+        state = self.seen.state if self.seen else None
+        if state is not None and state.outcome in ("running", "paused"):
+            self.reprise.left_run = self.run
+
+    # Painting
+
+    def paint(self, grid: Grid) -> None:
+        zone = self.reprise.desk.site.zone
+        seen = self.seen
+        if seen is None:
+            self.header(grid, f"run {self.run}")
+            failed = self.failure.message if self.failure else ""
+            grid.put(1, 2, failed or "reading the run …", "bad" if failed else "muted", grid.width - 1)
+            return
+        state = seen.state
+        point = state.plan.point
+        kept = point.kept if point else None
+        self.header(grid, f"restore to {words.short_moment(kept.at, zone)}" if kept else f"restore {self.run}", "held" if state.held else "")
+        room = grid.height - 3  # below the header's blank row, above the footer
+        if self.large_log:
+            self._paint_log(grid, 2, room, seen)
+            return
+        if state.outcome == "paused":
+            y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state)
+            y += 1 if grid.height - y > gate.HEIGHT + 4 else 0
+            typed = self.question.line if self.question and self.question.inline else None
+            gate.paint_gate(grid, y, state, self.reprise.desk.site, zone, typed, readable=state.host is not None)
+            self._paint_log(grid, y + gate.HEIGHT, grid.height - y - gate.HEIGHT - 1, seen)
+            return
+        below = 9 if grid.height < 30 else 14
+        y = paint_steps(grid, 2, max(2, min(len(state.steps), room - below)), state)
+        paint_rule(grid, y)
+        if state.outcome == "running":
+            y = paint_progress(grid, y + 1, state, running_step(state), self.reprise.clock(), zone)
+        else:
+            y = paint_ending(grid, y + 1, state, 6, zone)
+            if state.outcome == "completed" and state.host is not None:
+                grid.put(1, y, "answers at", "muted")
+                grid.put(13, y, gate.psql_line(state, self.reprise.desk.site), "title!", grid.width - 1)
+                y += 1
+        paint_rule(grid, y)
+        self._paint_log(grid, y + 1, grid.height - y - 2, seen)
+
+    def _paint_log(self, grid: Grid, top: int, rows: int, seen: Seen) -> None:
+        """The last lines of the log; its name before them where there is room."""
+        stop = grid.width - 1
+        if rows <= 0:
+            return
+        y, x = top, 1
+        name = f"{seen.which} log"
+        if rows > 2:
+            grid.put(1, top, name, "muted")
+            path = seen.state.server_log if seen.which == "server" else f"{seen.state.folder}/engine.log"
+            grid.put(14, top, path or "", "faint", stop)
+            y, rows = top + 1, rows - (2 if rows > 4 else 1)
+        else:
+            grid.put(1, top, name, "muted")
+            x = 14
+        lines = seen.log[-rows:] if rows > 0 else ()
+        if not lines:
+            grid.put(x, y, "nothing yet", "faint")
+        for number, line in enumerate(lines):
+            loud = any(word in line for word in ("FATAL", "PANIC", "ERROR"))
+            grid.put(x, y + number, line, "bad" if loud else "muted", stop)
+
+    def hints(self) -> Sequence[Hint]:
+        state = self.seen.state if self.seen else None
+        help_hint, log = self.hint("help", "help", "app.help"), self.hint("log", "log", "log")
+        if state is None:
+            return (self.hint("back", "back", "app.back"), help_hint)
+        if state.outcome == "paused":
+            return (
+                self.hint("forward", "forward", "forward"),
+                self.hint("keep", "keep waiting", "keep"),
+                self.hint("finish", "finish", "finish"),
+                log,
+                self.hint("stop", "stop", "stop"),
+                help_hint,
+            )
+        if state.outcome == "running":
+            hold = "go on" if state.held else "hold"
+            leave = self.hint("quit", "leave, it goes on", "app.leave")
+            return (log, self.hint("hold", hold, "hold"), leave, self.hint("stop", "stop", "stop"), help_hint)
+        names = {"resume": "resume", "rollback": "roll back", "discard": "discard", "open": "open to users"}
+        ids = {"open": "application"}
+        offered = [
+            self.hint(ids.get(name, name), label, ids.get(name, name)) for name, label in names.items() if name in state.answers
+        ]
+        return (self.hint("report", "report", "report"), *offered[:3], log, help_hint)
+
+
+def to_target(wanted: Understood, timeline: int | None) -> RecoveryTarget | None:
+    """A typed moment as a recovery target. A transaction id means: stop before it."""
+    if wanted.kind == "time":
+        return RecoveryTarget("time", time=wanted.at, timeline=timeline)
+    if wanted.kind == "lsn":
+        return RecoveryTarget("lsn", lsn=wanted.lsn, exclusive=True, timeline=timeline)
+    if wanted.kind == "xid":
+        return RecoveryTarget("xid", xid=wanted.xid, exclusive=True, timeline=timeline)
+    if wanted.kind == "name":
+        return RecoveryTarget("name", name=wanted.name, timeline=timeline)
+    return None

@@ -1,0 +1,125 @@
+"""All runs of this site, newest first."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from engine.records.errors import RepriseError
+from engine.records.runs import RunState
+from tui import words
+from tui.errands import Answer, Errand
+from tui.keys import bind
+from tui.painting.grid import Grid
+from tui.screens.scrolled import Scrolled
+from tui.widgets.frame import Hint
+from tui.widgets.question import Question, TypedLine
+
+
+class RunsScreen(Scrolled):
+    """All runs."""
+
+    title_words = "runs"
+    choosing = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("open", "open"),
+        bind("read", "read_again"),
+        bind("find", "find"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[RunState] | None = None
+        self.filter = ""
+        self.failure: RepriseError | None = None
+
+    def begin(self) -> None:
+        self.runs_errand = Errand(self, "runs")
+        self.action_read_again()
+
+    def action_read_again(self) -> None:
+        acts, desk = self.reprise.acts, self.reprise.desk
+        self.runs_errand.ask("runs", lambda: acts.runs(desk))
+        self.repaint()
+
+    def on_answer(self, answer: Answer) -> None:
+        answer.stop()
+        self.failure = answer.error
+        if answer.error is None:
+            self.all = answer.result
+        self.repaint()
+
+    @property
+    def shown_runs(self) -> list[RunState]:
+        wanted = self.filter.lower()
+        return [run for run in self.all or [] if wanted in f"{run.run} {run.outcome} {run.plan.destination.path}".lower()]
+
+    def paint(self, grid: Grid) -> None:
+        zone, g, stop = self.reprise.desk.site.zone, grid.glyphs, grid.width - 1
+        self.header(grid, "runs", f"filter: {self.filter}" if self.filter else "")
+        for x, name in ((3, "started"), (17, "outcome"), (32, "restored to"), (51, "into")):
+            grid.put(x, 2, name, "faint", stop)
+        if self.failure is not None:
+            grid.put(3, 4, self.failure.message, "bad", stop)
+        elif self.all is None:
+            grid.put(3, 4, "reading …", "muted")
+        elif not self.shown_runs:
+            text = "no run fits the filter; / changes it" if self.filter else "no run yet; 2 goes to the timeline, Enter there makes a plan"
+            grid.put(3, 4, text, "muted", stop)
+        looks = {
+            "completed": (g.ok, "ok"),
+            "failed": (g.bad, "bad"),
+            "paused": (g.warn, "warn"),
+            "interrupted": (g.warn, "warn"),
+            "running": (g.now, "accent"),
+        }
+        for number, (y, run) in enumerate(self.rows_in_sight(grid, self.shown_runs, 3, grid.height - 3)):
+            here = self.first + number == self.chosen
+            sign, role = looks.get(run.outcome, (g.left, "muted"))
+            main = "accent!" if here else "text"
+            grid.put(0, y, g.now if here else " ", "accent!")
+            grid.put(3, y, words.minute(run.started_at, zone), main)
+            grid.put(17, y, sign, role)
+            grid.put(19, y, run.outcome, main)
+            point = run.plan.point
+            if point is not None and point.kept is not None:
+                grid.put(32, y, words.second(point.kept.at, zone), main)
+            where = "in place" if run.plan.destination.kind == "in-place" else run.plan.destination.path
+            grid.put(51, y, where, "muted", stop)
+
+    def action_open(self) -> None:
+        runs = self.shown_runs
+        if not runs:
+            self.say("there is no run to open", "muted")
+            return
+        from tui.screens.run import RunScreen
+
+        self.app.push_screen(RunScreen(runs[self.chosen].run))
+
+    def action_find(self) -> None:
+        def answer(text: str) -> None:
+            self.filter, self.chosen = text.strip(), 0
+
+        line = TypedLine(self.filter, len(self.filter))
+        self.ask(Question("show runs with", answer, lambda text: (True, "part of a name, an outcome or a folder"), "", line))
+
+    def clicked(self, x: int, y: int, wheel: int) -> None:
+        if wheel:
+            self.action_scroll_rows(wheel)
+        elif 3 <= y < 3 + len(self.shown_runs):
+            self.chosen = self.first + y - 3
+            self.action_open()
+
+    def to_copy(self) -> str:
+        runs = self.shown_runs
+        return runs[self.chosen].run if runs else ""
+
+    def hints(self) -> Sequence[Hint]:
+        return (
+            Hint(self.reprise.glyphs.up_down, "choose"),
+            self.hint("open", "open", "open"),
+            self.hint("find", "find", "find"),
+            self.hint("read", "read again", "read_again"),
+            self.hint("back", "back", "app.back"),
+            self.hint("help", "help", "app.help"),
+        )

@@ -1,0 +1,80 @@
+"""The gate: the only box. What the waiting server holds, where to look at it, what can be done next."""
+
+from datetime import tzinfo
+
+from engine.records.history import TransactionEnd
+from engine.records.lsn import format_lsn
+from engine.records.runs import RunState
+from engine.site import Site
+from tui import words
+from tui.painting.grid import Grid
+from tui.widgets.frame import paint_wrapped
+from tui.widgets.question import TypedLine, paint_typed
+
+HEIGHT = 13
+KEYS = 15  # where the words after the keys begin, inside the box
+VALUE = 20
+
+
+def psql_line(state: RunState, site: Site) -> str:
+    """The command that shows the recovered server."""
+    database = site.database
+    return f"psql -h {state.host} -p {state.port} -U {database.user} {database.dbname}"
+
+
+def paint_gate(
+    grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, typed: TypedLine | None, *, readable: bool
+) -> None:
+    """Rows ``top`` to ``top + HEIGHT``."""
+    g, width = grid.glyphs, grid.width
+    left, right = 1, width - 2
+    grid.put(left, top, g.corners[0] + g.rule + " ", "warn")
+    end = grid.put(left + 3, top, f"{g.warn} PAUSED AT THE TARGET ", "warn!")
+    grid.fill(end, top, right - end, g.rule, "warn")
+    grid.put(right, top, g.corners[1], "warn")
+    for y in range(top + 1, top + HEIGHT - 1):
+        grid.put(left, y, g.wall, "warn")
+        grid.put(right, y, g.wall, "warn")
+    bottom = top + HEIGHT - 1
+    grid.put(left, bottom, g.corners[2] + g.rule * (right - left - 1) + g.corners[3], "warn")
+    point, x, stop = state.plan.point, left + 3, right - 1
+    y = top + 1
+    reached = state.reached
+    grid.put(x, y, "last commit in", "muted")
+    _end(grid, x + VALUE - 4, y, stop, point.kept if point else None, zone, "none: the backup's own state")
+    grid.put(x, y + 1, "not replayed", "muted")
+    _end(grid, x + VALUE - 4, y + 1, stop, point.lost if point else None, zone, "nothing that the archive holds")
+    if reached is not None and not reached.proven:
+        grid.put(x, y + 2, f"{g.bad} not proven: {reached.finding}", "bad", stop)
+    elif reached is not None:
+        grid.put(x, y + 2, f"{g.ok} proven", "ok")
+        grid.put(x + VALUE - 4, y + 2, f"replay stands at {format_lsn(reached.lsn)}, timeline {reached.timeline}", "muted", stop)
+    if readable and state.host is not None:
+        grid.put(x, y + 3, "Look first. It answers read-only:", "text")
+        grid.put(x, y + 4, psql_line(state, site), "title!", stop)
+    else:
+        paint_wrapped(grid, x, y + 3, "Nothing can be read here yet: the server does not take connections.", "text", stop, 2)
+    in_place = state.plan.destination.kind == "in-place"
+    finish = "switches it into production's place" if in_place else "opens the copy for writes"
+    entries = (
+        ("f", "forward", "replay on to a later moment; going back means anew", ""),
+        ("k", "keep waiting", "leave this screen, the server waits", ""),
+        ("P", "finish", finish + "; ", "the old one is set aside" if in_place else "no way back"),
+    )
+    for number, (key, name, text, loud) in enumerate(entries):
+        row = y + 6 + number
+        end = grid.put(x, row, key, "accent!")
+        grid.put(end + 1, row, name, "text")
+        end = grid.put(x + VALUE - 4, row, text, "text", stop)
+        grid.put(end, row, loud, "warn!", stop)
+    if typed is not None:
+        end = grid.put(x, y + 10, "to finish in place, type the site's name: ", "muted")
+        paint_typed(grid, end, y + 10, typed, stop)
+
+
+def _end(grid: Grid, x: int, y: int, stop: int, end: TransactionEnd | None, zone: tzinfo, none: str) -> None:
+    if end is None:
+        grid.put(x, y, none, "text", stop)
+        return
+    x = grid.put(x, y, words.clock(end.at, zone, fraction=True), "title!", stop)
+    grid.put(x + 2, y, f"xid {end.xid}  {end.kind}  at {format_lsn(end.lsn)}", "text", stop)
