@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,15 +21,6 @@ from tui.keys import KEYS, bind
 from tui.painting.glyphs import UNICODE, Glyphs
 from tui.screens.base import Painted
 from tui.themes import Theme, load_themes, styles
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the screen was asked for."""
-
-    ascii_only: bool = False
-    mouse: bool = True
-    theme: str | None = None
 
 
 def _utc_now() -> datetime:
@@ -66,7 +56,6 @@ class RepriseApp(App[None]):
         settings: own_settings.Settings | None = None,
         settings_folder: Path | None = None,
         colourless: bool = False,
-        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.settings = settings or own_settings.Settings()
         self.themes, self.problems = load_themes([settings_folder / "themes"] if settings_folder else [])
@@ -83,8 +72,7 @@ class RepriseApp(App[None]):
         self.settings_folder = settings_folder
         self.looks: dict[str, Style] = styles(self.chosen)
         self.left_run: str | None = None  # a run that goes on when the screen is left
-        self.register_hang_up = False
-        self._environ = environ
+        self.mind_hang_up = False
 
     def on_mount(self) -> None:
         unknown = sorted(set(self.settings.keys) - set(KEYS))
@@ -92,7 +80,7 @@ class RepriseApp(App[None]):
             self.problems.append(f"settings: keys.{unknown[0]}: there is no such key; ids stand in the help")
         if self.settings.keys:
             self.set_keymap({id: keys for id, keys in self.settings.keys.items() if id in KEYS})
-        if self.register_hang_up:
+        if self.mind_hang_up:
             self._mind_hang_up()
         from tui.screens.timeline import TimelineScreen
 
@@ -117,7 +105,7 @@ class RepriseApp(App[None]):
     def action_leave(self) -> None:
         self.exit()
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         if len(self.screen_stack) > 2:
             self.pop_screen()
         elif isinstance(self.screen, Painted):
@@ -188,24 +176,26 @@ class RepriseApp(App[None]):
             self.screen.say(f"copied: {first}", "muted")
 
 
-def start(desk: Desk, acts: Any, options: Options = Options()) -> int:  # noqa: B008 - frozen
+def open_screen(desk: Desk, *, ascii: bool = False, mouse: bool = True, theme: str | None = None) -> int:
     """Show the screen until the operator leaves; the exit code. Without a terminal: plain lines."""
+    import engine.acts
+
+    acts: Any = engine.acts
     if not terminal.is_screen():
         from tui.plain import print_plain
 
         return print_plain(desk, acts)
-    settings = own_settings.read_settings()
     app = RepriseApp(
         desk,
         acts,
-        glyphs=terminal.choose_glyphs(options.ascii_only),
-        theme=options.theme,
-        settings=settings,
+        glyphs=terminal.choose_glyphs(ascii),
+        theme=theme,
+        settings=own_settings.read_settings(),
         settings_folder=own_settings.folder(),
         colourless=terminal.no_colour(),
     )
-    app.register_hang_up = True
-    app.run(mouse=options.mouse)
+    app.mind_hang_up = True
+    app.run(mouse=mouse)
     if app.left_run:
         print(f"run {app.left_run} goes on; see it again with: reprise attach {app.left_run}")
     return app.return_code or 0

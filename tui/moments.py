@@ -38,7 +38,9 @@ _RELATIVE = re.compile(rf"{_STEP}\s*(ago|before now|earlier|later|before cursor|
 _SIGNED = re.compile(rf"([+\-−])\s*{_STEP}\Z", re.I)
 _NUMERIC_DAY = re.compile(r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 _XID = re.compile(r"(?:xid|transaction|tx)?\s*#?(\d{1,10})\Z", re.I)
-_DAY_WORD = re.compile(r"\b(mon|tues?|wed|wednes|thu|thurs|fri|sat|satur|sun)(day)?\b|\b(noon|midnight|week|month|ago)\b")
+_DAY_WORD = re.compile(
+    r"\b(mon|tues?|wed|wednes|thu|thurs|fri|sat|satur|sun)(day)?\b|\b(noon|midnight|week|month|ago)\b"
+)
 _NAMED_DAYS = {"today": 0, "yesterday": -1}
 
 

@@ -93,8 +93,8 @@ def styles(theme: Theme) -> dict[str, Style]:
     made: dict[str, Style] = {}
     for role in ROLES:
         colour = theme.roles[role]
-        dim = role in ("faint", "lost") and colour is None or None
-        bold = role in ("title", "accent", "bad", "warn") and colour is None or None
+        dim = (role in ("faint", "lost") and colour is None) or None
+        bold = (role in ("title", "accent", "bad", "warn") and colour is None) or None
         made[role] = Style(color=colour, bgcolor=background, dim=dim, bold=bold)
         made[role + "!"] = Style(color=colour, bgcolor=background, bold=True)
         made[role + "~"] = Style(color=colour, bgcolor=background, reverse=True, bold=bold)

@@ -2,12 +2,78 @@
 
 Command line and screens call these and nothing deeper. All raise RepriseError and nothing else that an operator could
 see. Nothing here prints. Slow ones take a progress callback; screens call them from worker threads.
+
+desk        what every act stands on
+founding    the first site file
+looking     what there is, what can be reached, what a moment means
+restoring   a plan and its checks
+running     starting a run, and what is said to it
+practising  the lab
 """
 
-from engine.acts.desk import Desk as Desk
-from engine.acts.desk import open_desk as open_desk
-from engine.acts.looking import Moment as Moment
-from engine.acts.looking import View as View
-from engine.acts.looking import look as look
-from engine.acts.looking import moment as moment
-from engine.acts.looking import read_archive as read_archive
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.acts.desk import Desk as Desk
+    from engine.acts.desk import open_desk as open_desk
+    from engine.acts.founding import Proposal as Proposal
+    from engine.acts.founding import propose_site as propose_site
+    from engine.acts.founding import save_site as save_site
+    from engine.acts.looking import Moment as Moment
+    from engine.acts.looking import View as View
+    from engine.acts.looking import look as look
+    from engine.acts.looking import moment as moment
+    from engine.acts.looking import read_archive as read_archive
+    from engine.acts.practising import demo as demo
+    from engine.acts.restoring import plan as plan
+    from engine.acts.running import advance as advance
+    from engine.acts.running import cancel as cancel
+    from engine.acts.running import discard as discard
+    from engine.acts.running import finish as finish
+    from engine.acts.running import follow as follow
+    from engine.acts.running import go_on as go_on
+    from engine.acts.running import hold as hold
+    from engine.acts.running import log_lines as log_lines
+    from engine.acts.running import open_application as open_application
+    from engine.acts.running import resume as resume
+    from engine.acts.running import rollback as rollback
+    from engine.acts.running import run_state as run_state
+    from engine.acts.running import runs as runs
+    from engine.acts.running import start as start
+    from engine.acts.running import start_server as start_server
+    from engine.acts.running import stop_server as stop_server
+
+_WHERE = {
+    "desk": ("Desk", "open_desk"),
+    "founding": ("Proposal", "propose_site", "save_site"),
+    "looking": ("Moment", "View", "look", "moment", "read_archive"),
+    "practising": ("demo",),
+    "restoring": ("plan",),
+    "running": (
+        "advance",
+        "cancel",
+        "discard",
+        "finish",
+        "follow",
+        "go_on",
+        "hold",
+        "log_lines",
+        "open_application",
+        "resume",
+        "rollback",
+        "run_state",
+        "runs",
+        "start",
+        "start_server",
+        "stop_server",
+    ),
+}
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """An act, from its module, imported when first asked for: a screen that only looks never pays for psycopg."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'engine.acts' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"engine.acts.{_HOME[name]}"), name)

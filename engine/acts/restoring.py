@@ -1,31 +1,29 @@
-"""Restoring: a plan, its run, and what an operator says to a run."""
+"""From a target to a plan: the target resolved, the machine surveyed, every check asked."""
 
 import shlex
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
-from engine.acts.desk import Desk, writable
+from engine.acts.desk import Desk
 from engine.acts.looking import View, backup_cache, look
-from engine.catalog.directory import complete_backup
+from engine.catalog.directory import backup_settings, complete_backup
 from engine.postgres.programs import choose_programs, programs_for
-from engine.postgres.server import free_port
-from engine.postgres.users import default_run_as
-from engine.records.coding import to_builtins
-from engine.records.errors import Refused, RepriseError, Unreachable, UsageError
-from engine.records.plan import Destination, Plan
+from engine.postgres.users import default_run_as, may_reach
+from engine.records.errors import RepriseError
+from engine.records.plan import Check, Destination, Plan, Resolution
 from engine.records.runs import RunState
-from engine.records.target import RecoveryTarget
-from engine.recovery.checks import Question, WalFacts, run_checks
+from engine.records.survey import OsUser, Programs, Survey
+from engine.records.target import RecoveryPoint, RecoveryTarget
+from engine.recovery.checks import WalFacts
 from engine.recovery.estimates import Measured
-from engine.recovery.planning import SiteFacts, make_layout, make_plan
+from engine.recovery.planning import SiteFacts, make_plan
 from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
-from engine.run.control import send
-from engine.run.folder import create_run, find_run, list_runs, read_run
-from engine.run.starting import start_engine, wait_for_end
+from engine.run.folder import list_runs
+from engine.run.locks import folder_lock, lock_holder, site_lock
 from engine.survey import take_survey
 from engine.wal.index import WalIndex
 
@@ -43,117 +41,128 @@ def plan(
     """The plan for a target and a destination, with every check that can be made now. Changes nothing."""
     view = view or look(desk)
     where = f"--into {shlex.quote(destination.path)}" if destination.kind == "side-copy" else "--in-place"
-    resolution = resolve_in(
-        view.reach,
-        target,
-        live_timeline=view.live_timeline,
-        media=view.catalog.media_snapshots,
-        wording=Wording(arguments=where),
+    resolution = _with_whole_backups(
+        desk,
+        resolve_in(
+            view.reach,
+            target,
+            live_timeline=view.live_timeline,
+            media=view.catalog.media_snapshots,
+            wording=Wording(arguments=where),
+        ),
     )
-    point = resolution.point
-    backup = point.backup if point else None
-    survey = take_survey(desk, destination, backup)
-    checks = run_checks(...)
-    return make_plan(...)
+    point, database = resolution.point, desk.site.database
+    run_as = default_run_as(database.run_as, database.data_dir, _backup_places(desk))
+    programs, no_programs = _programs(desk, point, run_as)
+    survey = _survey(desk, destination, view, point, run_as, programs)
+    port = (survey.destination.port or database.port) if destination.kind == "side-copy" else database.port
+    site = SiteFacts(
+        desk.site.name,
+        database.data_dir,
+        has_application=bool(desk.site.application.stop or desk.site.application.start),
+        verifies=len(desk.site.verify.sql),
+        zone=desk.site.zone,
+    )
+    return make_plan(
+        site,
+        target,
+        replace(resolution, checks=(*resolution.checks, *no_programs)),
+        survey,
+        destination,
+        action=action,
+        created_at=datetime.now(UTC),
+        port=port,
+        wal=_wal_facts(view, point),
+        measured=measured(list_runs(desk.state)[0]),
+    )
 
 
-def start(desk: Desk, planned: Plan) -> str:
-    """Start a run of this plan: an engine of its own that outlives us. Returns the run's name once it is journalled.
-
-    Raises Refused where a check refuses, UsageError where this desk may only look.
-    """
-    if planned.refused:
-        raise Refused("a check refuses this plan", remedy="see its checks")
-    folder = create_run(writable(desk).state, planned, desk.site)
-    start_engine(folder)
-    return folder.name
-
-
-def writable(desk: Desk) -> Desk:
-    if desk.read_only:
-        raise UsageError("this session may only look (--read-only)", remedy="start again without --read-only")
-    return desk
-
-
-# Runs
-
-
-def runs(desk: Desk) -> list[RunState]:
-    """All runs, newest first. A folder that is no whole run is passed over."""
-    return list_runs(desk.state)[0]
-
-
-def run_state(desk: Desk, run: str) -> RunState:
-    """How a run stands; ``run`` is its name, an unambiguous part of it, or ``latest``. Raises UsageError."""
-    return read_run(find_run(desk.state, run))
-
-
-def follow(desk: Desk, run: str, show: Callable[[RunState], None]) -> RunState:
-    """Show a run until it ends or waits at its gate. Returns how it stands then."""
-    folder = find_run(desk.state, run)
-    while True:
-        state = read_run(folder)
-        show(state)
-        if state.outcome != "running":
-            return state
-        time.sleep(0.25)
-
-
-def finish(desk: Desk, run: str) -> None:
-    """At the gate: go on to the end."""
-    _tell(desk, run, "finish")
-
-
-def advance(desk: Desk, run: str, target: RecoveryTarget) -> None:
-    """At the gate: replay on to a later target on the same line, and wait again. Raises Refused where the target
-    cannot be reached from here."""
-    folder = find_run(writable(desk).state, run)
-    planned = read_run(folder).plan
-    if planned.point is None:
-        raise UsageError(f"{folder.name} has no recovery point")
-    view = look(desk)
-    asked = replace(target, backup=planned.point.backup.id, timeline=target.timeline or planned.point.line)
-    resolution = resolve_in(view.reach, asked, live_timeline=view.live_timeline, wording=Wording(f"reprise advance {run}"))
+def _with_whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
+    """The backups that were chosen, with all that their files tell: what a mere look left out is read now."""
     if resolution.point is None:
-        refusal = next(check for check in resolution.checks if check.refuses)
-        raise Refused(f"{refusal.name}: {refusal.finding}", remedy=refusal.remedy)
-    send(folder, "advance", target=to_builtins(resolution.point))
+        return resolution
+    chain = tuple(complete_backup(backup, cache=backup_cache(desk)) for backup in resolution.point.chain)
+    return replace(resolution, point=replace(resolution.point, chain=chain))
 
 
-def hold(desk: Desk, run: str) -> None:
-    """Hold a run at its next safe point."""
-    _tell(desk, run, "hold")
+def _backup_places(desk: Desk) -> list[Path]:
+    """The base backups, then the folders that hold them: whose they are says whose the cluster is."""
+    places: list[Path] = []
+    for repository in desk.site.database.repository:
+        root = Path(repository.base_backups)
+        try:
+            places += [*sorted(root.iterdir())[-1:], root]
+        except OSError:
+            continue
+    return places
 
 
-def go_on(desk: Desk, run: str) -> None:
-    """Let a held run go on."""
-    _tell(desk, run, "go-on")
+def _programs(desk: Desk, point: RecoveryPoint | None, run_as: OsUser) -> tuple[Programs | None, tuple[Check, ...]]:
+    """The programs for the backup's major version, where run_as can run them; or the check that says why none."""
+    major = point.backup.version if point else None
+    try:
+        chosen = choose_programs(major, desk.site.database.bin_dir)
+        below_state = desk.state / "programs"
+        cache = below_state if may_reach(run_as, desk.state) else Path("/var/tmp") / f"reprise-programs-{run_as.uid}"
+        return programs_for(run_as, chosen, cache), ()
+    except RepriseError as error:
+        finding = error.message + (f": {error.cause}" if error.cause else "")
+        return None, (Check("major-version", "refuse", False, finding, error.remedy),)
 
 
-def cancel(desk: Desk, run: str) -> None:
-    """Stop a run at its next safe point; all is left as it is."""
-    folder = find_run(writable(desk).state, run)
-    send(folder, "cancel")
-    if not wait_for_end(folder, 60):
-        raise Unreachable(f"{folder.name} did not come to a safe point within 60 seconds", remedy="ask again")
+def _survey(
+    desk: Desk,
+    destination: Destination,
+    view: View,
+    point: RecoveryPoint | None,
+    run_as: OsUser,
+    programs: Programs | None,
+) -> Survey:
+    index = _index_of(view, point)
+    backup = point.backup if point else None
+    return take_survey(
+        desk.site,
+        destination,
+        backup,
+        run_as=run_as,
+        programs=programs,
+        backup_settings=backup_settings(backup, cache=backup_cache(desk)) if backup else None,
+        is_archived=(lambda timeline, number: index.segment_file(timeline, number) is not None) if index else None,
+        archived_timelines=tuple(index.timelines()) if index else (),
+        site_lock=lock_holder(site_lock(desk.state, desk.site.name)),
+        held_by=lock_holder(folder_lock(desk.state, Path(destination.path))),
+    )
 
 
-def resume(desk: Desk, run: str) -> None:
-    """Go on with an interrupted or failed run."""
-    start_engine(find_run(writable(desk).state, run))
+def _index_of(view: View, point: RecoveryPoint | None) -> WalIndex | None:
+    """The index of the point's repository, or of any where there is no point."""
+    found = view.histories.get(point.backup.repository) if point else next(iter(view.histories.values()), None)
+    return found if isinstance(found, WalIndex) else None
 
 
-def rollback(desk: Desk, run: str) -> None:
-    """Take a run back to the state before it."""
-    start_engine(find_run(writable(desk).state, run), "rollback")
+def _wal_facts(view: View, point: RecoveryPoint | None) -> WalFacts:
+    index = _index_of(view, point)
+    if index is None or point is None:
+        return WalFacts()
+    start = point.backup.start_lsn or 0
+    stop = point.backup.stop_lsn or start
+    timeline = point.backup.timeline or point.timeline
+    return WalFacts(
+        system_identifiers=tuple(sorted(index.system_identifiers())),
+        compression=tuple(sorted({method for piece in point.pieces for method in index.compression_methods(piece)})),
+        overflowed=index.running_xacts_overflow(timeline, start, max(stop, start + 1)),
+        partial=tuple(problem.where for problem in index.problems() if problem.where.endswith(".partial")),
+        history_files=tuple(number for number, each in index.timelines().items() if each.parent is not None),
+        timelines=tuple(index.timelines()),
+    )
 
 
-def discard(desk: Desk, run: str) -> None:
-    """Delete what a run set aside, or its side copy."""
-    folder = find_run(writable(desk).state, run)
-    start_engine(folder, "discard")
-    wait_for_end(folder, 3600)
-
-
-def _tell(desk: Desk, run: str, command: str) -> None:
-    send(find_run(writable(desk).state, run), command)
+def measured(runs: Iterable[RunState]) -> list[Measured]:
+    """What finished steps of earlier runs took: the ground for estimates."""
+    kinds = {step.name: step.kind for run in runs for step in run.plan.steps}
+    return [
+        Measured(kinds[step.name], step.bytes, step.seconds)
+        for run in runs
+        for step in run.steps
+        if step.outcome == "done" and step.seconds is not None and step.kind != "gate"
+    ]

@@ -12,6 +12,7 @@ from engine.catalog.directory import backup_settings, read_repository
 from engine.catalog.facts import LABEL
 from engine.catalog.files import read_small
 from engine.catalog.folders import MANIFEST, kind_of
+from engine.catalog.media import time_of
 from engine.formats.control_file import read_control_file
 from engine.formats.settings_file import read_settings
 from engine.records.copies import BaseBackup
@@ -23,7 +24,6 @@ _SECONDS = 20.0
 _ENTRIES = 2000  # of one folder: enough to tell what it is
 _SEGMENT = re.compile(r"[0-9A-F]{24}(-[0-9a-f]{40})?(\.(gz|lz4|zst))?\Z")
 _NESTED = re.compile(r"[0-9A-F]{16}\Z|\d{1,2}-\d+\Z")
-_TIMED = re.compile(r"\d{4}-?\d\d-?\d\d[T_ -]?\d\d")
 
 _DATA_DIRS = ("/var/lib/postgresql/*/*", "/var/lib/postgresql/*", "/var/lib/pgsql/*/data", "/var/lib/pgsql/data")
 _CONF_FILES = "/etc/postgresql/*/*/postgresql.conf"
@@ -108,7 +108,7 @@ def find_copies(root: Path) -> Discovered:
         if segments := sum(1 for name in names if _SEGMENT.match(name)):
             wal[_archive_root(folder, root)] += segments
             continue
-        if depth > 0 and sum(1 for each in folders if _TIMED.match(each.name) and _no_backup(each)) >= 1:
+        if depth > 0 and any(time_of(each.name) and _no_backup(each) for each in folders):
             media.append(folder)
             continue
         if depth < _DEPTH:

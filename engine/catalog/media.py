@@ -99,7 +99,7 @@ def _snapshot(path: Path, repository: str, problems: list[Problem]) -> MediaSnap
             files=told.files,
         )
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    started = _time_of(path.name) or changed
+    started = time_of(path.name) or changed
     usable = any(path.iterdir())
     return MediaSnapshot(
         path.name,
@@ -112,7 +112,7 @@ def _snapshot(path: Path, repository: str, problems: list[Problem]) -> MediaSnap
     )
 
 
-def _time_of(name: str) -> datetime | None:
+def time_of(name: str) -> datetime | None:
     """The time in a folder's name, without an offset in UTC; None where it holds none."""
     found = _NAMED.match(name)
     if found is None:

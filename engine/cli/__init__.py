@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) 
     except BrokenPipeError:  # the reader of our output is gone; nothing is left to tell it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except EOFError:
+        print("reprise: the input ended before an answer came; nothing was done", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("reprise: stopped looking; a run that was started goes on", file=sys.stderr)
         return 130

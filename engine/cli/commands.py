@@ -171,6 +171,8 @@ def _init(given: Given) -> int:
 
 
 def _demo(given: Given, open_screen: Callable[..., int]) -> int:
+    if given.dir is not None:
+        given.dir = given.dir.absolute()
     lab = acts.demo(given.dir, given.state, reset=given.reset, progress=telling.building(given.json))
     if given.headless:
         lab.stop_server()
@@ -196,6 +198,7 @@ def _confirm(given: Given, question: str, expected: str) -> None:
         raise UsageError("not confirmed; nothing was done")
 
 
+# Lambdas, so that an act is imported when it is used.
 _COMMANDS: dict[str, Callable[[Given], int]] = {
     "catalog": _catalog,
     "windows": _windows,
@@ -204,14 +207,26 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "runs": _runs,
     "attach": _attach,
     "report": _report,
-    "finish": _act(acts.finish, "Open the recovered server of {run} for writes? [yes/no] ", follow=True),
+    "finish": _act(
+        lambda desk, run: acts.finish(desk, run),
+        "Open the recovered server of {run} for writes? [yes/no] ",
+        follow=True,
+    ),
     "advance": _advance,
-    "cancel": _act(acts.cancel, "Stop {run} at its next safe point? [yes/no] ", follow=False),
-    "resume": _act(acts.resume, "Go on with {run}? [yes/no] ", follow=True),
-    "rollback": _act(acts.rollback, "Take {run} back to the state before it? [yes/no] ", follow=True),
-    "discard": _act(acts.discard, "Delete what {run} set aside, for good? [yes/no] ", follow=False),
-    "stop": _act(acts.stop_server, "Stop the server of {run}? [yes/no] ", follow=False),
-    "start": _act(acts.start_server, "Start the server of {run}? [yes/no] ", follow=False),
-    "open": _act(acts.open_application, "Start the application on {run}? [yes/no] ", follow=False),
+    "cancel": _act(
+        lambda desk, run: acts.cancel(desk, run), "Stop {run} at its next safe point? [yes/no] ", follow=False
+    ),
+    "resume": _act(lambda desk, run: acts.resume(desk, run), "Go on with {run}? [yes/no] ", follow=True),
+    "rollback": _act(
+        lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True
+    ),
+    "discard": _act(
+        lambda desk, run: acts.discard(desk, run), "Delete what {run} set aside, for good? [yes/no] ", follow=False
+    ),
+    "stop": _act(lambda desk, run: acts.stop_server(desk, run), "Stop the server of {run}? [yes/no] ", follow=False),
+    "start": _act(lambda desk, run: acts.start_server(desk, run), "Start the server of {run}? [yes/no] ", follow=False),
+    "open": _act(
+        lambda desk, run: acts.open_application(desk, run), "Start the application on {run}? [yes/no] ", follow=False
+    ),
     "init": _init,
 }

@@ -67,6 +67,7 @@ class Archive:
     def forget(self, name: str) -> None:
         """A file is not where it was: list again when it is asked for."""
         self._files.pop(name, None)
+        self._listed_at = float("-inf")
 
 
 def _walk(folder: str, depth: int) -> Iterator[os.DirEntry[str]]:

@@ -228,7 +228,8 @@ class Feeding:
                 stamp, data = self._read_best(paths, segment, cut)
             inode = self.spool.publish(name, [memoryview(data)[:cut], bytes(size - cut)])
         except (OSError, RepriseError) as error:
-            self.archive.forget(name)
+            if isinstance(error, FileNotFoundError):
+                self.archive.forget(name)
             self._wait("segment", _words(error, name))
             self._not_before = time.monotonic() + RETRY
             return False

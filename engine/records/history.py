@@ -87,7 +87,9 @@ class WalHistory(Protocol):
         """The unbroken runs of one timeline, in order."""
         ...
 
-    def first_end(self, piece: Piece, *, after: datetime | None = None, inclusive: bool = False) -> TransactionEnd | None:
+    def first_end(
+        self, piece: Piece, *, after: datetime | None = None, inclusive: bool = False
+    ) -> TransactionEnd | None:
         """The first transaction end in WAL order; with ``after``, PostgreSQL's time rule (recoveryStopsBefore in
         xlogrecovery.c): the first commit or abort (not prepare) whose time is later than ``after``, or, if
         ``inclusive``, not earlier."""

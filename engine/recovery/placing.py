@@ -186,8 +186,9 @@ def _lsn(quest: _Quest, lsn: Lsn) -> Placed | Missed:
         finding = f"no record of timeline {quest.line} starts at {format_lsn(lsn)}; the nearest start at " + (
             " and ".join(neighbours) or "no known LSN"
         )
-        near = [record.lsn for record in (at, after) if record is not None]
-        remedy = quest.wording.at_lsn(near[0], quest.target, quest.target.timeline) if near else "name another LSN"
+        near = [record for record in (at, after) if record is not None]
+        works = [record.lsn for record in near if isinstance(_at_gate(quest, record.end_lsn, said), Placed)]
+        remedy = quest.wording.at_lsn(works[0], quest.target, quest.named_line) if works else "name another LSN"
         return Missed((_refuse("target-lsn", finding, remedy),))
     return _at_gate(quest, at.lsn if quest.target.exclusive else at.end_lsn, said)
 

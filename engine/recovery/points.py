@@ -9,7 +9,7 @@ from engine.records.history import Piece, TransactionEnd, WalHistory
 from engine.records.lsn import Lsn, SegmentName, format_lsn, segment_of, skip_page_header
 from engine.records.target import Moment, RecoveryPoint, RecoveryTarget
 from engine.recovery.lines import END_OF_WAL, count_segments, cut_pieces, last_segment, stretch_holding
-from engine.recovery.reach import Footing, Reach, count, first_end, last_end, nearest
+from engine.recovery.reach import Footing, Reach, first_end, last_end, nearest
 
 COMMITS = ("commit", "commit prepared")
 
@@ -33,7 +33,8 @@ def recovery_point(
         if last_segment(piece.high, size) >= segment_of(piece.low, size)
     )
     before = footing.whole.cut(0, gate)
-    behind = [piece for stretch in reach.unbroken(repository, line) for piece in stretch.cut(gate, END_OF_WAL)]
+    beyond = [stretch for stretch in reach.unbroken(repository, line) if stretch.end > gate]
+    behind = [piece for stretch in beyond for piece in stretch.cut(gate, END_OF_WAL)]
     kept, lost = last_end(history, before), first_end(history, behind)
     segments = count_segments(pieces, size)
     moment = kept.at if kept else (target.time or footing.backup.stopped_at)
@@ -50,7 +51,7 @@ def recovery_point(
         wal_bytes=segments * size,
         kept=kept,
         lost=lost,
-        lost_commits=count(history, behind),
+        lost_commits=reach.commits_after(repository, line, gate),
         media=choose_media(media, moment),
         choice=choice,
         line=line,

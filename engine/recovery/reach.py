@@ -12,7 +12,7 @@ from datetime import datetime
 from engine.records.copies import BaseBackup
 from engine.records.history import Piece, TransactionEnd, WalHistory
 from engine.records.lsn import Lsn, skip_page_header
-from engine.recovery.lines import Span, Stretch, holds_backup, line_of, stretch_holding, unbroken
+from engine.recovery.lines import END_OF_WAL, Span, Stretch, holds_backup, line_of, stretch_holding, unbroken
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Reach:
         self._lines: dict[tuple[str, int], tuple[Span, ...]] = {}
         self._unbroken: dict[tuple[str, int], tuple[Stretch, ...]] = {}
         self._footings: dict[tuple[str, int], tuple[Footing, ...]] = {}
+        self._commits: dict[tuple[str, int], tuple[int, ...]] = {}
 
     def backup(self, id: str) -> BaseBackup | None:
         return self._by_id.get(id)
@@ -76,6 +77,16 @@ class Reach:
         if key not in self._unbroken:
             self._unbroken[key] = unbroken(self.histories[repository], timeline)
         return self._unbroken[key]
+
+    def commits_after(self, repository: str, timeline: int, gate: Lsn) -> int:
+        """How many commits of a line the repository holds behind a gate, beyond breaks too."""
+        key = repository, timeline
+        history, stretches = self.histories[repository], self.unbroken(repository, timeline)
+        if key not in self._commits:
+            self._commits[key] = tuple(count(history, stretch.pieces) for stretch in stretches)
+        place = bisect_right(stretches, gate, key=lambda each: each.low) - 1
+        here = count(history, stretches[place].cut(gate, END_OF_WAL)) if place >= 0 else 0
+        return here + sum(self._commits[key][place + 1 :])
 
     def timelines(self, repository: str) -> tuple[int, ...]:
         """All timelines of a repository that a backup stands on, oldest first."""

@@ -29,15 +29,19 @@ def production_dir(step: RunningStep) -> Path:
 
 
 def how_it_runs(data_dir: Path) -> dict[str, Any] | None:
-    """How the server on this data directory was started, for starting it again the same way; None: it does not run.
-    The words are postmaster.opts' (CreateOptsFile in postmaster.c: quoted with double quotes)."""
+    """How the server on this data directory was started, for starting it again the same way; None: it does not run."""
     if processes.postmaster_pid(data_dir) is None:
         return None
+    return {"words": last_words(data_dir) or ["-D", str(data_dir)]}
+
+
+def last_words(data_dir: Path) -> list[str]:
+    """The command line that this cluster was last started with, from postmaster.opts (CreateOptsFile in postmaster.c:
+    each word in double quotes); empty where that is unknown."""
     try:
-        words = shlex.split((data_dir / "postmaster.opts").read_text(errors="surrogateescape"))[1:]
+        return shlex.split((data_dir / "postmaster.opts").read_text(errors="surrogateescape"))[1:]
     except (OSError, ValueError):
-        words = []
-    return {"words": words or ["-D", str(data_dir)]}
+        return []
 
 
 def usual_words(step: RunningStep, data_dir: Path) -> list[str]:
@@ -81,16 +85,17 @@ def start(step: RunningStep, data_dir: Path, words: Sequence[str]) -> None:
     if processes.postmaster_pid(data_dir) is not None:
         return
     server = server_on(step, data_dir)
+    pid = None
     if command := step.site.database.start_command:
         run_site_command(command, "[database] start_command", step.log, waiting=lambda: step.progress(0, None))
     else:
         program = str(Path(server.programs.bin_dir) / "postgres")
         shell = ["/bin/sh", "-c", _START, "sh", str(server.log), program, *words]
-        run_program(shell, server.user, data_dir, 60, new_session=True)
+        pid = int(run_program(shell, server.user, data_dir, 60, new_session=True).split()[-1])
     deadline = time.monotonic() + 60
     while server.pid() is None:
         step.progress(0, None, detail="waiting for the server to start")
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or (pid is not None and not Path(f"/proc/{pid}").exists()):
             raise RunFailed(
                 f"no server took hold of {data_dir}",
                 cause=server.log_tail() or (f"started with: {command}" if command else None),

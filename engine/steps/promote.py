@@ -13,7 +13,15 @@ from engine.steps.points import current_point
 from engine.steps.promotion import promote, refuse_old_timeline, settle, standing
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
-from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of, stop_feed, stop_recovering
+from engine.steps.recovering import (
+    Watch,
+    ensure_feed,
+    ensure_server,
+    server_of,
+    stop_feed,
+    stop_recovering,
+    wait_for_orphans,
+)
 from engine.steps.settings import control_of, layout_of, put_standby_signal, write_configuration
 
 REACHED = "reached"
@@ -72,6 +80,7 @@ def start_copy(server: Server) -> None:
 def _finish(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """The promotion came through, the engine did not see it. Its crash recovery, if any, needs no WAL of ours."""
     if server.pid() is None:
+        wait_for_orphans(server)
         write_configuration(step, control_of(server.data_dir), recovering=False)
         server.start(timeout=60)
     layout = layout_of(step.plan)

@@ -95,8 +95,7 @@ def stop_feed(step: RunningStep) -> None:
 def ensure_server(step: RunningStep, server: Server, settings: Mapping[str, str] | None = None) -> None:
     """Start the server behind the gate, unless it runs. Raises RunFailed."""
     if server.pid() is None:
-        if orphans := server.processes():
-            server.wait(lambda: not server.processes(), 30, f"processes of a dead server stay: {orphans}")
+        wait_for_orphans(server)
         if not (server.data_dir / STANDBY_SIGNAL).exists():
             raise RunFailed(
                 f"{server.data_dir} has no standby.signal: PostgreSQL would open it read-write",
@@ -106,6 +105,11 @@ def ensure_server(step: RunningStep, server: Server, settings: Mapping[str, str]
         step.log(f"server started behind the gate (pid {pid})")
     layout = layout_of(step.plan)
     step.server(data_dir=str(server.data_dir), host=layout.socket_dir, port=layout.port, log=str(server.log))
+
+
+def wait_for_orphans(server: Server) -> None:
+    """A killed server's children end by themselves, within moments. Raises Unreachable where they do not."""
+    server.wait(lambda: server.pid() is not None or not server.processes(), 30, "processes of a dead server stay")
 
 
 def stop_recovering(step: RunningStep) -> None:

@@ -8,7 +8,8 @@ def apply(step: RunningStep) -> None:
     data_dir = production.production_dir(step)
     if (running := production.how_it_runs(data_dir)) is not None:
         step.before(ran=running)
-        step.fact(production_words=running["words"])
+    if words := production.last_words(data_dir):
+        step.fact(production_words=words)  # `open` starts it the same way
     production.stop(step, data_dir)
 
 

@@ -73,29 +73,31 @@ def _move_wal_out(step: RunningStep, wal: Path, place: Path) -> None:
 
 
 def _move_wal_back(wal: Path, place: Path) -> None:
-    """The reverse: a real folder in the data directory again, wherever the move out had got to."""
-    old = wal.with_name("pg_wal.reprise-old")
+    """The reverse: a real folder in the data directory again, wherever the move out had got to. A link means that
+    ``place`` is whole; the two other folders only ever appear whole, and the old one shrinks once the link is there."""
+    old, back = wal.with_name("pg_wal.reprise-old"), wal.with_name("pg_wal.reprise-back")
     if not wal.parent.is_dir():
         return
-    if wal.is_symlink() or not wal.exists():
-        if old.is_dir():
-            wal.unlink(missing_ok=True)
-            old.rename(wal)
-        else:
-            inside = wal.with_name("pg_wal.reprise-back")
-            if place.is_dir():
-                _copy_folder(place, inside)
-            wal.unlink(missing_ok=True)
-            inside.rename(wal)
+    if wal.is_symlink():
+        if not back.is_dir():
+            _copy_folder(place, back)
+        wal.unlink()
+    if not wal.exists():
+        (back if back.is_dir() else old).rename(wal)
         sync_folder(wal.parent)
-    for left in (place, old):
-        if left.is_dir():
+    _building(wal).unlink(missing_ok=True)  # a link that was to be
+    for left in (place, old, _building(place), _building(back)):
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
+
+
+def _building(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".reprise-new")
 
 
 def _copy_folder(source: Path, target: Path) -> None:
     """Copy a folder of plain files and folders, whole or not at all, owners kept, synced."""
-    building = target.with_name(target.name + ".reprise-new")
+    building = _building(target)
     if building.exists():
         shutil.rmtree(building)
     if target.exists():

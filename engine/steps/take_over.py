@@ -32,7 +32,7 @@ from engine.steps.promote import REACHED
 from engine.steps.promotion import promote, refuse_old_timeline, settle, standing
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
-from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of, stop_feed
+from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of, stop_feed, wait_for_orphans
 from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
 
 _HISTORY_WAIT = 20  # seconds for production's archive command to take the history file
@@ -95,6 +95,7 @@ def _finish(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """The promotion came through, the engine did not see the end of it. The block still holds archiving back, or the
     whole was proven before it was given back."""
     if server.pid() is None:
+        wait_for_orphans(server)
         control = control_of(server.data_dir)
         write_private_block(step, server.data_dir, control, recovering=False, hold_archiving=True)
         server.start(start_settings(step.site.database, server.data_dir), timeout=60)

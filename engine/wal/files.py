@@ -1,9 +1,11 @@
 """Reading archived WAL files whole: plain, gzip, lz4 or zstd, told by their first bytes and not by their names."""
 
+import contextlib
 import gzip
 import io
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -33,33 +35,45 @@ def _opener(magic: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
     return None
 
 
-def read_wal_file(path: Path, room: bytearray | None = None) -> memoryview:
-    """The unpacked contents of a segment file, never more than a byte above the largest segment.
+class SegmentFile:
+    """A segment file's unpacked contents: read from the file itself where it is plain, else from memory."""
 
-    ``room`` is memory to read a plain file into; it grows as needed, and the answer is only good until its next use.
-    Raises OSError, and DamagedFile where the packing is broken.
-    """
+    def __init__(self, size: int, raw: io.FileIO | None, unpacked: memoryview | None = None) -> None:
+        self.size = size
+        self._raw = raw
+        self._unpacked = unpacked
+
+    def beginning(self, size: int) -> bytes:
+        if self._unpacked is not None:
+            return bytes(self._unpacked[:size])
+        assert self._raw is not None
+        return os.pread(self._raw.fileno(), size, 0)
+
+    def read_into(self, pieces: list[memoryview], offset: int) -> int:
+        """Fill these pieces from ``offset`` on; how many bytes there were. Raises OSError."""
+        if self._unpacked is None:
+            assert self._raw is not None
+            return os.preadv(self._raw.fileno(), pieces, offset)
+        done = 0
+        for piece in pieces:
+            part = self._unpacked[offset + done : offset + done + len(piece)]
+            piece[: len(part)] = part
+            done += len(part)
+        return done
+
+
+@contextlib.contextmanager
+def open_segment(path: Path) -> Iterator[SegmentFile]:
+    """Open a segment file. What is unpacked is never more than a byte above the largest segment. Raises OSError, and
+    DamagedFile where the packing is broken."""
     with path.open("rb", buffering=0) as raw:
         opener = _opener(raw.read(4))
         raw.seek(0)
         if opener is None:
-            return _read_plain(raw, bytearray() if room is None else room)
-        return _unpack(cast(IO[bytes], io.BufferedReader(raw, 1 << 20)), opener)
-
-
-def _read_plain(raw: io.FileIO, room: bytearray) -> memoryview:
-    size = min(raw.seek(0, io.SEEK_END), LARGEST_SEGMENT + 1)
-    raw.seek(0)
-    if len(room) < size:
-        room.extend(bytes(size - len(room)))
-    view = memoryview(room)[:size]
-    done = 0
-    while done < size:
-        count = raw.readinto(view[done:])
-        if not count:
-            break
-        done += count
-    return view[:done]
+            yield SegmentFile(os.fstat(raw.fileno()).st_size, raw)
+            return
+        unpacked = _unpack(cast(IO[bytes], io.BufferedReader(raw, 1 << 20)), opener)
+        yield SegmentFile(len(unpacked), None, unpacked)
 
 
 def _unpack(raw: IO[bytes], opener: Callable[[IO[bytes]], IO[bytes]]) -> memoryview:

@@ -32,27 +32,30 @@ def records_around(file_of: _File, timeline: int, lsn: Lsn, segment_size: int) -
 def _records(file_of: _File, timeline: int, number: int) -> list[Record]:
     """The whole records that start in a segment; the end of one that goes on in a later one is where the first
     record of that one starts."""
-    from engine.wal.files import DamagedFile, read_wal_file
+    read = _read(file_of, timeline, number)
+    if read is None:
+        return []
+    found, open_lsn = [Record(lsn, end_lsn) for lsn, end_lsn in read[0]], read[1]
+    while open_lsn is not None:
+        number += 1
+        later = _read(file_of, timeline, number)
+        if later is None:
+            break
+        if later[0] or later[1] is not None:
+            found.append(Record(open_lsn, later[0][0][0] if later[0] else later[1] or 0))
+            break
+    return found
+
+
+def _read(file_of: _File, timeline: int, number: int) -> tuple[list[tuple[Lsn, Lsn]], Lsn | None] | None:
+    from engine.wal.files import DamagedFile, open_segment
     from engine.wal.segment import read_places
 
     path = file_of(number)
     if path is None:
-        return []
+        return None
     try:
-        places, open_lsn, _ = read_places(read_wal_file(path), timeline, number)
+        with open_segment(path) as file:
+            return read_places(file, timeline, number)
     except (OSError, DamagedFile):
-        return []
-    found = [Record(lsn, end_lsn) for lsn, end_lsn in places]
-    while open_lsn is not None:
-        number += 1
-        path = file_of(number)
-        if path is None:
-            break
-        try:
-            later, next_open, _ = read_places(read_wal_file(path), timeline, number)
-        except (OSError, DamagedFile):
-            break
-        if later or next_open is not None:
-            found.append(Record(open_lsn, later[0][0] if later else next_open or 0))
-            break
-    return found
+        return None

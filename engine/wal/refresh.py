@@ -159,7 +159,9 @@ def _read_all(
     """Each wanted segment's reading, in order; None where its file has vanished."""
     chunks = list(_chunks(chosen, wanted))
     if workers < 2 or sum(chosen[place].size_bytes for place in wanted) <= _IN_PROCESS_BYTES or len(chunks) < 2:
-        room = bytearray()
+        from engine.wal.stripped import Room
+
+        room = Room()
         for chunk in chunks:
             for place in chunk:
                 if stop is not None and stop():

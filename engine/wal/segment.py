@@ -16,6 +16,8 @@ import numpy as np
 from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn
 from engine.wal import records
 from engine.wal.contents import Contents, Unreadable
+from engine.wal.files import SegmentFile
+from engine.wal.following import follow
 from engine.wal.packing import EndsSummary
 from engine.wal.pages import (
     ALL_FLAGS,
@@ -27,7 +29,7 @@ from engine.wal.pages import (
     read_first_page,
 )
 from engine.wal.records import HEADER_SIZE, Findings
-from engine.wal.stripped import BODY, FIRST, Numbers, Stripped
+from engine.wal.stripped import BODY, FIRST, Numbers, Room, Stripped
 
 _RECORD = np.dtype(
     [("length", "<u4"), ("xid", "<u4"), ("previous", "<u8"), ("info", "u1"), ("rmgr", "u1"), ("padding", "<u2"),
@@ -92,58 +94,62 @@ class _Region:
         self.starts, self.stops, self.headers = self.starts[:count], self.stops[:count], self.headers[:count]
 
 
-def damaged(timeline: int, number: int, reason: str, page: FirstPage | None = None, size: int = 0) -> SegmentReading:
+def damaged(timeline: int, number: int, reason: str, page: FirstPage | None = None) -> SegmentReading:
     """A segment of which nothing can be used."""
-    version, system = (page.version, page.system_identifier) if page else (0, 0)
+    version, system, size = (page.version, page.system_identifier, page.segment_size) if page else (0, 0, 0)
     return SegmentReading(timeline, number, size, version, system, damage=reason, valid_to=number * size)
 
 
-def read_segment(data: memoryview, timeline: int, number: int) -> SegmentReading:
-    """Read the segment whose file contents are ``data``. Damage never raises: it ends what is read."""
-    try:
-        page = read_first_page(data[:LONG_PAGE_HEADER])
-    except DamagedPage as error:
-        return damaged(timeline, number, str(error))
-    size = page.segment_size
-    if page.address != number * size:
-        reason = f"it holds the WAL from {format_lsn(page.address)} on, which is not what its name says"
-        return damaged(timeline, number, reason, page, size)
-    if page.timeline > timeline or page.timeline == 0:
-        return damaged(timeline, number, f"it holds WAL of timeline {page.timeline}", page, size)
-    if len(data) > size:
-        return damaged(timeline, number, f"longer than a segment ({len(data)} bytes instead of {size})", page, size)
-    return _Reader(data, timeline, number, page).read()
+def read_segment(file: SegmentFile, timeline: int, number: int, room: Room | None = None) -> SegmentReading:
+    """Read a segment file, with ``room`` as memory to work in. Damage never raises: it ends what is read."""
+    page = _first_page(file, timeline, number)
+    if isinstance(page, SegmentReading):
+        return page
+    return _Reader(file, timeline, number, page, room or Room()).read()
 
 
-def read_places(data: memoryview, timeline: int, number: int) -> tuple[list[tuple[Lsn, Lsn]], Lsn | None, int]:
+def read_places(file: SegmentFile, timeline: int, number: int) -> tuple[list[tuple[Lsn, Lsn]], Lsn | None]:
     """Where the whole records of a segment start and where the next one does; the start of one that goes on in the
-    next segment; the segment size."""
-    try:
-        page = read_first_page(data[:LONG_PAGE_HEADER])
-    except DamagedPage:
-        return [], None, 0
-    if page.address != number * page.segment_size or page.timeline > timeline or len(data) > page.segment_size:
-        return [], None, 0
-    reader = _Reader(data, timeline, number, page)
+    next segment."""
+    page = _first_page(file, timeline, number)
+    if isinstance(page, SegmentReading):
+        return [], None
+    reader = _Reader(file, timeline, number, page, Room())
     reader.places = []
     reading = reader.read()
-    return reader.places, reading.tail_lsn, page.segment_size
+    return reader.places, reading.tail_lsn
+
+
+def _first_page(file: SegmentFile, timeline: int, number: int) -> FirstPage | SegmentReading:
+    """The segment's header; a reading that says what is wrong where it cannot be this segment's."""
+    try:
+        page = read_first_page(file.beginning(LONG_PAGE_HEADER))
+    except DamagedPage as error:
+        return damaged(timeline, number, str(error))
+    size, reason = page.segment_size, None
+    if page.address != number * size:
+        reason = f"it holds the WAL from {format_lsn(page.address)} on, which is not what its name says"
+    elif page.timeline > timeline or page.timeline == 0:
+        reason = f"it holds WAL of timeline {page.timeline}"
+    elif file.size > size:
+        reason = f"longer than a segment ({file.size} bytes instead of {size})"
+    return page if reason is None else damaged(timeline, number, reason, page)
 
 
 class _Reader:
     """The state of reading one segment."""
 
-    def __init__(self, data: memoryview, timeline: int, number: int, page: FirstPage) -> None:
+    def __init__(self, file: SegmentFile, timeline: int, number: int, page: FirstPage, room: Room) -> None:
         self.page = page
-        self.stripped = Stripped(data, number * page.segment_size, page.segment_size)
+        self.stripped = Stripped(file, number * page.segment_size, page.segment_size, room)
         self.pages, self.lsn = self.stripped.pages, self.stripped.lsn
         self.contents = Contents(self.stripped, page.version)
         self.places: list[tuple[Lsn, Lsn]] | None = None
         self.reading = SegmentReading(
             timeline, number, page.segment_size, page.version, page.system_identifier, found=self.contents.found
         )
-        if len(data) < page.segment_size:
-            self.reading.damage = f"cut off: {len(data)} of {page.segment_size} bytes"
+        if file.size < page.segment_size:
+            self.reading.damage = f"cut off: {file.size} of {page.segment_size} bytes"
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -158,7 +164,7 @@ class _Reader:
         if start is not None and start < limit:
             settled = self._read_records(start, limit, whole)
         if not whole and not settled:
-            reading.damage = reading.damage or page_trouble
+            reading.damage = reading.damage or page_trouble or "cut off while it was read"
         reading.zeroed = reading.zeroed and reading.damage is not None
         reading.ends, reading.summary = self.contents.packed_ends()
         return reading
@@ -258,8 +264,7 @@ class _Reader:
         return start
 
     def _read_region(self, start: int, limit: int) -> _Region:
-        starts, after = _follow(self.stripped.data.view("<u4").data, start, limit)
-        places = np.array(starts, dtype=np.int64)
+        places, after = follow(self.stripped, start, limit)
         headers: Numbers = self.stripped.windows(HEADER_SIZE)[places].view(_RECORD)
         region = _Region(places, places + headers["length"], headers, stopped_at=min(after, limit))
         is_switch = (headers["rmgr"] == records.RM_XLOG) & (headers["info"] & 0xF0 == records.XLOG_SWITCH)
@@ -363,17 +368,3 @@ class _Reader:
             if crc32c.crc32c(header[:20], crc32c.crc32c(body)) != int(headers["crc"][i]):
                 return i
         return count
-
-
-def _follow(lengths: memoryview, start: int, limit: int) -> tuple[list[int], int]:
-    """Follow the records' lengths from ``start``: where they begin, and where that ends. ``limit`` is aligned."""
-    places: list[int] = []
-    append = places.append
-    place = start
-    while place < limit:
-        length = lengths[place >> 2]
-        if length < HEADER_SIZE:
-            break
-        append(place)
-        place += length + 7 & -8
-    return places, place

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from engine.wal.segment import SegmentReading
+    from engine.wal.stripped import Room
 
 _LENGTH = struct.Struct("<Q")
 
@@ -28,13 +29,14 @@ class Wanted(NamedTuple):
     number: int
 
 
-def read_file(wanted: Wanted, room: bytearray | None = None) -> "SegmentReading | None":
+def read_file(wanted: Wanted, room: "Room | None" = None) -> "SegmentReading | None":
     """Read one file, with ``room`` as memory to work in. None where it has vanished; what cannot be read is damage."""
-    from engine.wal.files import DamagedFile, read_wal_file
+    from engine.wal.files import DamagedFile, open_segment
     from engine.wal.segment import damaged, read_segment
 
     try:
-        return read_segment(read_wal_file(Path(wanted.path), room), wanted.timeline, wanted.number)
+        with open_segment(Path(wanted.path)) as file:
+            return read_segment(file, wanted.timeline, wanted.number, room)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except DamagedFile as error:
@@ -95,7 +97,9 @@ def _receive(stream: IO[bytes]) -> object:
 
 
 def main() -> None:
-    stdin, stdout, room = sys.stdin.buffer, sys.stdout.buffer, bytearray()
+    from engine.wal.stripped import Room
+
+    stdin, stdout, room = sys.stdin.buffer, sys.stdout.buffer, Room()
     try:
         while True:
             chunk = cast("list[tuple[str, int, int]]", _receive(stdin))

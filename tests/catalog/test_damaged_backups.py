@@ -73,7 +73,7 @@ def _one_relation(folder: Path) -> Path:
         ("plain", _cut_file("backup_manifest", 0.7), "backup-incomplete", "cut off"),
         ("plain", _write("backup_manifest", b""), "backup-incomplete", "cut off"),
         ("plain", _rename("backup_manifest", "backup_manifest.tmp"), "backup-incomplete", "never finished"),
-        ("plain", _write("backup_label", b"START\n"), "backup-label", "START WAL LOCATION"),
+        ("plain-without-manifest", _write("backup_label", b"START\n"), "backup-label", "START WAL LOCATION"),
         ("plain", _link_label, "backup-damaged", "backup_label"),
         ("plain", _pipe_label, "backup-damaged", "not an ordinary file"),
         ("plain", _write("PG_VERSION", b"twelve\n"), "backup-damaged", "PG_VERSION"),

@@ -37,7 +37,8 @@ def test_clusters_are_found_by_debians_configuration_and_by_their_places(copies:
     (tmp_path / "var/lib/pgsql/16").mkdir(parents=True)
     (tmp_path / "var/lib/pgsql/16/data").symlink_to(copies.cluster.data_dir)
     (conf / "postgresql.conf").write_text(
-        "data_directory = '/var/lib/postgresql/15/main'\nport = 5433\nhba_file = '/etc/postgresql/15/main/pg_hba.conf'\n"
+        "data_directory = '/var/lib/postgresql/15/main'\nport = 5433\n"
+        "hba_file = '/etc/postgresql/15/main/pg_hba.conf'\n"
         "unix_socket_directories = '/run/pg, /tmp'\n"
     )
     debian, other = sorted(find_clusters(tmp_path), key=lambda each: each.config_file is None)

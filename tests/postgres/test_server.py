@@ -1,10 +1,11 @@
 """A server: started, watched, killed, stopped."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +17,13 @@ from engine.postgres.server import Server, check_socket_path, connect_site, in_r
 from engine.postgres.users import is_root
 from engine.records.errors import RepriseError, Unreachable
 from engine.site import Database, DatabaseRepository
-from tests.clusters import Cluster, wait_until
+from tests.clusters import Cluster, make_cluster, wait_until
 
 NewCluster = Callable[..., Cluster]
 
 
 @pytest.fixture(scope="module")
-def stopped() -> object:
-    from tests.clusters import make_cluster
-
+def stopped() -> Iterator[Cluster]:
     cluster = make_cluster("server")
     cluster.stop()
     yield cluster
@@ -32,7 +31,7 @@ def stopped() -> object:
 
 
 @pytest.fixture
-def server(stopped: Cluster) -> object:
+def server(stopped: Cluster) -> Iterator[Server]:
     yield stopped.server
     stopped.server.stop("immediate")
 
@@ -125,8 +124,6 @@ def test_the_server_outlives_a_killed_caller(server: Server) -> None:
         "server.start()\n"
         "os.killpg(os.getpgid(0), signal.SIGKILL)\n"
     )
-    import pickle
-
     done = subprocess.run(
         [sys.executable, "-c", program],
         input=pickle.dumps(server), start_new_session=True, cwd=Path(__file__).parents[2], check=False,
@@ -145,7 +142,6 @@ def test_a_start_while_the_server_waits_for_wal_shows_what_it_waits_for(
     cluster.base_backup("b")
     cluster.stop()
     copy = cluster.root / "data-copy"
-    cluster.run("pg_ctl", "--version")
     cluster.backups.joinpath("b").rename(copy)
     (copy / "standby.signal").touch()
     server = replace(cluster.server, data_dir=copy)

@@ -1,13 +1,18 @@
 """Windows, choice, resolving and planning against the reference model: gaps, branches, damage, missing backups."""
 
 import random
+import re
+import shlex
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.records.lsn import parse_lsn
 from engine.records.plan import Resolution
 from engine.records.target import RecoveryTarget
 from engine.recovery.lines import unbroken
@@ -15,10 +20,11 @@ from engine.recovery.points import moment, needed_segments, same_transactions
 from engine.recovery.reach import Reach
 from engine.recovery.resolving import resolve_in
 from engine.recovery.windows import axis_spans, recovery_windows
+from engine.recovery.wording import Wording
 from tests.recovery.model import ENDS, Answer, Archive, Reference, build, consistent
 
 seeds = st.integers(min_value=0, max_value=2**32)
-many = settings(max_examples=400, deadline=None)
+many = settings(max_examples=150, deadline=None)
 
 
 def set_up(seed: int) -> tuple[random.Random, Archive, Reference, Reach]:
@@ -100,19 +106,17 @@ def aims(
     return found
 
 
-def on(target: RecoveryTarget, timeline: int) -> RecoveryTarget:
-    return RecoveryTarget(
-        target.kind, target.time, target.lsn, target.xid, target.name, target.exclusive, timeline=timeline
-    )
-
-
 @many
 @given(seeds)
 def test_a_target_on_a_named_timeline_resolves_as_brute_force_does(seed: int) -> None:
     draw, archive, reference, reach = set_up(seed)
     for timeline in archive.tree:
         for target, answer in aims(draw, archive):
-            check(resolve_in(reach, on(target, timeline), live_timeline=None), answer(reference, timeline), reach)
+            check(
+                resolve_in(reach, replace(target, timeline=timeline), live_timeline=None),
+                answer(reference, timeline),
+                reach,
+            )
 
 
 @many
@@ -214,3 +218,38 @@ def test_the_axis_calls_reachable_what_a_moment_reaches(seed: int) -> None:
                 assert bool(kinds & {"reachable", "left behind"}) == reached, (spans, record)
             else:
                 assert not kinds & {"reachable", "left behind", "no backup"}
+
+
+@many
+@given(seeds)
+def test_the_command_in_a_remedy_works(seed: int) -> None:
+    draw, archive, _, reach = set_up(seed)
+    for target, _ in aims(draw, archive):
+        asked = replace(target, timeline=draw.choice([None, *archive.tree]))
+        asked = replace(asked, backup=draw.choice([None, None, *(each.id for each in reach.backups)]))
+        refused = resolve_in(reach, asked, live_timeline=None, wording=Wording(arguments="--into /copy"))
+        for told in refused.checks if refused.point is None else ():
+            if told.remedy and (command := re.search(r"reprise restore (.*) --into /copy", told.remedy)):
+                again = parse_target(shlex.split(command[1]))
+                found = resolve_in(reach, again, live_timeline=None)
+                assert found.point is not None, (asked, told, found)
+            else:
+                assert told.name not in ("target-past-end", "target-in-backup"), told
+
+
+def parse_target(words: list[str]) -> RecoveryTarget:
+    """A target as `engine/cli` reads it."""
+    found: dict[str, Any] = {"kind": "immediate"}
+    left = iter(words)
+    for word in left:
+        name = word.removeprefix("--").replace("-", "_")
+        if name in ("latest", "immediate"):
+            found["kind"] = name
+        elif name in ("exclusive", "accept_gap"):
+            found[name] = True
+        elif name in ("time", "lsn", "xid", "name"):
+            read = {"time": datetime.fromisoformat, "lsn": parse_lsn, "xid": int, "name": str}[name]
+            found |= {"kind": name, name: read(next(left))}  # type: ignore[operator]
+        else:
+            found[name] = {"timeline": int, "backup": str}[name](next(left))
+    return RecoveryTarget(**found)

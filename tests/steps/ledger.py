@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
+
+from engine.postgres.programs import find_programs
 from engine.records.history import TransactionEnd
 from tests.steps.origin import Origin, origin
 
@@ -22,6 +26,23 @@ class Ledger:
 
     def rows_before(self, lsn: int) -> int:
         return sum(end.is_commit for end in self.ends if end.lsn < lsn)
+
+
+once = pytest.mark.parametrize("ledger", ["first"], indirect=True)
+"""For what does not depend on PostgreSQL's version."""
+
+
+@contextmanager
+def a_ledger(which: str, rows: int = 300) -> Iterator[Ledger]:
+    """A ledger on the ``first`` PostgreSQL of this machine, or on the ``last`` one (the embedded build)."""
+    found = find_programs()
+    programs = found[0] if which == "first" else found[-1]
+    if which == "last" and len(found) == 1:
+        pytest.skip("there is one PostgreSQL only, and it is tested as the first")
+    with TemporaryDirectory(prefix="reprise-steps-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        with written_ledger(Path(folder) / "site", programs.version, rows) as written:
+            yield written
 
 
 @contextmanager

@@ -49,10 +49,11 @@ class Origin:
     server: Server
     backup: BaseBackup | None = None
     segment_size: int = MB
+    archived_in: Path | None = None
 
     @property
     def archive(self) -> Path:
-        return self.root / "archive"
+        return self.archived_in or self.root / "archive"
 
     def sql(self, *statements: str) -> list[Any]:
         rows: list[Any] = []
@@ -332,3 +333,8 @@ def origin(root: Path, major: int | None, *, segment_size_mb: int = 1, **setting
         yield cluster
     finally:
         server.stop("immediate")
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """The files of a folder with size and time: the same before and after means untouched."""
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.iterdir()}

@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,26 @@ class Backups:
         return BaseBackup(id=kind, repository="r", path=path or self.path(kind), format=format)  # type: ignore[arg-type]
 
     def own(self, kind: str, folder: Path) -> BaseBackup:
-        """A copy of the backup that a test may spoil."""
+        """The backup in a folder that a test may spoil: its files are hard links, to be replaced and not written
+        to (``rewrite``)."""
         path = folder / f"own {kind}"
-        shutil.copytree(self.path(kind), path, symlinks=True)
+        shutil.copytree(self.path(kind), path, symlinks=True, copy_function=_link)
         link = path / "pg_tblspc" / str(self.oid)
         if link.is_symlink():
-            shutil.copytree(link.readlink(), folder / "own tablespace")
+            shutil.copytree(link.readlink(), folder / "own tablespace", copy_function=_link)
             link.unlink()
             link.symlink_to(folder / "own tablespace")
         return self.backup(kind, path)
+
+
+def _link(source: str, target: str, *, follow_symlinks: bool = True) -> None:
+    os.link(source, target, follow_symlinks=follow_symlinks)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Give a file of an ``own`` backup other bytes."""
+    path.unlink()
+    path.write_bytes(data)
 
 
 def take_backups(cluster: Cluster) -> Backups:
@@ -53,7 +64,10 @@ def take_backups(cluster: Cluster) -> Backups:
     if is_root():
         os.chown(location, cluster.user.uid, cluster.user.gid)
     cluster.sql(f"CREATE TABLESPACE side LOCATION '{location}'")
-    cluster.sql("CREATE TABLE here AS SELECT g, md5(g::text) FROM generate_series(1, 100000) g")
+    cluster.sql("CREATE TABLE here AS SELECT g, md5(g::text) FROM generate_series(1, 30000) g")
+    for template in ("template0", "template1"):  # two thirds of a new cluster, and of the tests' time
+        cluster.sql(f"ALTER DATABASE {template} IS_TEMPLATE false")
+        cluster.sql(f"DROP DATABASE {template}")
     cluster.sql("CREATE TABLE there TABLESPACE side AS SELECT * FROM here")
     (cluster.data_dir / ODD_NAME).write_bytes(b"whatever")
     (cluster.data_dir / ODD_NAME).chmod(0o644)
@@ -113,8 +127,3 @@ def contents(folder: Path) -> dict[str, tuple[str, int, int, str]]:
 def files_of(folder: Path) -> dict[str, str]:
     """The files in a folder, by their SHA-256; links are not followed."""
     return {name: what for name, (kind, _, _, what) in contents(folder).items() if kind == "-"}
-
-
-def rename_backup(backup: BaseBackup, path: Path) -> BaseBackup:
-    backup.path.rename(path)
-    return replace(backup, path=path)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.records.copies import BaseBackup
 from engine.records.errors import DamagedCopy, RunFailed
-from tests.transfer.backups import Backups, make_copy
+from engine.transfer.carrying import Order, Tally, carry
+from tests.transfer.backups import Backups, make_copy, rewrite
 
 
 def refused(backups: Backups, kind: str, folder: Path, spoil: Callable[[Path], object]) -> DamagedCopy:
@@ -26,11 +28,9 @@ def refused(backups: Backups, kind: str, folder: Path, spoil: Callable[[Path], o
 
 
 def flip(path: Path, at: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte[0] ^ 0x10]))
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x10
+    rewrite(path, data)
 
 
 def largest(folder: Path) -> Path:
@@ -88,7 +88,7 @@ def test_a_cut_off_archive_is_found(backups: Backups, open_dir: Path, kind: str)
 
     def spoil(backup: Path) -> None:
         archive = next(backup.glob("base.tar*"))
-        os.truncate(archive, archive.stat().st_size // 3)
+        rewrite(archive, archive.read_bytes()[: archive.stat().st_size // 3])
 
     error = refused(backups, kind, open_dir, spoil)
     assert "base.tar" in error.message
@@ -110,13 +110,13 @@ def test_a_missing_tablespace_archive_is_named(backups: Backups, open_dir: Path)
 
 
 def test_a_file_too_many_is_named(backups: Backups, open_dir: Path) -> None:
-    error = refused(backups, "plain", open_dir, lambda backup: (backup / "base/1/99999").write_bytes(b"new"))
-    assert "base/1/99999" in error.message
+    error = refused(backups, "plain", open_dir, lambda backup: (backup / "base/99999").write_bytes(b"new"))
+    assert "base/99999" in error.message
     assert error.cause is not None and "manifest" in error.cause
 
 
 def test_a_file_that_is_too_long_is_named(backups: Backups, open_dir: Path) -> None:
-    error = refused(backups, "plain", open_dir, lambda backup: os.truncate(backup / "PG_VERSION", 20))
+    error = refused(backups, "plain", open_dir, lambda backup: rewrite(backup / "PG_VERSION", b"x" * 20))
     assert "PG_VERSION" in error.message
     assert error.cause is not None and "20 bytes" in error.cause
 
@@ -187,27 +187,29 @@ HOSTILE = {
 
 @pytest.mark.parametrize("how", HOSTILE)
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_a_hostile_entry_leaves_no_trace_outside(
-    backups: Backups, open_dir: Path, how: str, format: int
-) -> None:
+def test_a_hostile_entry_leaves_no_trace_outside(open_dir: Path, how: str, format: int) -> None:
     out = open_dir / "out"
     out.mkdir()
     (out / "there").write_text("there")
-    source = backups.own("tar", open_dir)
-    (source.path / "backup_manifest").unlink()
-    members = []
-    for member in HOSTILE[how]:
-        fill = {"out": str(out), "oid": backups.oid}
-        member = hostile(member.name.format(**fill), member.type, member.linkname.format(**fill))
-        members.append(member)
+    oid = 16384
+    source = BaseBackup(id="hostile", repository="r", path=open_dir / "backup", format="tar")
+    source.path.mkdir()
+    members = [
+        hostile(member.name.format(out=out, oid=oid), member.type, member.linkname.format(out=out))
+        for member in HOSTILE[how]
+    ] + [hostile(name) for name in ("PG_VERSION", "backup_label", "global/pg_control")]
     try:
-        repack(source.path, first=members, format=format)
+        with tarfile.open(source.path / "base.tar", "w", format=format) as archive:
+            for member in members:
+                archive.addfile(member, io.BytesIO(b"evil") if member.isreg() else None)
     except ValueError:
         pytest.skip("this tar format cannot say such a thing")
+    tarfile.open(source.path / f"{oid}.tar", "w").close()
     before = sorted(path.name for path in open_dir.iterdir())
+    order = Order(str(source.path), "tar", str(open_dir / "copy"), {oid: str(open_dir / f"copy-{oid}")}, None, True)
     with pytest.raises((DamagedCopy, RunFailed)):
-        make_copy(source, open_dir / "copy", backups.oid)
-    ours = {"copy", f"copy-{backups.oid}"}
+        carry(order, Tally(lambda: None))  # as the worker process does
+    ours = {"copy", f"copy-{oid}"}
     assert sorted(path.name for path in open_dir.iterdir() if path.name not in ours) == before
     assert [path.name for path in out.iterdir()] == ["there"]
     assert (out / "there").stat().st_nlink == 1
@@ -229,20 +231,17 @@ def test_an_archive_packed_again_by_another_tar_is_read(backups: Backups, open_d
 def repack(
     backup: Path,
     *,
-    first: list[tarfile.TarInfo] | None = None,
     without: str = "",
     format: int = tarfile.USTAR_FORMAT,
     prefix: str = "",
 ) -> None:
-    """base.tar written anew: hostile members first, one left out."""
+    """base.tar written anew, without one of its members."""
     old = backup / "old.tar.saved"
     shutil.move(backup / "base.tar", old)
     with (
         tarfile.open(old, encoding="utf-8", errors="surrogateescape") as source,
         tarfile.open(backup / "base.tar", "w", format=format, encoding="utf-8", errors="surrogateescape") as into,
     ):
-        for member in first or []:
-            into.addfile(member, io.BytesIO(b"evil") if member.isreg() else None)
         for member in source:
             if member.name != without:
                 member.name = prefix + member.name

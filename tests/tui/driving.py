@@ -74,7 +74,13 @@ class Driver:
 
 @asynccontextmanager
 async def driving(
-    width: int, height: int, *, glyphs: Glyphs = UNICODE, source: StandIn | None = None, read_only: bool = False, **more: Any
+    width: int,
+    height: int,
+    *,
+    glyphs: Glyphs = UNICODE,
+    source: StandIn | None = None,
+    read_only: bool = False,
+    **more: Any,
 ) -> AsyncIterator[Driver]:
     """The application on the stand-in, at a size."""
     source = source or StandIn()

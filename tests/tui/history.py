@@ -53,7 +53,9 @@ class MemoryHistory:
         low = bisect_left(ends, piece.low, key=lambda end: end.lsn)
         return ends, low, bisect_left(ends, piece.high, key=lambda end: end.lsn)
 
-    def first_end(self, piece: Piece, *, after: datetime | None = None, inclusive: bool = False) -> TransactionEnd | None:
+    def first_end(
+        self, piece: Piece, *, after: datetime | None = None, inclusive: bool = False
+    ) -> TransactionEnd | None:
         ends, low, high = self._slice(piece)
         if after is not None:
             find = bisect_left if inclusive else bisect_right
@@ -89,7 +91,8 @@ class MemoryHistory:
         ends, low, high = self._slice(piece)
         width = (stop - start) / columns
         edges = [
-            min(high, max(low, bisect_left(ends, start + width * i, key=lambda end: end.at))) for i in range(columns + 1)
+            min(high, max(low, bisect_left(ends, start + width * i, key=lambda end: end.at)))
+            for i in range(columns + 1)
         ]
         return [edges[i + 1] - edges[i] for i in range(columns)]
 

@@ -56,7 +56,7 @@ def _backup(day: int, hour: int = 2) -> BaseBackup:
 
 
 def catalog() -> Catalog:
-    days = [day for day in range(1, 24)]
+    days = list(range(1, 24))
     media = [
         MediaSnapshot(f"m{day}", "main", Path("/m"), utc(day, 4), utc(day, 4, 38), 88 * GIB, 50_000)
         for day in days
@@ -82,7 +82,7 @@ def _windows(found: Catalog) -> tuple[RecoveryWindow, ...]:
         for timeline, end in ((1, LEFT_END), (2, ARCHIVED)):
             if backup.timeline == 2 and timeline == 1:
                 continue
-            if timeline == 2 and FORK < backup.stopped_at and backup.timeline == 1:
+            if timeline == 2 and backup.stopped_at > FORK and backup.timeline == 1:
                 continue
             stop, ended = end, None
             if backup.stopped_at < GAP[0]:
@@ -135,7 +135,11 @@ class StandIn:
 
     def moment(self, desk: Desk, view: View, timeline: int, gate: Lsn) -> Moment:
         known = history()
-        ahead = [w for w in view.windows if w.timeline == timeline or (w.timeline == 2 and timeline == 1 and gate <= lsn_at(FORK))]
+        ahead = [
+            w
+            for w in view.windows
+            if w.timeline == timeline or (w.timeline == 2 and timeline == 1 and gate <= lsn_at(FORK))
+        ]
         fitting = [w for w in ahead if w.from_lsn <= gate <= w.to_lsn + 64]
         kept, lost = _around(timeline, gate)
         if not fitting:
@@ -169,7 +173,9 @@ class StandIn:
             history().count(Piece(timeline, gate, 1 << 63)), tuple(media[-1:]), "the latest one before the moment",
         )  # fmt: skip
 
-    def plan(self, desk: Desk, target: RecoveryTarget, destination: Destination, *, action: str, view: View | None = None) -> Plan:
+    def plan(
+        self, desk: Desk, target: RecoveryTarget, destination: Destination, *, action: str, view: View | None = None
+    ) -> Plan:
         self.asked.append(("plan", target, destination, action))
         known = history()
         gate = target.lsn or (known.of[2][-1].end_lsn if target.kind == "latest" else lsn_at(ARCHIVED))
@@ -191,11 +197,12 @@ class StandIn:
     def log_lines(self, desk: Desk, run: str, which: str, last: int) -> list[str]:
         first = 0xB1
         lines = [
-            f'16:08:{31 + i:02d} LOG  restored log file "0000000200000A4F000000{first + i:02X}" from archive' for i in range(7)
+            f'16:08:{31 + i:02d} LOG  restored log file "0000000200000A4F000000{first + i:02X}" from archive'
+            for i in range(7)
         ]
         return lines[-last:]
 
-    def _act(name: str) -> Callable[..., None]:  # type: ignore[misc]  # noqa: N805
+    def _act(name: str) -> Callable[..., None]:  # type: ignore[misc]
         def act(self: "StandIn", desk: Desk, run: str, *more: Any) -> None:
             self.asked.append((name, run, *more))
 
@@ -280,7 +287,9 @@ def run_state(plan: Plan, *, at: str = "replay") -> RunState:
                 total = plan.point.gate - low
                 progress = Progress(int(total * 0.59), total, "lsn", 11.0 * 1024**2, "11:47:20", NOW)
             waits = "waiting" if at == "gate" else "running"
-            state = replace(state, outcome=waits, started_at=NOW - timedelta(minutes=17), seconds=1020.0, progress=progress)
+            state = replace(
+                state, outcome=waits, started_at=NOW - timedelta(minutes=17), seconds=1020.0, progress=progress
+            )
         steps.append(state)
     done = here == len(names)
     point = plan.point
@@ -291,7 +300,13 @@ def run_state(plan: Plan, *, at: str = "replay") -> RunState:
             point.gate, kept.at if kept else None, kept.xid if kept else None, 2, 3 if done else None, True,
             f"replay stands at {format_lsn(point.gate)}, the last transaction is the planned one",
         )  # fmt: skip
-    answers = ("cancel",) if at == "replay" else ("finish", "advance", "cancel") if at == "gate" else ("discard", "stop", "rollback")
+    answers = (
+        ("cancel",)
+        if at == "replay"
+        else ("finish", "advance", "cancel")
+        if at == "gate"
+        else ("discard", "stop", "rollback")
+    )
     return RunState(
         run="20261123T134200Z-orders-prod",
         folder="/var/lib/reprise/runs/20261123T134200Z-orders-prod",

@@ -77,9 +77,16 @@ async def _at(driver: Driver, step: str, **changes: object) -> None:
 
     target = RecoveryTarget("lsn", lsn=lsn_at(ACCIDENT), exclusive=True, timeline=2)
     kind = changes.pop("kind", "side-copy")
+    failed = changes.get("outcome") == "failed"
     destination = Destination(kind, "/srv/restore/orders")  # type: ignore[arg-type]
     made = driver.source.plan(desk(), target, destination, action="pause")
     driver.source.state = replace(run_state(made, at=step), **changes)  # type: ignore[arg-type]
+    if failed:
+        steps = [
+            replace(s, outcome="failed", progress=None) if s.outcome == "running" else s
+            for s in driver.source.state.steps
+        ]
+        driver.source.state = replace(driver.source.state, steps=tuple(steps))
     await driver.press("3", "enter")
     await driver.settled()
 
@@ -96,7 +103,11 @@ async def gate_in_place(driver: Driver) -> None:
 
 
 async def run_failed(driver: Driver) -> None:
-    error = RunError("the archive stopped answering", "listing /backup/wal took more than 30 seconds", "mount it again, then R resumes")
+    error = RunError(
+        "the archive stopped answering",
+        "listing /backup/wal took more than 30 seconds",
+        "mount it again, then R resumes",
+    )
     await _at(driver, "replay", outcome="failed", pid=None, error=error, answers=("resume", "rollback"))
 
 

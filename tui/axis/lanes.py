@@ -1,4 +1,4 @@
-"""The lanes under the ruler: commits, two timelines, backups, files, dumps, restore points; and the cursor over them."""
+"""The lanes under the ruler: commits, two timelines, backups, files, dumps, restore points; the cursor over them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,8 +120,7 @@ _REACH = {"missing": 4, "reachable": 3, "left behind": 2, "no backup": 1}
 
 def _paint_timelines(axis: Axis) -> None:
     (parent, live), more = axis.scene.two_lanes(axis.cursor.timeline)
-    grid, g = axis.grid, axis.grid.glyphs
-    lanes = axis.scene.lanes
+    grid, lanes = axis.grid, axis.scene.lanes
     if parent is None:
         grid.put(1, axis.rows.parent, "branches", "muted", axis.left - 1)
         grid.put(axis.left, axis.rows.parent, "none: the cluster has one timeline", "faint", axis.right)
@@ -140,7 +139,6 @@ def _paint_timelines(axis: Axis) -> None:
         start = axis.right - len(text)
         if all(grid.char(x, axis.rows.parent) == " " for x in range(start, axis.right)):
             grid.put(start, axis.rows.parent, text, "muted")
-    _ = g
 
 
 def _paint_timeline(axis: Axis, y: int, lane: TimelineLane) -> None:
@@ -247,7 +245,12 @@ def _paint_marks(axis: Axis, y: int, marks: Sequence[Mark], chosen: Sequence[str
 
 
 def _lane_name(axis: Axis, y: int) -> str:
-    names = {axis.rows.backups: "backups", axis.rows.media: "files", axis.rows.dumps: "dumps", axis.rows.points: "points"}
+    names = {
+        axis.rows.backups: "backups",
+        axis.rows.media: "files",
+        axis.rows.dumps: "dumps",
+        axis.rows.points: "points",
+    }
     return names.get(y, "")
 
 
@@ -301,7 +304,7 @@ def _paint_points(axis: Axis, y: int) -> None:
             inside = axis.left <= start and stop <= axis.right and not start - 1 <= cursor <= stop
             return inside and all(grid.char(cell, y) == " " for cell in range(max(start, 0), stop))
 
-        if free(x - size - 2, x) and axis.left <= x - size - 1 or x - size - 1 == axis.left and free(axis.left, x):
+        if (free(x - size - 2, x) and axis.left <= x - size - 1) or (x - size - 1 == axis.left and free(axis.left, x)):
             grid.put(x - size - 1, y, mark.name, "muted")
         elif free(x + 1, x + size + 3) or (x + size + 2 == axis.right and free(x + 1, axis.right)):
             grid.put(x + 2, y, mark.name, "muted")

@@ -62,6 +62,7 @@ _ROWS: tuple[tuple[str, int], ...] = (
     ("footer", 0),
 )
 _TOGETHER = (37, 39)  # ranks that make sense only whole
+_AFTER = {38: 37, 50: 37, 40: 39, 51: 39}  # ranks that make sense only with another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ class Places:
         return self.rows.get(name)
 
     def several(self, name: str) -> list[int]:
-        return sorted(y for key, y in self.rows.items() if key.startswith(name + " ") and key[len(name) + 1 :].isdigit())
+        return sorted(
+            y for key, y in self.rows.items() if key.startswith(name + " ") and key[len(name) + 1 :].isdigit()
+        )
 
     @property
     def axis(self) -> AxisRows:
@@ -92,6 +95,7 @@ class Places:
 def places(width: int, height: int) -> Places:
     """Lay the timeline screen out. The smallest that works is 40 columns and 12 rows; below that it is cut off."""
     chosen: list[str] = []
+    whole: set[int] = set()
     by_rank = sorted(_ROWS, key=lambda row: row[1])
     for rank in sorted({rank for _, rank in _ROWS}):
         names = [name for name, own in by_rank if own == rank]
@@ -100,6 +104,9 @@ def places(width: int, height: int) -> Places:
             break
         if len(names) > room and rank in _TOGETHER:
             continue
+        if rank in _AFTER and _AFTER[rank] not in whole:
+            continue
+        whole.add(rank)
         chosen.extend(names[:room] if rank else names)
     rows: dict[str, int] = {}
     y = 0

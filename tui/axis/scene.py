@@ -52,6 +52,11 @@ class Mark:
     timeline: int | None = None
     lsn: Lsn | None = None
 
+    @property
+    def exact(self) -> tuple[int, Lsn] | None:
+        """Its timeline and LSN, where both are known."""
+        return None if self.timeline is None or self.lsn is None else (self.timeline, self.lsn)
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -71,7 +76,7 @@ class Scene:
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        return tuple(sorted((*self.backups, *self.media, *self.dumps, *self.points), key=lambda mark: mark.at))
+        return _by_time((*self.backups, *self.media, *self.dumps, *self.points))
 
     def two_lanes(self, chosen: int) -> tuple[tuple[int | None, int], int]:
         """The timelines that have a lane, and how many have none: the live one and its parent, or the chosen one."""
@@ -83,8 +88,16 @@ class Scene:
 
     def holding(self, at: datetime) -> list[int]:
         """The lines whose own timeline (or the live line) holds this instant."""
-        found = [lane.id for lane in self.lanes.values() if lane.first_at and lane.last_at and lane.first_at <= at <= lane.last_at]
-        if self.live in self.spans and self.live not in found and self.spans[self.live][0] <= at <= self.spans[self.live][1]:
+        found = [
+            lane.id
+            for lane in self.lanes.values()
+            if lane.first_at and lane.last_at and lane.first_at <= at <= lane.last_at
+        ]
+        if (
+            self.live in self.spans
+            and self.live not in found
+            and self.spans[self.live][0] <= at <= self.spans[self.live][1]
+        ):
             found.append(self.live)
         return sorted(found)
 
@@ -97,7 +110,7 @@ def build_scene(
     now: datetime,
 ) -> Scene:
     """Read the lanes out of catalog, WAL and windows. Asks the WAL index."""
-    live = live_timeline if live_timeline in lines else max(lines, default=live_timeline or 1)
+    live = live_timeline if live_timeline is not None and live_timeline in lines else max(lines, default=1)
     reach: dict[int, tuple[datetime, datetime]] = {}
     for timeline, line in lines.items():
         first, last = first_end(line), last_end(line)
@@ -121,7 +134,9 @@ def build_scene(
         for backup in catalog.base_backups
         if (at := backup.started_at or backup.stopped_at)
     )
-    media = tuple(Mark("media", m.id, m.started_at, m.stopped_at, "snapshot") for m in catalog.media_snapshots if m.usable)
+    media = tuple(
+        Mark("media", m.id, m.started_at, m.stopped_at, "snapshot") for m in catalog.media_snapshots if m.usable
+    )
     dumps = tuple(Mark("dump", d.id, d.started_at, d.started_at, "dump") for d in catalog.dumps if d.usable)
     points = tuple(
         Mark("point", p.name, p.at, p.at, p.name, timeline=p.timeline, lsn=p.end_lsn) for p in catalog.restore_points
@@ -129,20 +144,23 @@ def build_scene(
     known = [mark.at for mark in (*backups, *media, *dumps, *points)] + [at for span in reach.values() for at in span]
     start = min(known, default=now - timedelta(days=1))
     stop = max((span[1] for span in reach.values()), default=max(known, default=now))
-    by_time = {"key": lambda mark: mark.at}
     return Scene(
         now=max(now, stop),
         start=start,
         stop=stop,
         live=live,
         lanes=lanes,
-        backups=tuple(sorted(backups, **by_time)),
-        media=tuple(sorted(media, **by_time)),
-        dumps=tuple(sorted(dumps, **by_time)),
-        points=tuple(sorted(points, **by_time)),
+        backups=_by_time(backups),
+        media=_by_time(media),
+        dumps=_by_time(dumps),
+        points=_by_time(points),
         lines=lines,
         spans=reach,
     )
+
+
+def _by_time(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    return tuple(sorted(marks, key=lambda mark: mark.at))
 
 
 def _lane(line: Line, spans: Sequence[AxisSpan], live: bool, left: Mapping[int, Lsn]) -> TimelineLane:

@@ -76,7 +76,7 @@ class PaletteScreen(Scrolled):
         _, _, action = entries[self.chosen]
         app, about = self.app, self.about
         await app.pop_screen()
-        await app.run_action(action if action.startswith("app.") else action, default_namespace=_owner(app, about, action))
+        await app.run_action(action, default_namespace=_owner(app, about, action))
 
     def clicked(self, x: int, y: int, wheel: int) -> None:
         if wheel:

@@ -20,6 +20,7 @@ from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint, paint_rule
 from tui.widgets.question import Question, TypedLine, must_be
+from tui.widgets.steps import WIDEST
 
 _IN_PLACE = "in place"
 
@@ -175,7 +176,9 @@ class PlanScreen(Scrolled):
         name = self.reprise.desk.site.name
         if plan.destination.kind == "in-place" and self.action == "finish":
             what = "takes the live cluster's place without a further question; Enter starts"
-            question = Question("to restore in place, type the site's name:", lambda _: self._start(plan), must_be(name, what))
+            question = Question(
+                "to restore in place, type the site's name:", lambda _: self._start(plan), must_be(name, what)
+            )
             question.dangerous = True
             self.ask(question)
         else:
@@ -202,7 +205,7 @@ class PlanScreen(Scrolled):
         return f"Cannot start: {fails}." + (f"  {remedy}" if remedy else "")
 
     def paint(self, grid: Grid) -> None:
-        zone, stop = self.reprise.desk.site.zone, grid.width - 1
+        zone, stop = self.reprise.desk.site.zone, min(grid.width - 1, WIDEST)
         self.header(grid, "plan")
         plan = self.made
         grid.put(1, 2, "restore", "muted")
@@ -247,7 +250,11 @@ class PlanScreen(Scrolled):
         port = layout.port if layout else wanted.port
         if wanted.kind == "in-place":
             x = grid.put(12, 4, f"in place {wanted.path}", "warn!", stop)
-            note = f"what is there now goes to {layout.set_aside}" if layout and layout.set_aside else "set aside, not deleted"
+            note = (
+                f"what is there now goes to {layout.set_aside}"
+                if layout and layout.set_aside
+                else "set aside, not deleted"
+            )
         else:
             x = grid.put(12, 4, f"new server {wanted.path}" + (f", port {port}" if port else ""), "text", stop)
             note = "live one untouched"
@@ -274,7 +281,8 @@ class PlanScreen(Scrolled):
         rows += [("step", step) for step in steps]
         for y, (kind, item) in self.rows_in_sight(grid, rows, 6, total):
             self._paint_row(grid, y, kind, item)
-        self._paint_total(grid, total, plan)
+        self._paint_total(grid, min(total, 6 + len(rows)), plan)
+        verdict = min(verdict, 6 + len(rows) + 2)
         g, stop = grid.glyphs, grid.width - 1
         if plan.refused:
             short, _, remedy = self._why_not(plan).partition("  ")
@@ -288,17 +296,21 @@ class PlanScreen(Scrolled):
                 grid.put(x + 2, verdict, words.plural(warnings, "warning", "warnings"), "warn", stop)
 
     def _paint_total(self, grid: Grid, y: int, plan: Plan) -> None:
-        stop = grid.width - 1
+        stop = min(grid.width - 1, WIDEST)
         if plan.estimate is None:
             grid.put_right(stop, y, "how long it takes is not known yet", "muted")
             return
         estimate = plan.estimate
         start = grid.put_right(stop, y, words.duration(estimate.likely), "title!")
-        rests = f"as measured in {words.plural(estimate.runs, 'run', 'runs')}, " if estimate.runs else "no run measured yet, "
+        rests = (
+            f"as measured in {words.plural(estimate.runs, 'run', 'runs')}, "
+            if estimate.runs
+            else "no run measured yet, "
+        )
         grid.put_right(start, y, f"{rests}about ", "muted")
 
     def _paint_row(self, grid: Grid, y: int, kind: str, item: object) -> None:
-        g, stop = grid.glyphs, grid.width - 1
+        g, stop = grid.glyphs, min(grid.width - 1, WIDEST)
         if kind == "check" and isinstance(item, Check):
             sign, role = {0: (g.bad, "bad"), 1: (g.warn, "warn"), 2: (g.todo, "muted"), 3: (g.ok, "ok")}[_urgency(item)]
             grid.put(1, y, sign, role)

@@ -60,7 +60,12 @@ class ReportScreen(Scrolled):
             rows.append(((3, "proof", "muted"), (16, state.reached.finding, "text")))
         rows.append(())
         rows.append(((1, "steps", "muted"), (-12, "amount", "muted"), (-1, "time", "muted")))
-        signs = {"done": (g.ok, "ok"), "failed": (g.bad, "bad"), "to do": (g.todo, "muted"), "undone": (g.left, "muted")}
+        signs = {
+            "done": (g.ok, "ok"),
+            "failed": (g.bad, "bad"),
+            "to do": (g.todo, "muted"),
+            "undone": (g.left, "muted"),
+        }
         for number, step in enumerate(state.steps, 1):
             sign, role = signs.get(step.outcome, (g.now, "accent"))
             cells: list[tuple[int, str, str]] = [(1, sign, role), (3, f"{number:>2} {step.title}", "text")]

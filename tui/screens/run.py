@@ -138,9 +138,11 @@ class RunScreen(Painted):
         if self._may("cancel", "there is nothing to stop") is None:
             return
         said = "stops at the next safe point; all is left as it is"
-        done = Question("to stop the run, type stop:", lambda _: self.act_errand.ask(said, lambda: acts.cancel(desk, run)),
-                        must_be("stop", said))  # fmt: skip
-        self.ask(done)
+
+        def stop(_: str) -> None:
+            self.act_errand.ask(said, lambda: acts.cancel(desk, run))
+
+        self.ask(Question("to stop the run, type stop:", stop, must_be("stop", said)))
 
     def action_forward(self) -> None:
         state = self._may("advance", "replay can go on only while the run waits at its gate")
@@ -202,18 +204,24 @@ class RunScreen(Painted):
 
     def action_resume(self) -> None:
         acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
-        self._act("resume", "resumes", lambda: acts.resume(desk, run), "only a run that was interrupted or failed can resume")
+        self._act(
+            "resume", "resumes", lambda: acts.resume(desk, run), "only a run that was interrupted or failed can resume"
+        )
 
     def _typed(self, answer: str, word: str, said: str, act: Callable[[], object], why_not: str) -> None:
         if self._may(answer, why_not) is not None:
-            question = Question(f"to go on, type {word}:", lambda _: self.act_errand.ask(said, act), must_be(word, said))
+            question = Question(
+                f"to go on, type {word}:", lambda _: self.act_errand.ask(said, act), must_be(word, said)
+            )
             question.dangerous = True
             self.ask(question)
 
     def action_rollback(self) -> None:
         acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
         said = "goes back to the state before; the newer cluster is set aside"
-        self._typed("rollback", "rollback", said, lambda: acts.rollback(desk, run), "this run has nothing to roll back now")
+        self._typed(
+            "rollback", "rollback", said, lambda: acts.rollback(desk, run), "this run has nothing to roll back now"
+        )
 
     def action_discard(self) -> None:
         acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
@@ -228,7 +236,9 @@ class RunScreen(Painted):
         if state is not None and "start" in state.answers:
             self._act("start", "the copy's server starts", lambda: acts.start_server(desk, run), "")
         else:
-            self._act("stop", "the copy's server stops", lambda: acts.stop_server(desk, run), "no server of a side copy runs")
+            self._act(
+                "stop", "the copy's server stops", lambda: acts.stop_server(desk, run), "no server of a side copy runs"
+            )
 
     def action_application(self) -> None:
         acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
@@ -274,14 +284,17 @@ class RunScreen(Painted):
         state = seen.state
         point = state.plan.point
         kept = point.kept if point else None
-        self.header(grid, f"restore to {words.short_moment(kept.at, zone)}" if kept else f"restore {self.run}", "held" if state.held else "")
+        self.header(
+            grid,
+            f"restore to {words.short_moment(kept.at, zone)}" if kept else f"restore {self.run}",
+            "held" if state.held else "",
+        )
         room = grid.height - 3  # below the header's blank row, above the footer
         if self.large_log:
             self._paint_log(grid, 2, room, seen)
             return
         if state.outcome == "paused":
-            y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state)
-            y += 1 if grid.height - y > gate.HEIGHT + 4 else 0
+            y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state) + 1
             typed = self.question.line if self.question and self.question.inline else None
             gate.paint_gate(grid, y, state, self.reprise.desk.site, zone, typed, readable=state.host is not None)
             self._paint_log(grid, y + gate.HEIGHT, grid.height - y - gate.HEIGHT - 1, seen)
@@ -311,7 +324,7 @@ class RunScreen(Painted):
             grid.put(1, top, name, "muted")
             path = seen.state.server_log if seen.which == "server" else f"{seen.state.folder}/engine.log"
             grid.put(14, top, path or "", "faint", stop)
-            y, rows = top + 1, rows - (2 if rows > 4 else 1)
+            y, rows = top + 1, rows - (2 if rows > 3 else 1)
         else:
             grid.put(1, top, name, "muted")
             x = 14
@@ -343,7 +356,9 @@ class RunScreen(Painted):
         names = {"resume": "resume", "rollback": "roll back", "discard": "discard", "open": "open to users"}
         ids = {"open": "application"}
         offered = [
-            self.hint(ids.get(name, name), label, ids.get(name, name)) for name, label in names.items() if name in state.answers
+            self.hint(ids.get(name, name), label, ids.get(name, name))
+            for name, label in names.items()
+            if name in state.answers
         ]
         return (self.hint("report", "report", "report"), *offered[:3], log, help_hint)
 

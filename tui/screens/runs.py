@@ -52,7 +52,9 @@ class RunsScreen(Scrolled):
     @property
     def shown_runs(self) -> list[RunState]:
         wanted = self.filter.lower()
-        return [run for run in self.all or [] if wanted in f"{run.run} {run.outcome} {run.plan.destination.path}".lower()]
+        return [
+            run for run in self.all or [] if wanted in f"{run.run} {run.outcome} {run.plan.destination.path}".lower()
+        ]
 
     def paint(self, grid: Grid) -> None:
         zone, g, stop = self.reprise.desk.site.zone, grid.glyphs, grid.width - 1
@@ -64,7 +66,11 @@ class RunsScreen(Scrolled):
         elif self.all is None:
             grid.put(3, 4, "reading …", "muted")
         elif not self.shown_runs:
-            text = "no run fits the filter; / changes it" if self.filter else "no run yet; 2 goes to the timeline, Enter there makes a plan"
+            text = (
+                "no run fits the filter; / changes it"
+                if self.filter
+                else "no run yet; 2 goes to the timeline, Enter there makes a plan"
+            )
             grid.put(3, 4, text, "muted", stop)
         looks = {
             "completed": (g.ok, "ok"),
@@ -101,7 +107,9 @@ class RunsScreen(Scrolled):
             self.filter, self.chosen = text.strip(), 0
 
         line = TypedLine(self.filter, len(self.filter))
-        self.ask(Question("show runs with", answer, lambda text: (True, "part of a name, an outcome or a folder"), "", line))
+        self.ask(
+            Question("show runs with", answer, lambda text: (True, "part of a name, an outcome or a folder"), "", line)
+        )
 
     def clicked(self, x: int, y: int, wheel: int) -> None:
         if wheel:

@@ -63,6 +63,14 @@ class Looked:
     runs: tuple[RunState, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sought:
+    """What the index is being asked for."""
+
+    looked: Looked
+    aim: Aim
+
+
 class TimelineScreen(Painted):
     """Recovery timeline."""
 
@@ -163,7 +171,7 @@ class TimelineScreen(Painted):
                 counts = dict(enumerate(cuts.densities(line, edges), first))
             return Found(cut, moment, tuple(kept), tuple(lost), counts, key)
 
-        self.find_errand.ask((looked, aim), work)
+        self.find_errand.ask(Sought(looked, aim), work)
         self.set_timer(0.3, self._mark_late)
 
     def _mark_late(self) -> None:
@@ -221,19 +229,23 @@ class TimelineScreen(Painted):
         self.repaint()
 
     def _on_found(self, answer: Answer) -> None:
-        looked, aim = answer.ask if isinstance(answer.ask, tuple) else (None, None)
         if answer.error is not None:
             self.say_error(answer.error)
             return
         found: Found = answer.result
-        if looked is self.looked and found.counts_key == self.counts_key:
+        asked = answer.ask
+        if not isinstance(asked, Sought) or asked.looked is not self.looked:
+            return
+        if found.counts_key == self.counts_key:
             self.counts.update(found.counts)
-        if aim is not self.aim or looked is not self.looked:
+        if asked.aim is not self.aim:  # overtaken by a later key
             self.repaint()
             return
-        self.found, self.found_for, self.late = found, aim, False
+        aim = asked.aim
+        self.found, self.late = found, False
         if aim.at != found.cut.at and (aim.end or aim.behind or found.cut.lost is None):
-            self.aim = self.found_for = replace(aim, at=found.cut.at)
+            aim = replace(aim, at=found.cut.at)
+        self.aim = self.found_for = aim
         self.repaint()
         if self.plan_wanted:
             self.plan_wanted = False
@@ -342,8 +354,8 @@ class TimelineScreen(Painted):
         events: list[tuple[datetime, tuple[int, int] | None]] = []
         numbers = {piece.timeline for piece in scene.lines[self.aim.line].pieces}
         for mark in scene.marks:
-            exact = (mark.timeline, mark.lsn) if mark.timeline in numbers and mark.lsn is not None else None
-            events.append((mark.at, exact if exact and exact[0] is not None else None))  # type: ignore[arg-type]
+            exact = mark.exact if mark.timeline in numbers else None
+            events.append((mark.at, exact))
         events += [(lane.fork_at, None) for lane in scene.lanes.values() if lane.fork_at]
         first, last = scene.spans[self.aim.line]
         events = sorted({*events, (first, None), (last, None)}, key=lambda event: event[0])
@@ -377,7 +389,9 @@ class TimelineScreen(Painted):
         if self.looked is None or self.aim is None:
             return
         holding = self.looked.scene.holding(self.aim.at)
-        others = [line for line in holding if line > self.aim.line] or [line for line in holding if line != self.aim.line]
+        others = [line for line in holding if line > self.aim.line] or [
+            line for line in holding if line != self.aim.line
+        ]
         if not others:
             self.say("no other timeline holds this moment", "muted")
             return
@@ -410,15 +424,17 @@ class TimelineScreen(Painted):
             if not first <= wanted.at <= last:
                 edge = "before the first commit" if wanted.at < first else "later than the last archived commit"
                 self._set_aim(Aim(line, wanted.at))
-                self.say(f"{words.second(wanted.at, self.reprise.desk.site.zone)} is {edge}; this is the nearest moment")
+                self.say(
+                    f"{words.second(wanted.at, self.reprise.desk.site.zone)} is {edge}; this is the nearest moment"
+                )
                 return
             self._set_aim(Aim(line, wanted.at))
         elif wanted.kind == "name":
             mark = [mark for mark in scene.points if mark.name == wanted.name][-1]
-            if mark.timeline not in {piece.timeline for piece in scene.lines[line].pieces} and mark.timeline in scene.lines:
+            own = {piece.timeline for piece in scene.lines[line].pieces}
+            if mark.timeline is not None and mark.timeline not in own and mark.timeline in scene.lines:
                 line = mark.timeline
-            exact = (mark.timeline, mark.lsn) if mark.timeline is not None and mark.lsn is not None else None
-            self._set_aim(Aim(line, mark.at, lsn=exact))
+            self._set_aim(Aim(line, mark.at, lsn=mark.exact))
         elif wanted.kind == "lsn" and wanted.lsn is not None:
             lsn = wanted.lsn
             self._seek(lambda way: cuts.cut_at_lsn(way, _timeline_of(way, lsn), lsn), format_lsn(lsn))
@@ -521,7 +537,11 @@ class TimelineScreen(Painted):
         zone = self.reprise.desk.site.zone
         archived = ""
         if view and view.archived_to:
-            day = "" if (self.reprise.clock() - view.archived_to) < timedelta(hours=20) else words.day(view.archived_to, zone) + " "
+            day = (
+                ""
+                if (self.reprise.clock() - view.archived_to) < timedelta(hours=20)
+                else words.day(view.archived_to, zone) + " "
+            )
             archived = f"WAL archived to {day}{words.clock(view.archived_to, zone, fraction=False)}"
         version = f"PostgreSQL {view.server_version}" if view and view.server_version else ""
         if (reading := self.reading) is not None:
@@ -547,7 +567,9 @@ class TimelineScreen(Painted):
         elif self.looked is None or self.reading is not None or self.read_errand.busy:
             grid.put(1, y, "reading what there is …", "muted")
         else:
-            grid.parts(1, y, (grid.glyphs.warn, "warn"), ("no WAL was found in the repositories of this site", "text"), gap=1)
+            grid.parts(
+                1, y, (grid.glyphs.warn, "warn"), ("no WAL was found in the repositories of this site", "text"), gap=1
+            )
             if problems := self.looked.view.catalog.problems:
                 grid.put(12, y + 1, f"{problems[0].where}: {problems[0].what}", "muted", grid.width - 1)
 
@@ -560,7 +582,9 @@ class TimelineScreen(Painted):
         if (y := where.row("title")) is not None and columns is not None:
             self._paint_title(grid, y, where, columns)
         if columns is not None and columns.edges:
-            ruler.paint_ruler(grid, columns, (PLOT, where.right), (axis_rows.labels, axis_rows.ticks), zone, looked.scene.now)
+            ruler.paint_ruler(
+                grid, columns, (PLOT, where.right), (axis_rows.labels, axis_rows.ticks), zone, looked.scene.now
+            )
             point = found.moment.point if found else None
             cursor = Cursor(
                 PLOT + self.col,
@@ -614,7 +638,14 @@ class TimelineScreen(Painted):
         grid.put(where.main, where.axis.rule, g.tee_left, "faint")
         if self.found is not None:
             panes.paint_commits(
-                grid, where.main + 2, first + 1, last + 1, self.found.kept, self.found.lost, aim.at, self.reprise.desk.site.zone
+                grid,
+                where.main + 2,
+                first + 1,
+                last + 1,
+                self.found.kept,
+                self.found.lost,
+                aim.at,
+                self.reprise.desk.site.zone,
             )
 
     def _paint_legend(self, grid: Grid, y: int, stop: int) -> None:

@@ -28,7 +28,15 @@ class FactRows:
 
 
 def paint_facts(
-    grid: Grid, rows: FactRows, stop: int, moment: Moment | None, at: datetime, scene: Scene, zone: tzinfo, *, stale: bool
+    grid: Grid,
+    rows: FactRows,
+    stop: int,
+    moment: Moment | None,
+    at: datetime,
+    scene: Scene,
+    zone: tzinfo,
+    *,
+    stale: bool,
 ) -> None:
     """Paint the facts up to cell ``stop``. ``stale``: the index has not answered for this moment yet."""
     if moment is None or stale:
@@ -100,7 +108,7 @@ def _paint_reachable(grid: Grid, rows: FactRows, stop: int, moment: Moment, at: 
         return
     if rows.source is not None:
         _label(grid, rows.source, "from")
-        x = grid.put(VALUE, rows.source, _chain(point, zone), "text", stop)
+        x = grid.put_cut(VALUE, rows.source, _chain(point, zone), "text", stop)
         grid.put_whole(x + 3, rows.source, words.size(sum(backup.size_bytes for backup in point.chain)), "muted", stop)
     if rows.replay is not None:
         _label(grid, rows.replay, "replay")
@@ -118,7 +126,11 @@ def _paint_reachable(grid: Grid, rows: FactRows, stop: int, moment: Moment, at: 
         else:
             x = grid.put(VALUE, rows.takes, f"about {words.duration(estimate.likely)}", "text", stop)
             between = f"{words.duration(estimate.low)} to {words.duration(estimate.high)}"
-            rests = f"as measured in {words.plural(estimate.runs, 'run', 'runs')}" if estimate.runs else "no run measured yet"
+            rests = (
+                f"as measured in {words.plural(estimate.runs, 'run', 'runs')}"
+                if estimate.runs
+                else "no run measured yet"
+            )
             grid.put_whole(x + 3, rows.takes, f"{between}, {rests}", "muted", stop)
 
 
@@ -140,7 +152,11 @@ def _paint_files(grid: Grid, y: int, stop: int, point: RecoveryPoint, at: dateti
     snapshot = point.media[-1]
     end = f"{snapshot.stopped_at.astimezone(zone):%H:%M}"
     x = grid.put(VALUE, y, f"snapshot {words.minute(snapshot.started_at, zone)}–{end}", "text", stop)
-    seconds = (at - snapshot.started_at).total_seconds() if at < snapshot.stopped_at else (at - snapshot.stopped_at).total_seconds()
+    seconds = (
+        (at - snapshot.started_at).total_seconds()
+        if at < snapshot.stopped_at
+        else (at - snapshot.stopped_at).total_seconds()
+    )
     side = "before" if seconds >= 0 else "after"
     grid.put_whole(x + 3, y, f"{words.duration(seconds)} {side} this moment", "muted", stop)
 

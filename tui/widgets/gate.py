@@ -48,18 +48,26 @@ def paint_gate(
         grid.put(x, y + 2, f"{g.bad} not proven: {reached.finding}", "bad", stop)
     elif reached is not None:
         grid.put(x, y + 2, f"{g.ok} proven", "ok")
-        grid.put(x + VALUE - 4, y + 2, f"replay stands at {format_lsn(reached.lsn)}, timeline {reached.timeline}", "muted", stop)
+        grid.put(
+            x + VALUE - 4,
+            y + 2,
+            f"replay stands at {format_lsn(reached.lsn)}, timeline {reached.timeline}",
+            "muted",
+            stop,
+        )
     if readable and state.host is not None:
         grid.put(x, y + 3, "Look first. It answers read-only:", "text")
         grid.put(x, y + 4, psql_line(state, site), "title!", stop)
     else:
-        paint_wrapped(grid, x, y + 3, "Nothing can be read here yet: the server does not take connections.", "text", stop, 2)
+        paint_wrapped(
+            grid, x, y + 3, "Nothing can be read here yet: the server does not take connections.", "text", stop, 2
+        )
     in_place = state.plan.destination.kind == "in-place"
-    finish = "switches it into production's place" if in_place else "opens the copy for writes"
+    finish = "takes production's place" if in_place else "opens the copy for writes"
     entries = (
         ("f", "forward", "replay on to a later moment; going back means anew", ""),
         ("k", "keep waiting", "leave this screen, the server waits", ""),
-        ("P", "finish", finish + "; ", "the old one is set aside" if in_place else "no way back"),
+        ("P", "finish", finish + "; ", "that one is set aside" if in_place else "no way back"),
     )
     for number, (key, name, text, loud) in enumerate(entries):
         row = y + 6 + number

@@ -55,7 +55,13 @@ def _paint_end(grid: Grid, left: int, y: int, end: TransactionEnd, zone: tzinfo,
     grid.put(left, y, words.clock(end.at, zone, fraction=True), role, stop)
     grid.put(left + 14, y, str(end.xid), "faint" if role == "muted" else "muted", stop)
     grid.put(left + 25, y, end.kind, "warn" if "abort" in end.kind else role, stop)
-    grid.put(left + 36 if len(end.kind) < 11 else left + 42, y, format_lsn(end.lsn), "faint" if role == "muted" else "muted", stop)
+    grid.put(
+        left + 36 if len(end.kind) < 11 else left + 42,
+        y,
+        format_lsn(end.lsn),
+        "faint" if role == "muted" else "muted",
+        stop,
+    )
 
 
 class WindowRow(NamedTuple):
@@ -91,7 +97,9 @@ def merge_windows(windows: Sequence[RecoveryWindow]) -> list[WindowRow]:
     return [row for row, _ in sorted(rows, key=lambda item: item[0].stop, reverse=True)]
 
 
-def paint_windows(grid: Grid, ys: Sequence[int], stop: int, rows: Sequence[WindowRow], scene: Scene, zone: tzinfo) -> None:
+def paint_windows(
+    grid: Grid, ys: Sequence[int], stop: int, rows: Sequence[WindowRow], scene: Scene, zone: tzinfo
+) -> None:
     """A heading and one row a window."""
     if not ys:
         return

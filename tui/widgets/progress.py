@@ -31,7 +31,11 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
         grid.put(end + 3, top, f"of {goal}", "muted", stop)
     grid.put(1, top + 1, "speed", "muted")
     if progress.rate:
-        per = f"{words.count(int(progress.rate))} files/s" if progress.unit == "files" else f"{words.size(progress.rate)}/s"
+        per = (
+            f"{words.count(int(progress.rate))} files/s"
+            if progress.unit == "files"
+            else f"{words.size(progress.rate)}/s"
+        )
         end = grid.put(VALUE, top + 1, per, "text", stop)
         grid.put(max(end + 3, VALUE + 16), top + 1, "measured over the last while", "muted", stop)
     else:
@@ -77,7 +81,9 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
         grid.put(1, y, "reached", "muted")
         last = "no transaction"
         if reached.last_commit_at is not None:
-            last = f"last commit {words.clock(reached.last_commit_at, zone, fraction=True)} xid {reached.last_commit_xid}"
+            last = (
+                f"last commit {words.clock(reached.last_commit_at, zone, fraction=True)} xid {reached.last_commit_xid}"
+            )
         x = grid.put(VALUE, y, last, "title!", stop)
         x = grid.put(x + 2, y, f"at {format_lsn(reached.lsn)}", "muted", stop)
         proof = ("proven", "ok") if reached.proven else ("NOT PROVEN", "bad!")

@@ -8,6 +8,7 @@ from tui.painting.grid import Grid
 
 _TIME = 11  # cells for the time, right-aligned
 _AMOUNT = 17
+WIDEST = 111  # on a wide terminal the figures stay near their words
 
 
 def paint_steps(grid: Grid, top: int, rows: int, state: RunState) -> int:
@@ -23,10 +24,12 @@ def paint_steps(grid: Grid, top: int, rows: int, state: RunState) -> int:
             after.insert(0, steps.pop())
         else:
             before.append(steps.pop(0))
-    y, stop = top, grid.width - 1
+    y, stop = top, min(grid.width - 1, WIDEST)
     g = grid.glyphs
     if before:
-        sign, role, word = (g.ok, "ok", "done") if all(s.outcome == "done" for _, s in before) else (g.todo, "muted", "so far")
+        sign, role, word = (
+            (g.ok, "ok", "done") if all(s.outcome == "done" for _, s in before) else (g.todo, "muted", "so far")
+        )
         grid.put(1, y, sign, role)
         grid.put(3, y, f"{before[0][0]} to {before[-1][0]} {word}", "muted", stop)
         _amounts(grid, y, stop, sum(s.bytes or 0 for _, s in before), sum(s.seconds or 0 for _, s in before))

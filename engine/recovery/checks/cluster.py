@@ -38,9 +38,17 @@ def configuration(question: Question) -> Check | None:
         return refuse("configuration", True, f"the copy gets files of its own{told}")
     if outside:
         return refuse("configuration", True, f"the switched-over cluster uses {outside}")
-    if not survey.cluster.exists and not survey.backup_settings:
-        finding = "neither the backup nor the site file names a postgresql.conf; PostgreSQL's defaults would be used"
+    cluster = survey.cluster
+    used = cluster.settings.get("config_file")
+    if used and not used.startswith(cluster.data_dir + "/"):
+        finding = f"production runs with {used}, which the site file does not name"
+        remedy = f'set config_file = "{used}" (and hba_file, ident_file) in the site file\'s [database]'
+        return refuse("configuration", False, finding, remedy)
+    if not cluster.settings and not survey.backup_settings:
+        finding = "neither production's data directory nor the backup holds a postgresql.conf; defaults would be used"
         return warn("configuration", False, finding, "name config_file and hba_file in the site file's [database]")
+    if not cluster.settings:
+        return refuse("configuration", True, "production's settings are those of the backup")
     return refuse("configuration", True, "production's settings lie in the data directory")
 
 

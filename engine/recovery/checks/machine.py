@@ -141,7 +141,7 @@ def logind(question: Question) -> Check | None:
 
 
 def half_restored(question: Question) -> Check | None:
-    if question.layout is None:
+    if question.layout is None or (not question.in_place and question.survey.destination.state == "occupied"):
         return None
     name = PurePosixPath(question.layout.data_dir).name
     finding = f"pg_control comes last: until the copy is whole, {name} cannot be started"

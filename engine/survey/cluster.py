@@ -1,0 +1,198 @@
+"""The production cluster as it stands: its files, its server, and the WAL that only it has."""
+
+import os
+import re
+import stat
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+
+from engine.formats.control_file import ControlFile, read_control_file
+from engine.formats.settings_file import read_settings_file
+from engine.postgres.connecting import connect
+from engine.postgres.processes import postmaster_pid
+from engine.postgres.users import owner_of
+from engine.records.errors import DamagedCopy, RepriseError
+from engine.records.lsn import LONG_PAGE_HEADER, Lsn, parse_lsn, parse_segment
+from engine.records.survey import ClusterFacts, OsUser
+from engine.site import Site
+from engine.survey.machine import is_mount_point
+from engine.survey.patience import within
+
+_ASKED = (
+    "shared_preload_libraries",
+    "session_preload_libraries",
+    "local_preload_libraries",
+    "archive_mode",
+    "archive_command",
+    "archive_library",
+    "shared_buffers",
+    "synchronous_standby_names",
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+    "wal_compression",
+    "config_file",
+    "hba_file",
+    "ident_file",
+    "data_directory",
+)
+_LINKS = re.compile(r"[0-9]+\Z")
+_FIRST_PAGE = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData in xlog_internal.h
+
+
+class _Told(NamedTuple):
+    """What the running server says of itself."""
+
+    settings: Mapping[str, str]
+    end_lsn: Lsn | None
+
+
+def read_cluster(site: Site, run_as: OsUser, is_archived: Callable[[int, int], bool]) -> ClusterFacts:
+    """The facts of the site's own cluster. ``data_dir`` is where its folder really lies."""
+    nothing = ClusterFacts(site.database.data_dir, exists=False)
+    unknown = ClusterFacts(site.database.data_dir, exists=True)
+    return within(20, lambda: _read(site, run_as, is_archived, nothing), unknown)
+
+
+def _read(site: Site, run_as: OsUser, is_archived: Callable[[int, int], bool], nothing: ClusterFacts) -> ClusterFacts:
+    data_dir = Path(site.database.data_dir)
+    if not data_dir.is_dir():
+        return nothing
+    data_dir = data_dir.resolve()
+    control = _control(data_dir)
+    pid = postmaster_pid(data_dir)
+    told = _ask(site, run_as, data_dir) if pid else None
+    settings = dict(told.settings) if told else settings_of_files(data_dir, site.database.config_file)
+    wal = data_dir / "pg_wal"
+    return ClusterFacts(
+        data_dir=str(data_dir),
+        exists=True,
+        owner=owner_of(data_dir),
+        mode=stat.S_IMODE(data_dir.stat().st_mode),
+        version=_version(data_dir),
+        system_identifier=control.system_identifier if control else None,
+        timeline=control.timeline if control else None,
+        state=control.state if control else None,
+        settings=settings,
+        postmaster_pid=pid,
+        running=pid is not None,
+        answers=(told is not None) if pid else None,
+        is_mount_point=is_mount_point(data_dir),
+        wal_link=str(wal.resolve()) if wal.is_symlink() else None,
+        wal_tail=wal_tail(wal, control, is_archived) if control else (),
+        tablespaces=_tablespaces(data_dir),
+        end_lsn=told.end_lsn if told else None,
+    )
+
+
+def _version(data_dir: Path) -> int | None:
+    try:
+        return int((data_dir / "PG_VERSION").read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _control(data_dir: Path) -> ControlFile | None:
+    try:
+        return read_control_file((data_dir / "global" / "pg_control").read_bytes())
+    except (OSError, DamagedCopy):
+        return None
+
+
+def _tablespaces(data_dir: Path) -> tuple[tuple[int, str], ...]:
+    try:
+        links = [
+            entry for entry in os.scandir(data_dir / "pg_tblspc") if _LINKS.match(entry.name) and entry.is_symlink()
+        ]
+        return tuple(sorted((int(entry.name), str(Path(entry.path).resolve())) for entry in links))
+    except OSError:
+        return ()
+
+
+def settings_of_files(data_dir: Path, config_file: str | None) -> dict[str, str]:
+    """What postgresql.conf (with what it includes) and postgresql.auto.conf say."""
+    settings = _settings(Path(config_file) if config_file else data_dir / "postgresql.conf", depth=0)
+    return settings | _settings(data_dir / "postgresql.auto.conf", depth=10)
+
+
+def _settings(path: Path, depth: int) -> dict[str, str]:
+    """PostgreSQL follows includes ten deep (guc-file.l); where two files name one setting, what is included later
+    counts, which this simplifies to: after its includer."""
+    try:
+        found = read_settings_file(path.read_text("utf-8", errors="surrogateescape"))
+    except OSError:
+        return {}
+    settings = dict(found.settings)
+    for directive, name in found.includes if depth < 10 else ():
+        place = path.parent / name
+        try:
+            inner = sorted(place.glob("*.conf")) if directive == "include_dir" else [place]
+        except OSError:
+            continue
+        for each in inner:
+            settings |= _settings(each, depth + 1)
+    return settings
+
+
+def _ask(site: Site, run_as: OsUser, data_dir: Path) -> _Told | None:
+    """Ask the server at the site's address, if it is the one of this data directory."""
+    database = site.database
+    try:
+        with connect(
+            host=database.host,
+            port=database.port,
+            user=database.user,
+            dbname=database.dbname,
+            as_user=run_as,
+            timeout=3,
+            statement_timeout=3,
+        ) as connection:
+            names = list(_ASKED)
+            rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", [names]).fetchall()
+            settings = {str(name): str(setting) for name, setting in rows}
+            row = connection.execute(
+                "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text"
+            ).fetchone()
+    except (RepriseError, psycopg.Error, OSError):
+        return None
+    if "data_directory" in settings and Path(settings["data_directory"]).resolve() != data_dir:
+        return None
+    return _Told(settings, parse_lsn(row[0]) if row and row[0] else None)
+
+
+def wal_tail(wal: Path, control: ControlFile, is_archived: Callable[[int, int], bool]) -> tuple[str, ...]:
+    """The segments in pg_wal that hold this cluster's WAL and are not in the archive, in order. Recycled files wait
+    under the names of segments to come; their first page still says what they were."""
+    found = []
+    try:
+        names = sorted(entry.name for entry in os.scandir(wal))
+    except OSError:
+        return ()
+    for name in names:
+        try:
+            segment = parse_segment(name, control.segment_size)
+        except ValueError:
+            continue
+        if not is_archived(segment.timeline, segment.number) and _holds_wal(wal / name, control, segment.number):
+            found.append(name)
+    return tuple(found)
+
+
+def _holds_wal(file: Path, control: ControlFile, number: int) -> bool:
+    try:
+        with file.open("rb") as opened:
+            page = opened.read(LONG_PAGE_HEADER)
+    except OSError:
+        return False
+    if len(page) < LONG_PAGE_HEADER:
+        return False
+    _, _, _, address, _, system_identifier, size, _ = _FIRST_PAGE.unpack(page)
+    own: bool = system_identifier == control.system_identifier and size == control.segment_size
+    at_its_place: bool = address == number * control.segment_size
+    return own and at_its_place

@@ -1,0 +1,121 @@
+"""File systems, memory, ports, logind."""
+
+import os
+import stat
+from pathlib import Path
+
+import psutil
+
+from engine.postgres.running import run_program
+from engine.records.errors import RepriseError
+from engine.records.survey import FileSystem
+from engine.survey.patience import within
+
+_LOGIND = ("busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1")
+
+
+def file_system(path: str) -> FileSystem | None:
+    """The file system on which a path lies or would lie; None where it cannot be asked within five seconds."""
+    return within(5, lambda: _file_system(path), None)
+
+
+def _file_system(path: str) -> FileSystem | None:
+    nearest = Path(path)
+    while not nearest.is_dir():
+        if nearest == nearest.parent:
+            return None
+        nearest = nearest.parent
+    room = os.statvfs(nearest)
+    return FileSystem(
+        path=path,
+        nearest=str(nearest),
+        device=nearest.stat().st_dev,
+        mount_point=str(mount_point_of(nearest)),
+        free_bytes=room.f_bavail * room.f_frsize,
+        total_bytes=room.f_blocks * room.f_frsize,
+        writable=os.access(nearest, os.W_OK | os.X_OK),
+    )
+
+
+def mount_point_of(folder: Path) -> Path:
+    """The folder at which its file system is mounted."""
+    folder = folder.resolve()
+    while folder != folder.parent and not is_mount_point(folder):
+        folder = folder.parent
+    return folder
+
+
+def is_mount_point(folder: Path) -> bool:
+    """Whether a file system is mounted here; bind mounts of the same device stand in mountinfo only (proc(5))."""
+    if os.path.ismount(folder):
+        return True
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    name = str(folder)
+    return any(_unescape(line.split(" ")[4]) == name for line in lines if line.count(" ") > 4)
+
+
+def _unescape(name: str) -> str:
+    """mountinfo writes space, tab, newline and backslash as octal numbers."""
+    for written, meant in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        name = name.replace(written, meant)
+    return name
+
+
+def memory() -> tuple[int | None, int | None]:
+    """The machine's memory in bytes, and what of it is available."""
+    try:
+        found = psutil.virtual_memory()
+    except (OSError, RuntimeError):
+        return None, None
+    return found.total, found.available
+
+
+def port_user(port: int) -> str | None:
+    """Who listens on this port, on TCP or on a PostgreSQL socket of that number; None: nobody."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                return _process(connection.pid)
+        for socket in psutil.net_connections("unix"):
+            if (
+                isinstance(socket.laddr, str)
+                and socket.laddr.endswith(f"/.s.PGSQL.{port}")
+                and _is_socket(socket.laddr)
+            ):
+                return f"a server with its socket at {socket.laddr}"
+    except (psutil.Error, OSError):
+        return None
+    return None
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(Path(path).stat().st_mode)
+    except OSError:
+        return False
+
+
+def _process(pid: int | None) -> str:
+    try:
+        return f"{psutil.Process(pid).name()}, pid {pid}" if pid else "another user's process"
+    except psutil.Error:
+        return f"pid {pid}"
+
+
+def login_facts() -> tuple[bool, bool]:
+    """logind's KillUserProcesses and RemoveIPC (logind.conf(5)); both False where no logind runs."""
+    if not Path("/run/systemd/system").is_dir():
+        return False, False
+    kills, removes = (_logind(name) for name in ("KillUserProcesses", "RemoveIPC"))
+    return kills, removes
+
+
+def _logind(name: str) -> bool:
+    try:
+        told = run_program([*_LOGIND, "org.freedesktop.login1.Manager", name], timeout=3)
+        return told.split()[-1:] == ["true"]
+    except (RepriseError, OSError):
+        return False

@@ -1,0 +1,227 @@
+"""The lab, built for real: what it holds, that it is used again, that nothing of it runs on."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from engine.lab.building import build_lab
+from engine.lab.lab import Lab
+from engine.lab.place import DONE, MARK
+from engine.records.errors import RepriseError
+from engine.records.survey import Programs
+from engine.site import read_site
+from tests.clusters import Cluster, kill_processes_below, processes_below, test_root, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(programs: Programs) -> Iterator[tuple[Lab, list[tuple[int, int, str]]]]:
+    steps: list[tuple[int, int, str]] = []
+    place = test_root() / f"lab-{os.getpid()}"
+    lab = build_lab(place, place, reset=False, progress=lambda *step: steps.append(step), programs=programs)
+    yield lab, steps
+    kill_processes_below(place)
+
+
+@pytest.fixture(scope="module")
+def lab(built: tuple[Lab, list[tuple[int, int, str]]]) -> Iterator[Lab]:
+    lab = built[0]
+    yield lab
+    lab.stop_server()
+
+
+def test_its_progress_is_told_step_by_step(built: tuple[Lab, list[tuple[int, int, str]]]) -> None:
+    steps = built[1]
+    assert [done for done, _, _ in steps] == list(range(len(steps)))
+    assert steps[-1][0] == steps[-1][1]
+
+
+def test_after_building_nothing_runs(built: tuple[Lab, object]) -> None:
+    lab = built[0]
+    assert processes_below(lab.directory) == []
+    assert not [entry for entry in Path("/proc").glob("[0-9]*/cmdline") if _mentions(entry, lab)]
+
+
+def test_it_has_three_base_backups_as_pg_basebackup_leaves_them(lab: Lab) -> None:
+    first, second, third = sorted(lab.base_backups.iterdir())
+    assert (first / "PG_VERSION").exists()
+    assert (second / "base.tar.gz").exists()
+    assert third.name.endswith("-incremental" if lab.programs.version >= 17 else "-full")
+    assert all((backup / "backup_manifest").exists() for backup in (first, second, third))
+
+
+def test_its_archive_is_unbroken(lab: Lab) -> None:
+    numbers = [int(path.name[16:], 16) for path in sorted(lab.archive.glob("0" * 7 + "1" + "?" * 16))]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert len(numbers) >= 5
+
+
+def test_it_has_two_snapshots_whose_notes_are_true(lab: Lab) -> None:
+    notes = sorted(lab.media_snapshots.glob("*.json"))
+    assert len(notes) == 2
+    for path in notes:
+        note = json.loads(path.read_text())
+        files = [file for file in path.with_suffix("").rglob("*") if file.is_file()]
+        assert note["files"] == len(files) > 100
+        assert note["bytes"] == sum(file.stat().st_size for file in files)
+        assert datetime.fromisoformat(note["started_at"]) <= datetime.fromisoformat(note["stopped_at"])
+        assert path.stem == f"{datetime.fromisoformat(note['started_at']):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_its_site_file_is_right_and_leads_to_its_server(lab: Lab) -> None:
+    site = read_site(lab.site_file)
+    assert site.database.data_dir == str(lab.data_dir)
+    assert site.database.run_as == lab.user.name
+    assert lab.start_server()
+    assert lab.start_server()
+    with lab.server.connect() as connection:
+        assert connection.execute("SHOW data_checksums").fetchone() == ("on",)
+        assert connection.execute(site.verify.sql[0]).fetchone() == (True,)  # type: ignore[call-overload]
+
+
+def test_a_table_is_gone_and_the_data_does_not_say_since_when(lab: Lab) -> None:
+    assert lab.start_server()
+    with lab.server.connect() as connection:
+        assert connection.execute("SELECT to_regclass('attachments')").fetchone() == (None,)
+        accident = datetime.fromisoformat(lab.truth()["at"])
+        row = connection.execute("SELECT max(at) > %s FROM audit_trail", (accident,)).fetchone()
+        assert row == (True,)  # life went on
+        # the longest silence in the trail is not the accident's
+        around = connection.execute(
+            "SELECT count(*) FROM audit_trail WHERE at BETWEEN %s::timestamptz - interval '1 s' AND "
+            "%s::timestamptz + interval '1 s'",
+            (accident, accident),
+        ).fetchone()
+        assert around is not None and around[0] > 10
+    later = [path for path in lab.media.rglob("*") if path.is_file() and path.stat().st_mtime > accident.timestamp()]
+    assert later
+
+
+def test_the_first_backup_holds_cards_whose_files_are_there(lab: Lab) -> None:
+    """Recovered by PostgreSQL itself to just before the accident: every card's file lies in media, and is right."""
+    truth = lab.truth()
+    first = sorted(lab.base_backups.iterdir())[0]
+    copy = Cluster(lab.directory, lab.programs, lab.user, lab.server, 1 << 20)
+    assert copy.data_dir == lab.data_dir
+    lab.stop_server()
+    target = lab.directory / "data-check"
+    subprocess.run(["cp", "-a", str(first), str(target)], check=True)
+    (target / "recovery.signal").touch()
+    server = type(lab.server)(lab.programs, target, lab.user, lab.socket_dir, lab.port, lab.server.log)
+    server.start({
+        "archive_mode": "off", "restore_command": f'cp "{lab.archive}/%f" "%p"', "recovery_target_inclusive": "off",
+        "recovery_target_xid": str(truth["xid"]), "recovery_target_action": "promote", "hot_standby": "off",
+    })  # fmt: skip
+    try:
+        server.wait_accepting()
+        with server.connect() as connection:
+            cards = connection.execute("SELECT path, size, sha256 FROM attachments").fetchall()
+            for query in read_site(lab.site_file).verify.sql:
+                assert connection.execute(query).fetchone() == (True,), query  # type: ignore[call-overload]
+    finally:
+        server.stop("immediate")
+    assert len(cards) > 350
+    for path, size, digest in cards:
+        content = (lab.media / path).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
+
+
+def test_a_second_start_uses_it_again(lab: Lab) -> None:
+    before = (lab.directory / DONE).stat()
+    steps: list[object] = []
+    again = build_lab(lab.directory, lab.directory, reset=False, progress=lambda *step: steps.append(step))
+    assert (again.programs, again.user, again.port) == (lab.programs, lab.user, lab.port)
+    assert (lab.directory / DONE).stat().st_ino == before.st_ino
+    assert steps == []
+
+
+def test_a_data_directory_in_mid_recovery_is_not_started(lab: Lab) -> None:
+    lab.stop_server()
+    (lab.data_dir / "standby.signal").touch()
+    assert not lab.start_server()
+    (lab.data_dir / "standby.signal").unlink()
+    assert lab.start_server()
+
+
+def test_life_goes_on_when_asked_to(lab: Lab) -> None:
+    assert lab.start_server()
+    with lab.server.connect() as connection:
+        count = "SELECT count(*) FROM audit_trail"
+        before = connection.execute(count).fetchone()
+        workload = lab.start_workload()
+        wait_until(lambda: connection.execute(count).fetchone() != before, "nobody worked")
+        workload.stop()
+        after = connection.execute(count).fetchone()
+        time.sleep(0.2)
+        assert connection.execute(count).fetchone() == after
+
+
+def test_writers_that_lose_their_server_say_so(lab: Lab) -> None:
+    assert lab.start_server()
+    workload = lab.start_workload()
+    with lab.server.connect() as connection:
+        wait_until(
+            lambda: connection.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+            .fetchone() != (1,), "nobody connected",
+        )  # fmt: skip
+    lab.server.stop("immediate")
+    with pytest.raises(RepriseError, match="writers failed"):
+        workload.stop()
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_building_is_built_anew(blow: signal.Signals, programs: Programs, lab: Lab) -> None:
+    """Killed in the middle: no writer runs on, and the next start does not take the half-built lab for a lab. (What
+    a killed builder's server was doing ends with the next start.)"""
+    place = test_root() / f"half-{blow.name}"
+    build = (
+        "import pathlib, sys\nfrom engine.lab.building import build_lab\nfrom engine.postgres.programs import *\n"
+        "place = pathlib.Path(sys.argv[1])\n"
+        "build_lab(place, place, reset=False, programs=describe_folder(sys.argv[2]),\n"
+        "          progress=lambda done, of, what: print(done, flush=True))\n"
+    )
+    builder = subprocess.Popen(
+        [sys.executable, "-c", build, str(place), programs.bin_dir], stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert builder.stdout is not None
+    for line in builder.stdout:
+        if line.strip() == "3":
+            break
+    half = Lab(place, programs, lab.user, 0)
+    builder.send_signal(blow)
+    builder.wait(30)
+    builder.stdout.close()
+    wait_until(lambda: not [e for e in Path("/proc").glob("[0-9]*/cmdline") if _mentions(e, half)], "a writer ran on")
+    if blow == signal.SIGTERM:
+        assert processes_below(place) == []
+    assert (place / MARK).exists()
+    assert not (place / DONE).exists()
+
+    class Seen(Exception):
+        pass
+
+    def first_step(*step: object) -> None:
+        raise Seen
+
+    with pytest.raises(Seen):  # it begins from the beginning, and whatever ran there is stopped
+        build_lab(place, place, reset=False, programs=programs, progress=first_step)
+    assert processes_below(place) == []
+    assert not (place / "data").exists()
+
+
+def _mentions(cmdline: Path, lab: Lab) -> bool:
+    try:
+        return b"engine.lab.workload" in (text := cmdline.read_bytes()) and os.fsencode(lab.directory) in text
+    except OSError:
+        return False

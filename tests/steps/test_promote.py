@@ -1,0 +1,142 @@
+"""Promoting a side copy at the gate: exactly there, harmless afterwards, and over a death in between."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.formats.history_file import read_history
+from engine.records.coding import to_builtins
+from engine.records.errors import RunFailed
+from engine.records.lsn import skip_page_header
+from engine.records.target import RecoveryPoint
+from engine.steps import promote, promotion, replay, settings
+from engine.steps.recovering import stop_feed
+from tests.steps.ledger import Ledger, once
+from tests.steps.origin import Rehearsal, listing
+
+
+@pytest.fixture
+def begun(ledger: Ledger, request: pytest.FixtureRequest) -> Iterator[Callable[[RecoveryPoint], Rehearsal]]:
+    """A recovery that stands at its gate."""
+    made: list[Rehearsal] = []
+
+    def begin(point: RecoveryPoint) -> Rehearsal:
+        step = ledger.origin.rehearse(point, f"copy-{abs(hash(request.node.name)) % 10**8}-{len(made)}")
+        made.append(step)
+        settings.apply(step)
+        replay.apply(step)
+        return step
+
+    yield begin
+    for step in made:
+        step.end()
+        shutil.rmtree(step.plan.layout.container)  # type: ignore[union-attr]
+
+
+def middle(ledger: Ledger) -> RecoveryPoint:
+    return ledger.origin.point(ledger.ends[len(ledger.ends) // 2].lsn)
+
+
+def count(step: Rehearsal) -> int:
+    return int(step.rows("SELECT count(*) FROM ledger")[0][0])
+
+
+def test_it_forks_exactly_at_the_gate_and_stays_harmless(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    point = middle(ledger)
+    before = listing(ledger.origin.archive)
+    step = begun(point)
+    promote.apply(step)
+    reached = step.proofs[-1]
+    assert reached.proven and reached.new_timeline == 2 and reached.timeline == 1
+    data_dir = step.copy.data_dir
+    (fork,) = read_history((data_dir / "pg_wal" / "00000002.history").read_text(), 2)
+    assert skip_page_header(fork.lsn, point.segment_size) == point.gate
+    assert count(step) == ledger.rows_before(point.gate)
+    assert not (data_dir / "standby.signal").exists()
+    promote.stop_copy(step.copy)
+    promote.start_copy(step.copy)
+    shown = dict(step.rows("SELECT name, setting FROM pg_settings"))
+    assert shown["archive_mode"] == "off" and shown["restore_command"] == "" and shown["listen_addresses"] == ""
+    step.rows("INSERT INTO ledger VALUES (-1, 'alive') RETURNING 1")
+    step.rows("SELECT pg_switch_wal()")
+    assert listing(ledger.origin.archive) == before
+
+
+def test_applied_again_it_finds_the_promotion_done(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    point = middle(ledger)
+    step = begun(point)
+    promote.apply(step)
+    step.rows("INSERT INTO ledger VALUES (-1, 'kept') RETURNING 1")
+    os.kill(step.copy.pid() or 0, signal.SIGKILL)
+    step.copy.wait(lambda: step.copy.pid() is None, 20, "it lives")
+    stop_feed(step)
+    promote.apply(step)
+    assert step.proofs[-1].new_timeline == 2
+    assert step.rows("SELECT filler FROM ledger WHERE id = -1") == [("kept",)]
+
+
+def test_a_promotion_that_died_in_between_goes_back_behind_the_gate(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    """As PostgreSQL leaves it when it is killed between removing the signal file and writing the history."""
+    point = middle(ledger)
+    step = begun(point)
+    os.kill(step.copy.pid() or 0, signal.SIGKILL)
+    step.copy.wait(lambda: not step.copy.processes(), 20, "it lives")
+    (step.copy.data_dir / "standby.signal").unlink()
+    assert promotion.standing(step.copy.data_dir, 1) == "died between"
+    promote.apply(step)
+    assert step.proofs[-1].new_timeline is not None and step.proofs[-1].new_timeline > 1
+    assert count(step) == ledger.rows_before(point.gate)
+
+
+@once
+def test_a_copy_that_was_opened_on_the_old_timeline_is_refused(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    step = begun(middle(ledger))
+    step.copy.stop("fast")
+    (step.copy.data_dir / "standby.signal").unlink()
+    step.copy.start()
+    step.copy.wait_accepting()
+    with pytest.raises(RunFailed, match="read-write on the old timeline"):
+        promote.apply(step)
+
+
+@once
+def test_nothing_is_promoted_that_is_not_proven(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    """The server stands behind the gate that the run is at: as after a mistake in the WAL index."""
+    point = middle(ledger)
+    step = begun(point)
+    assert point.kept_commit is not None
+    other = replace(point, kept_commit=replace(point.kept_commit, xid=point.kept_commit.xid + 60))
+    step.fact(point=to_builtins(other))
+    with pytest.raises(RunFailed, match="not proven"):
+        promote.apply(step)
+    assert not step.proofs[-1].proven
+    assert (step.copy.data_dir / "standby.signal").exists()
+
+
+@once
+def test_a_number_that_the_archive_knows_is_not_taken_again(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    stray = ledger.origin.archive / "00000002.history"
+    stray.write_text("1\t0/5000000\tanother recovery\n")
+    try:
+        step = begun(middle(ledger))
+        promote.apply(step)
+        assert step.proofs[-1].new_timeline == 3
+    finally:
+        stray.unlink()
+
+
+@once
+def test_the_copys_folder_holds_no_recovery_settings_afterwards(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    step = begun(middle(ledger))
+    promote.apply(step)
+    for path in Path(step.copy.data_dir).glob("*.conf"):
+        assert "restore_command" not in path.read_text(), path

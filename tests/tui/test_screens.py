@@ -1,0 +1,281 @@
+"""The main way through the screens, by keys, on the stand-in; and what every screen must hold."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tui.driving import Driver, driving
+from tests.tui.history import ACCIDENT, lsn_at, utc
+from tests.tui.test_pictures import SCREENS, Walk, gate, gate_in_place, run_completed
+from tui.axis.scale import COMMITS
+from tui.screens.plan import PlanScreen
+from tui.screens.report import ReportScreen
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.settings import Settings
+
+SIZES = [(80, 24), (160, 50)]
+
+
+def head(driver: Driver) -> tuple[int, object]:
+    """The cursor's cell and instant."""
+    aim = driver.timeline.aim
+    assert aim is not None
+    return driver.timeline.col, aim.at
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_from_the_axis_to_a_run_by_keys_alone(size: tuple[int, int]) -> None:
+    async with driving(*size) as driver:
+        await driver.go_to("23 Nov 14:32:07")
+        assert "first lost 14:32:07.044  xid 8441213" in driver.text
+        await driver.press("enter")
+        assert isinstance(driver.screen, PlanScreen)
+        assert "Nothing is changed before Enter" in driver.text
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen) and "replay WAL" in driver.text)
+        target = driver.source.asked[1][1]
+        assert (target.kind, target.lsn, target.exclusive, target.timeline) == ("lsn", lsn_at(ACCIDENT), True, 2)
+        assert [ask[0] for ask in driver.source.asked] == ["read_archive", "plan", "start"]
+
+
+async def test_the_gate_is_answered_by_keys() -> None:
+    async with driving(80, 24) as driver:
+        await gate(driver)
+        await driver.press("f")
+        await driver.type("+30 s")
+        await driver.press("enter")
+        await driver.press("P")
+        asked = {ask[0]: ask for ask in driver.source.asked}
+        assert asked["advance"][2].kind == "time" and asked["advance"][2].time > utc(23, 14, 32, 36)
+        assert "finish" in asked
+
+
+async def test_in_place_wants_the_sites_name() -> None:
+    async with driving(80, 24) as driver:
+        await gate_in_place(driver)
+        await driver.press("enter")
+        assert not [ask for ask in driver.source.asked if ask[0] == "finish"]
+        await driver.type("rod")
+        await driver.press("enter")
+        assert [ask for ask in driver.source.asked if ask[0] == "finish"]
+
+
+async def test_discarding_wants_a_typed_word() -> None:
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        await driver.press("D")
+        await driver.type("y")
+        await driver.press("enter")
+        assert not [ask for ask in driver.source.asked if ask[0] == "discard"]
+        await driver.press("backspace")
+        await driver.type("discard")
+        await driver.press("enter")
+        assert [ask for ask in driver.source.asked if ask[0] == "discard"]
+
+
+async def test_zooming_changes_neither_the_instant_nor_the_column() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("18 Nov 20:15:30")
+        before = head(driver)
+        for _ in range(COMMITS):
+            await driver.press("+")
+            assert head(driver) == before
+        for _ in range(COMMITS):
+            await driver.press("-")
+            assert head(driver) == before
+
+
+async def test_one_column_is_one_commit_at_the_closest_level() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("23 Nov 14:32:07")
+        await driver.press(*["+"] * 7)
+        assert driver.timeline.level == COMMITS
+        seen = []
+        for key in ("right", "right", "left", "left", "left"):
+            await driver.press(key)
+            found = driver.timeline.found
+            assert found is not None and found.cut.kept is not None
+            seen.append(found.cut.kept.xid)
+        assert seen == [8441213, 8441214, 8441213, 8441212, 8441198]
+
+
+async def test_the_view_scrolls_only_near_an_edge_and_the_cursor_stops_at_the_archives_end() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("16 Nov 12:00")
+        columns = []
+        for _ in range(60):
+            await driver.press("left")
+            columns.append(driver.timeline.col)
+        assert min(columns) == 6
+        await driver.press("end")
+        last = driver.timeline.found
+        assert last is not None and last.cut.lost is None
+        await driver.press("right")
+        assert driver.timeline.found is not None and driver.timeline.found.cut.gate == last.cut.gate
+
+
+async def test_events_are_landed_on_exactly() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("20 Nov 20:00")
+        await driver.press("n")
+        assert driver.timeline.aim is not None and driver.timeline.aim.at == utc(20, 20, 55)
+        cut = driver.timeline.found.cut if driver.timeline.found else None
+        assert cut is not None and cut.kept is not None and cut.lost is not None
+        assert cut.kept.lsn < lsn_at(utc(20, 20, 55)) + 104 <= cut.lost.lsn
+        await driver.press("p")
+        assert driver.timeline.aim.at == utc(20, 4)
+
+
+async def test_out_of_a_gap_to_the_nearest_reachable_moments() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("13 Nov 2026 11:00")
+        assert "NOT REACHABLE" in driver.text
+        await driver.press("enter")
+        assert "cannot be reached" in driver.text
+        await driver.press("a")
+        assert "● REACHABLE   Sat 14 Nov" in driver.text
+        await driver.go_to("13 Nov 2026 11:00")
+        await driver.press("b")
+        assert "● REACHABLE   Fri 13 Nov" in driver.text
+
+
+async def test_tab_goes_to_the_other_timeline_that_holds_the_moment() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("18 Nov 09:00")
+        assert "timeline 2" in driver.text.split("REACHABLE")[1].splitlines()[0]
+        await driver.press("tab")
+        assert "timeline 1" in driver.text.split("REACHABLE")[1].splitlines()[0]
+        await driver.go_to("22 Nov 09:00")
+        await driver.press("tab")
+        assert "no other timeline" in driver.text or "timeline 2" in driver.text
+
+
+async def test_an_lsn_a_transaction_and_a_restore_point_can_be_typed() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("xid 8441213")
+        await driver.until(lambda: "first lost 14:32:07.044  xid 8441213" in driver.text)
+        await driver.go_to("before_v4_1")
+        assert "Tue 10 Nov 2026 20:12:00" in driver.text
+        await driver.go_to("xid 77")
+        await driver.until(lambda: "transaction 77 is not in the archived WAL" in driver.text)
+
+
+async def test_the_end_of_the_archive_is_planned_as_latest() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter")
+        assert driver.source.asked[1][1].kind == "latest"
+
+
+async def test_another_destination_can_be_typed() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter", "d")
+        await driver.press("tab", "enter")
+        assert driver.source.asked[-1][2].kind == "in-place"
+        await driver.press("w", "enter")
+        assert "to restore in place, type the site's name" in driver.text
+        await driver.press("escape")
+        assert not [ask for ask in driver.source.asked if ask[0] == "start"]
+
+
+async def test_a_refused_plan_cannot_be_started_and_says_why() -> None:
+    async with driving(80, 24) as driver:
+        driver.source.refuse = True
+        await driver.press("enter", "enter")
+        assert "Cannot start: 1 check fails." in driver.text
+        assert not [ask for ask in driver.source.asked if ask[0] == "start"]
+
+
+async def test_read_only_disables_every_act_and_says_why() -> None:
+    async with driving(80, 24, read_only=True) as driver:
+        await driver.press("enter", "enter")
+        assert "--read-only" in driver.text
+        await gate(driver)
+        for key in ("P", "f", "x", "z", "D", "R", "U", "S", "O"):
+            await driver.press(key)
+            assert "--read-only" in driver.text, key
+        assert {ask[0] for ask in driver.source.asked} == {"read_archive", "plan"}
+
+
+async def test_a_new_start_offers_the_run_that_goes_on() -> None:
+    from tests.tui.show import StandIn, run_state
+    from tests.tui.source import desk, make_plan
+    from engine.records.plan import Destination
+    from engine.records.target import RecoveryTarget
+
+    source = StandIn()
+    target = RecoveryTarget("lsn", lsn=lsn_at(ACCIDENT), exclusive=True, timeline=2)
+    made = source.plan(desk(), target, Destination("side-copy", "/srv/x"), action="pause")
+    source.state = run_state(made)
+    _ = make_plan
+    async with driving(80, 24, source=source) as driver:
+        assert "goes on" in driver.text
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen))
+
+
+async def test_escape_goes_back_one_level_and_never_leaves() -> None:
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        await driver.press("enter")
+        assert isinstance(driver.screen, ReportScreen)
+        await driver.press("escape")
+        assert isinstance(driver.screen, RunScreen)
+        await driver.press("escape")
+        assert isinstance(driver.screen, RunsScreen)
+        await driver.press("escape", "escape", "escape")
+        assert driver.app.is_running and driver.screen is driver.timeline
+
+
+async def test_the_plan_is_saved_as_json(tmp_path: Path) -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter", "s", "ctrl+u")
+        path = tmp_path / "plan.json"
+        screen = driver.screen
+        assert screen.question is not None
+        screen.question.line.text = str(path)
+        await driver.press("enter")
+        await driver.until(path.exists)
+        assert json.loads(path.read_text())["site"] == "orders-prod"
+
+
+async def test_a_theme_is_chosen_and_remembered(tmp_path: Path) -> None:
+    async with driving(80, 24, settings_folder=tmp_path) as driver:
+        await driver.press("T")
+        assert driver.app.chosen.name == "light"
+        assert 'theme = "light"' in (tmp_path / "settings.toml").read_text()
+
+
+async def test_keys_can_be_remapped_and_the_footer_says_so() -> None:
+    async with driving(80, 24, settings=Settings(keys={"plan": "f5", "go-to": "slash", "nonsense": "x"})) as driver:
+        assert "f5 plan" in driver.text
+        assert "nonsense" in driver.text  # reported
+        await driver.press("f5")
+        assert isinstance(driver.screen, PlanScreen)
+
+
+async def test_y_shows_what_it_copies() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("23 Nov 14:32:07")
+        await driver.press("y")
+        assert "copied: Mon 23 Nov 2026 14:32:07 CET  2026-11-23T13:32:07.000000Z" in driver.text
+
+
+async def test_a_click_moves_the_cursor_to_that_column() -> None:
+    async with driving(80, 24) as driver:
+        await driver.pilot.click("Canvas", offset=(40, 5))
+        await driver.settled()
+        assert driver.timeline.col == 40 - 12
+        await driver.pilot.click("Canvas", offset=(56, 23))  # "plan" in the footer
+        await driver.until(lambda: isinstance(driver.screen, PlanScreen))
+
+
+@pytest.mark.parametrize("walk", SCREENS, ids=lambda walk: walk.__name__)
+async def test_the_footer_has_at_most_six_keys_and_nothing_is_cut(walk: Walk) -> None:
+    async with driving(80, 24) as driver:
+        await walk(driver)
+        assert len(driver.screen.hints()) <= 6
+        if driver.screen.question is None:
+            for hint in driver.screen.hints():
+                assert hint.label in driver.text.splitlines()[-1]
