@@ -17,9 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import pytest
 
@@ -28,9 +27,10 @@ from engine.postgres.programs import find_programs, programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
 from engine.postgres.users import everyday_user
-from engine.records.lsn import Lsn, parse_lsn, parse_segment
+from engine.records.lsn import Lsn, parse_lsn
 from engine.records.survey import OsUser, Programs
 from tests.ledger import TABLE, LedgerRow
+from tests.waldump import Ended, transaction_ends
 
 Format = Literal["plain", "tar", "tar.gz", "tar.lz4", "tar.zst"]
 _COMPRESS = {"tar.gz": "gzip:1", "tar.lz4": "lz4", "tar.zst": "zstd:1"}
@@ -62,16 +62,6 @@ def test_programs() -> Programs:
 
 
 test_programs.__test__ = False  # type: ignore[attr-defined]
-
-
-class Ended(NamedTuple):
-    """A transaction end as pg_waldump tells it (an oracle of its own): ``lsn`` is the record's start."""
-
-    timeline: int
-    lsn: Lsn
-    xid: int
-    at: datetime
-    kind: str  # COMMIT, ABORT, COMMIT_PREPARED, ABORT_PREPARED, PREPARE
 
 
 @dataclass
@@ -123,7 +113,7 @@ class Cluster:
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement in a connection of its own; its rows, if it has any."""
         with self.connect() as connection:
-            cursor = connection.execute(query, values or None)  # type: ignore[call-overload]
+            cursor = connection.execute(query, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def value(self, query: str, *values: Any) -> Any:
@@ -246,12 +236,8 @@ class Cluster:
 
     def ends(self, timeline: int | None = None) -> list[Ended]:
         """All transaction ends in the archive, in WAL order, as pg_waldump tells them."""
-        found: list[Ended] = []
-        for wanted in sorted({int(name[:8], 16) for name in self.segments()}) if timeline is None else [timeline]:
-            names = [name for name in self.segments() if int(name[:8], 16) == wanted]
-            for first, last in _runs(names, self.segment_size):
-                found += _waldump(self.programs, self.archive, first, last, wanted)
-        return found
+        wanted = [name for name in self.segments() if timeline in (None, int(name[:8], 16))]
+        return transaction_ends(self.programs, self.archive, wanted, self.segment_size)
 
     def segments(self) -> list[str]:
         """The archived segments' names, sorted."""
@@ -361,33 +347,3 @@ def kill_processes_below(folder: Path) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not processes_below(folder), f"processes below {folder} did not end", timeout=20)
-
-
-def _runs(names: list[str], segment_size: int) -> Iterator[tuple[str, str]]:
-    start = previous = None
-    for name in names:
-        number = parse_segment(name, segment_size).number
-        if start is None or previous is None or number != previous[1] + 1:
-            if start is not None and previous is not None:
-                yield start, previous[0]
-            start = name
-        previous = (name, number)
-    if start is not None and previous is not None:
-        yield start, previous[0]
-
-
-_ENDED = re.compile(
-    r"tx:\s+(\d+), lsn: ([0-9A-F]+/[0-9A-F]+), .*?desc: (COMMIT|ABORT|PREPARE|COMMIT_PREPARED|ABORT_PREPARED)"
-    r"(?: gid [^:;]+:)? (?:(\d+): )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC"
-)
-
-
-def _waldump(programs: Programs, archive: Path, first: str, last: str, timeline: int) -> list[Ended]:
-    command = [f"{programs.bin_dir}/pg_waldump", "--rmgr=Transaction", f"--path={archive}", first, last]
-    done = subprocess.run(command, capture_output=True, text=True, env={"TZ": "UTC", "LC_ALL": "C"}, check=False)
-    found = []
-    for line in done.stdout.splitlines():
-        if told := _ENDED.search(line):
-            at = datetime.fromisoformat(told[5]).replace(tzinfo=UTC)
-            found.append(Ended(timeline, parse_lsn(told[2]), int(told[4] or told[1]), at, told[3]))
-    return found

@@ -1,9 +1,7 @@
 """The application: themes, screens, what every screen's keys have in common, and how it ends."""
 
 import asyncio
-import os
 import signal
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,9 +91,7 @@ class RepriseApp(App[None]):
 
         def gone() -> None:
             # Whatever the terminal or the disk do: within a second this process is over. The run is another process.
-            timer = threading.Timer(0.8, os._exit, args=(129,))
-            timer.daemon = True
-            timer.start()
+            signal.setitimer(signal.ITIMER_REAL, 0.8)
             loop.call_soon_threadsafe(self.exit)
 
         for number in (signal.SIGHUP, signal.SIGTERM):

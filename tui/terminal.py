@@ -17,7 +17,7 @@ def is_screen(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a terminal that a screen can be drawn on."""
     if environ.get("TERM", "") in ("", "dumb", "unknown"):
         return False
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__))
 
 
 def no_colour(environ: Mapping[str, str] = os.environ) -> bool:
@@ -30,7 +30,10 @@ def choose_glyphs(ascii_only: bool, environ: Mapping[str, str] = os.environ) -> 
     term = environ.get("TERM", "")
     if ascii_only or term.split("-")[0] in _PLAIN_TERMS:
         return PLAIN
-    named = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    lang, character_type = environ.get("LANG", ""), environ.get("LC_CTYPE", "")
+    if lang in ("", "C", "POSIX") and character_type in ("C.UTF-8", "C.utf8", "UTF-8"):
+        character_type = ""  # not the operator's: Python sets it so in the C locale (PEP 538)
+    named = environ.get("LC_ALL") or character_type or lang
     if "utf-8" not in named.lower() and "utf8" not in named.lower():
         return PLAIN
     return PLAIN if _counts_as_wide(UNICODE) else UNICODE

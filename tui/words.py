@@ -66,7 +66,7 @@ def offset(at: datetime, zone: tzinfo) -> str:
 def zone_title(at: datetime, zone: tzinfo) -> str:
     """``Europe/Vienna UTC+1``"""
     name, shift = str(zone), offset(at, zone)
-    return shift if name in ("UTC", shift) else f"{name} {shift}"
+    return shift if name in ("UTC", "Etc/UTC", shift) else f"{name} {shift}"
 
 
 def count(number: int) -> str:

@@ -174,7 +174,7 @@ def wal_files(listing: ArchiveListing, segment_size: int) -> tuple[list[WalFile]
     files: list[WalFile] = []
     wrong: list[str] = []
     guess = _Guess()
-    for found in sorted(listing.segments):
+    for found in sorted(listing.segments, key=_by_name):
         low = int(found.segment[16:], 16)
         timeline = int(found.segment[:8], 16)
         if low >= per_id or timeline == 0:
@@ -189,13 +189,16 @@ def wal_files(listing: ArchiveListing, segment_size: int) -> tuple[list[WalFile]
                 Path(found.path), timeline, number, compression, found.size, found.mtime_ns, found.inode, found.partial
             )
         )
-    files.sort(key=lambda file: (file.timeline, file.number, file.partial))
     problems = []
     if wrong:
         problems.append(
             Problem(wrong[0], f"{len(wrong)} names do not fit segments of {segment_size} bytes: of another cluster?")
         )
     return files, problems + _twice(files)
+
+
+def _by_name(found: _Found) -> tuple[str, bool, str]:
+    return found.segment, found.partial, found.path
 
 
 class _Guess:
@@ -205,7 +208,7 @@ class _Guess:
         self._seen: Counter[Compression | None] = Counter()
 
     def compression(self, found: _Found) -> Compression | None:
-        if sum(self._seen.values()) >= _SNIFFED and len(self._seen) == 1:
+        if len(self._seen) == 1 and self._seen.total() >= _SNIFFED:
             return next(iter(self._seen))
         kind: Compression | None = None
         try:

@@ -4,6 +4,7 @@ perhaps one of dumps. Read only; whatever lies there is a backup, usable or not 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,17 +71,22 @@ class _Archive:
 
 
 def read_repository(
-    repository: DatabaseRepository, name: str, *, cache: Path | None = None, patience: float = PATIENCE
+    repository: DatabaseRepository,
+    name: str,
+    *,
+    cache: Path | None = None,
+    patience: float = PATIENCE,
+    list_wal: bool = True,
 ) -> RepositoryContents:
     """Read a repository. Raises nothing for what lies in it, nor where it is away or hangs (no answer for
     ``patience`` seconds): then its problems and ``archive_answers`` say so. ``cache``: a file of ours that remembers
-    what was read of each backup."""
+    what was read of each backup. Without ``list_wal`` the archive is only asked whether it answers: no segments, no
+    histories, no stop LSNs out of backup history files."""
     problems: list[Problem] = []
     memory = Memory(cache)
     base_backups = Path(repository.base_backups)
-    archive, archive_problem = _reach(
-        lambda alive: _read_archive(Path(repository.wal), alive), repository.wal, patience
-    )
+    look = _read_archive if list_wal else _touch_archive
+    archive, archive_problem = _reach(lambda alive: look(Path(repository.wal), alive), repository.wal, patience)
     folders, backups_problem = _reach(
         lambda alive: _read_folders(base_backups, memory, problems, alive), repository.base_backups, patience
     )
@@ -177,6 +183,12 @@ def _read_archive(root: Path, alive: Callable[[], None]) -> _Archive:
     return _Archive(listing, find_origin(listing), read_histories(listing))
 
 
+def _touch_archive(root: Path, alive: Callable[[], None]) -> _Archive:
+    with os.scandir(root) as entries:
+        next(entries, None)
+    return _Archive(ArchiveListing(), WalOrigin(None, None), {})
+
+
 def _read_folders(root: Path, memory: Memory, problems: list[Problem], alive: Callable[[], None]) -> list[_Folder]:
     """The backups' folders below ``root``. Raises OSError where it cannot be listed."""
     with os.scandir(root) as entries:
@@ -201,7 +213,8 @@ def _read_folders(root: Path, memory: Memory, problems: list[Problem], alive: Ca
             if (real := path.resolve()) in seen or (path.is_symlink() and real.parent == root.resolve()):
                 continue  # a link such as "latest" to a backup that is listed anyway
             seen.add(real)
-            kind = kind_of({entry.name for entry in path.iterdir()})
+            with os.scandir(path) as entries:
+                kind = kind_of({entry.name for entry in islice(entries, 1000)})  # no backup's folder has more
             if kind == "tablespace":
                 tablespaces[path.resolve()] = True
             elif kind == "empty":

@@ -221,7 +221,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
         lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True
     ),
     "discard": _act(
-        lambda desk, run: acts.discard(desk, run), "Delete what {run} set aside, for good? [yes/no] ", follow=False
+        lambda desk, run: acts.discard(desk, run), "Delete what {run} set aside, for good? [yes/no] ", follow=True
     ),
     "stop": _act(lambda desk, run: acts.stop_server(desk, run), "Stop the server of {run}? [yes/no] ", follow=False),
     "start": _act(lambda desk, run: acts.start_server(desk, run), "Start the server of {run}? [yes/no] ", follow=False),

@@ -51,7 +51,7 @@ class Feeding:
         self.busy_with: tuple[str, float] | None = None  # what is read now, since when (monotonic)
         self._next = first_segment(spec.gate, spec.segment_size)
         self._published: dict[str, tuple[Stamp, int, int]] = {}  # ready: source, cut, inode
-        self._taken: dict[str, tuple[Stamp, int, int]] = {}  # the last one the server took
+        self._taken: dict[str, tuple[Stamp, int, int | None]] = {}  # the last one the server took
         self._not_before = 0.0
         self._waits: dict[str, str] = {}
 
@@ -122,13 +122,21 @@ class Feeding:
     def _notice_taken(self) -> None:
         ready = self.spool.ready()
         for name in sorted(set(self._published) - ready, key=lambda name: name[8:]):
-            self._taken = {name: self._published.pop(name)}
+            stamp, cut, inode = self._published.pop(name)
+            self._taken = {name: (stamp, cut, inode if self._same_device() else None)}
             self.status = replace(self.status, served=name, count=self.status.count + 1, again=None)
             self._go_on("segment")
             number = parse_segment(name, self.spec.segment_size).number
             for older in list(self._published):  # asked for and, by then, had from pg_wal
                 if parse_segment(older, self.spec.segment_size).number < number and self.spool.take_back(older):
                     del self._published[older]
+
+    def _same_device(self) -> bool:
+        """Whether a move into pg_wal keeps the inode."""
+        try:
+            return Path(self.spec.pg_wal).stat().st_dev == self.spool.path.stat().st_dev
+        except OSError:
+            return True
 
     # -- answers to the restore script
 
@@ -191,6 +199,9 @@ class Feeding:
             has = (Path(self.spec.pg_wal) / name).stat().st_ino
         except OSError:
             return False
+        if inode is None:  # moved over a file system's border: the file is the one that we see there first
+            self._taken[name] = (stamp, cut, has)
+            inode = has
         with self._reading(name), contextlib.suppress(OSError):
             return has == inode and stamp_of(Path(stamp[0])) == stamp
         return has == inode  # the archive is away: nothing new can come from there

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -75,7 +76,7 @@ def build_lab(
 def _found(folder: Path) -> Lab:
     noted = json.loads((folder / place.DONE).read_text())
     try:
-        programs = describe_folder(noted["bin_dir"])
+        programs = replace(describe_folder(noted["bin_dir"]), embedded=noted["embedded"])
     except RepriseError as failure:
         failure.remedy = "the lab's PostgreSQL is gone: build it anew with reprise demo --reset"
         raise
@@ -140,7 +141,8 @@ def _live(lab: Lab, progress: Progress) -> None:
         for running in workload:
             running.kill()
     noted = {
-        "bin_dir": lab.programs.bin_dir, "run_as": lab.user.name, "port": lab.port, "version": lab.programs.version,
+        "bin_dir": lab.programs.bin_dir, "embedded": lab.programs.embedded, "run_as": lab.user.name,
+        "port": lab.port, "version": lab.programs.version,
         "base_backups": backups, "accident": accident,
     }  # fmt: skip
     draft = lab.directory / f"{place.DONE}.new"

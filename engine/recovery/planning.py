@@ -64,7 +64,8 @@ def make_plan(
     if point is not None and survey.programs is not None:
         layout = make_layout(site, point, survey, destination, created_at=created_at, port=port)
     question = Question(target, point, survey, destination, layout, wal or WalFacts(), action == "pause")
-    checks = (*resolution.checks, *run_checks(question))
+    told = {check.name for check in resolution.checks}
+    checks = (*resolution.checks, *(check for check in run_checks(question) if check.name not in told))
     if point is None or layout is None:
         return Plan(site.name, created_at, target, destination, None, point, (), checks)
     steps = tuple(_steps(site, point, survey, destination, layout, action))

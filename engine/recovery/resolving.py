@@ -228,7 +228,7 @@ def _checks(reach: Reach, target: RecoveryTarget, held: _Held, live_timeline: in
             Check("timeline", "warn", False, finding, "choose a target on the live timeline, or go on knowingly")
         )
     else:
-        others = sorted(set(history.timelines()) - {held.line})
+        others = sorted(set(history.timelines()) - {point.timeline})
         tree = f"; others in the archive: {', '.join(map(str, others))}" if others else ""
         checks.append(Check("timeline", "warn", True, f"on timeline {point.timeline}{tree}"))
     return tuple(checks)

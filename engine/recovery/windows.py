@@ -62,7 +62,9 @@ def axis_spans(reach: Reach, repository: str, timeline: int, live_timeline: int 
     """What of a timeline's own WAL (from its fork on) can be reached, in WAL order, and why the rest cannot."""
     history = reach.histories[repository]
     own = reach.line(repository, timeline)[-1]
-    footings = reach.footings(repository, timeline)
+    standing: dict[Lsn, Lsn] = {}  # of each stretch that a backup stands on: its low, the first consistent gate
+    for footing in reach.footings(repository, timeline):
+        standing.setdefault(footing.whole.low, footing.consistent)
     left_behind = _left_behind(reach, repository, timeline, live_timeline)
     spans: list[AxisSpan] = []
     before: Stretch | None = None
@@ -71,8 +73,7 @@ def axis_spans(reach: Reach, repository: str, timeline: int, live_timeline: int 
             low = max(stretch.low, own.low)
             if before is not None and before.end < low:
                 spans.append(_missing(history, timeline, before, stretch, max(before.end, own.low), low))
-            standing = [each.consistent for each in footings if each.whole == stretch]
-            spans += _split(history, stretch, timeline, low, min(standing, default=None), left_behind)
+            spans += _split(history, stretch, timeline, low, standing.get(stretch.low), left_behind)
         before = stretch
     if before is not None and before.ended_by == "damage" and before.end >= own.low:
         last = last_end(history, before.pieces)

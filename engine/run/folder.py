@@ -250,6 +250,7 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
             return ("discard",) if kept_copy(plan, story) else ()
         case "discarded":
             return to_open if "rollback" not in story.acts else ()
+    return ()  # an outcome that a newer engine wrote
 
 
 def kept_copy(plan: Plan, story: Story) -> bool:

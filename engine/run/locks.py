@@ -80,6 +80,21 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
     return Lock(path, file)
 
 
+def hold_folder(folder: Path, refusal: str) -> Lock | None:
+    """Lock a folder itself, without a trace in it: against an operator who keeps his runs under another state folder.
+    None where there is no such folder. Raises RepriseError with ``refusal``."""
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    if not _locked(file, fcntl.LOCK_EX):
+        os.close(file)
+        raise RepriseError(
+            refusal, cause="a run with another state folder works on it", remedy="ask who else restores here"
+        )
+    return Lock(folder, file)
+
+
 def lock_holder(path: Path) -> LockHolder | None:
     """Who holds the lock now; None where nobody does. Never waits."""
     try:

@@ -25,11 +25,12 @@ from engine.run import folder as folders
 from engine.run.carrying import Carrying
 from engine.run.control import Command, Control
 from engine.run.journal import Journal, now_text
-from engine.run.locks import Lock, folder_lock, site_lock, take_lock
+from engine.run.locks import Lock, folder_lock, hold_folder, site_lock, take_lock
 from engine.run.report import write_report
 from engine.run.story import Act, Story
 from engine.steps import BUILDING, step_module
 from engine.steps.protocol import Stopped
+from engine.steps.report import keep_server_log
 
 EXIT_CODES = {"completed": 0, "rolled-back": 0, "discarded": 0}
 _ALLOWED_BY: dict[Act, str] = {"apply": "resume", "rollback": "rollback", "discard": "discard"}
@@ -100,18 +101,24 @@ class Engine:
             )
 
     def _lock(self) -> None:
-        state = folders.state_of(self.folder)
-        if self.plan.destination.kind == "in-place":
-            path, what = site_lock(state, self.site.name), f"the site {self.site.name!r}"
-        else:
-            path, what = folder_lock(state, Path(self.plan.destination.path)), self.plan.destination.path
-        self._locks.append(take_lock(path, self.folder.name, f"another run holds {what}"))
+        """In place the site is locked, and the data directory that stands there; for a side copy its folder."""
+        state, destination = folders.state_of(self.folder), Path(self.plan.destination.path)
+        if self.plan.destination.kind == "side-copy":
+            refusal = f"another run holds {destination}"
+            self._locks.append(take_lock(folder_lock(state, destination), self.folder.name, refusal))
+            return
+        refusal = f"another run holds the site {self.site.name!r}"
+        self._locks.append(take_lock(site_lock(state, self.site.name), self.folder.name, refusal))
+        if (held := hold_folder(destination, f"another run holds {destination}")) is not None:
+            self._locks.append(held)
 
     def _walk(self, act: Act) -> tuple[RunOutcome, RunError | None]:
         try:
             if act == "apply":
                 self._apply()
                 return "completed", None
+            with suppress(OSError):  # it would be deleted with the work folder
+                keep_server_log(self.plan, self.folder)
             if act == "rollback":
                 self._rollback()
                 return "rolled-back", None

@@ -148,7 +148,7 @@ def _end_strays(building: Path) -> None:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
-            if words and Path(words[0]).name == _PROGRAM and os.fspath(building) in words:
+            if os.fspath(building) in words and any(Path(word).name == _PROGRAM for word in words[:2]):
                 process.kill()
                 strays.append(process)
     if psutil.wait_procs(strays, timeout=10)[1]:

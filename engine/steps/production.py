@@ -3,9 +3,11 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from engine.formats.settings_file import read_settings
 from engine.postgres import processes
 from engine.postgres.running import run_program
 from engine.postgres.server import Server
@@ -52,7 +54,21 @@ def usual_words(step: RunningStep, data_dir: Path) -> list[str]:
     for setting, path in named.items():
         if path:
             words += ["-c", f"{setting}={path}"]
+    set_there = _configured(data_dir, database.config_file)
+    if "port" not in set_there:  # on a bare machine what production's own command line said is gone with it
+        words += ["-c", f"port={database.port}"]
+    if "unix_socket_directories" not in set_there and database.host.startswith("/"):
+        words += ["-c", f"unix_socket_directories={database.host}"]
     return words
+
+
+def _configured(data_dir: Path, config_file: str | None) -> dict[str, str]:
+    """What production's own configuration files set; included files are not looked into."""
+    found: dict[str, str] = {}
+    for path in (Path(config_file) if config_file else data_dir / "postgresql.conf", data_dir / "postgresql.auto.conf"):
+        with suppress(OSError):
+            found |= read_settings(path.read_text("utf-8", "replace"))
+    return found
 
 
 def stop(step: RunningStep, data_dir: Path, *, by_command: bool = True) -> None:
@@ -80,29 +96,43 @@ def stop(step: RunningStep, data_dir: Path, *, by_command: bool = True) -> None:
 
 
 def start(step: RunningStep, data_dir: Path, words: Sequence[str]) -> None:
-    """Start production's server with the site's command, else with these words, and wait until it has taken hold of
-    its data directory. A running one is let be. Raises RepriseError."""
-    if processes.postmaster_pid(data_dir) is not None:
-        return
+    """Start production's server with the site's command, else with these words, unless it runs, and wait until it says
+    of itself that it accepts connections. Raises RepriseError."""
     server = server_on(step, data_dir)
+    if server.pid() is None:
+        _start_it(step, server, words)
+    began = time.monotonic()
+    while (told := processes.read_postmaster_file(data_dir)) is None or told.status not in ("ready", "standby"):
+        step.progress(0, None, detail="waiting for the server to accept connections")
+        if server.pid() is None or time.monotonic() - began > _START_TIMEOUT:
+            raise RunFailed(
+                f"the server on {data_dir} did not come up",
+                cause=server.log_tail() or None,
+                remedy="see its log, then try again",
+            )
+        time.sleep(0.1)
+
+
+def _start_it(step: RunningStep, server: Server, words: Sequence[str]) -> None:
     pid = None
     if command := step.site.database.start_command:
         run_site_command(command, "[database] start_command", step.log, waiting=lambda: step.progress(0, None))
     else:
         program = str(Path(server.programs.bin_dir) / "postgres")
         shell = ["/bin/sh", "-c", _START, "sh", str(server.log), program, *words]
-        pid = int(run_program(shell, server.user, data_dir, 60, new_session=True).split()[-1])
-    deadline = time.monotonic() + 60
+        pid = int(run_program(shell, server.user, server.data_dir, 60, new_session=True).split()[-1])
+    began = time.monotonic()
     while server.pid() is None:
         step.progress(0, None, detail="waiting for the server to start")
-        if time.monotonic() > deadline or (pid is not None and not Path(f"/proc/{pid}").exists()):
+        waited = time.monotonic() - began
+        if waited > 60 or (waited > 2 and pid is not None and not processes.is_postgres(pid)):
             raise RunFailed(
-                f"no server took hold of {data_dir}",
+                f"no server took hold of {server.data_dir}",
                 cause=server.log_tail() or (f"started with: {command}" if command else None),
                 remedy="see why it does not start, then try again",
             )
         time.sleep(0.1)
-    step.log(f"the server on {data_dir} runs (pid {server.pid()})")
+    step.log(f"the server on {server.data_dir} runs (pid {server.pid()})")
 
 
 def start_as_it_was(step: RunningStep, data_dir: Path, record: Mapping[str, Any]) -> None:

@@ -3,24 +3,29 @@
 import shutil
 from pathlib import Path
 
+from engine.records.plan import Plan
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
 
 KEPT_LOG = "server.log"
 _KEPT_BYTES = 16 << 20
 
 
 def apply(step: RunningStep) -> None:
-    """Keeps the last 16 MiB of what the server wrote while it recovered."""
-    log = Path(layout_of(step.plan).work) / "server.log"
-    if not log.is_file():
-        return
-    kept = step.run_dir / KEPT_LOG
-    kept.touch(mode=0o600)
-    with log.open("rb") as source, kept.open("wb") as target:
-        source.seek(max(0, log.stat().st_size - _KEPT_BYTES))
-        shutil.copyfileobj(source, target)
+    keep_server_log(step.plan, step.run_dir)
 
 
 def undo(step: RunningStep) -> None:
     """The log stays with the run."""
+
+
+def keep_server_log(plan: Plan, run_dir: Path) -> None:
+    """The last 16 MiB of what the server wrote while it recovered, into the run's folder. Nothing where there is no
+    log. Raises OSError."""
+    log = Path(plan.layout.work) / "server.log" if plan.layout else None
+    if log is None or not log.is_file():
+        return
+    kept = run_dir / KEPT_LOG
+    kept.touch(mode=0o600)
+    with log.open("rb") as source, kept.open("wb") as target:
+        source.seek(max(0, log.stat().st_size - _KEPT_BYTES))
+        shutil.copyfileobj(source, target)

@@ -5,10 +5,10 @@ import re
 import stat
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-import psycopg
 
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.formats.settings_file import read_settings_file
@@ -16,7 +16,7 @@ from engine.postgres.connecting import connect
 from engine.postgres.processes import postmaster_pid
 from engine.postgres.users import owner_of
 from engine.records.errors import DamagedCopy, RepriseError
-from engine.records.lsn import LONG_PAGE_HEADER, Lsn, parse_lsn, parse_segment
+from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, parse_lsn, parse_segment
 from engine.records.survey import ClusterFacts, OsUser
 from engine.site import Site
 from engine.survey.machine import is_mount_point
@@ -57,20 +57,22 @@ def read_cluster(site: Site, run_as: OsUser, is_archived: Callable[[int, int], b
     """The facts of the site's own cluster. ``data_dir`` is where its folder really lies."""
     nothing = ClusterFacts(site.database.data_dir, exists=False)
     unknown = ClusterFacts(site.database.data_dir, exists=True)
-    return within(20, lambda: _read(site, run_as, is_archived, nothing), unknown)
+    found, segments = within(20, lambda: _read(site, run_as, nothing), (unknown, []))
+    tail = [name for name, segment in segments if not is_archived(segment.timeline, segment.number)]
+    return replace(found, wal_tail=tuple(tail))
 
 
-def _read(site: Site, run_as: OsUser, is_archived: Callable[[int, int], bool], nothing: ClusterFacts) -> ClusterFacts:
+def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFacts, list[tuple[str, SegmentName]]]:
     data_dir = Path(site.database.data_dir)
     if not data_dir.is_dir():
-        return nothing
+        return nothing, []
     data_dir = data_dir.resolve()
     control = _control(data_dir)
     pid = postmaster_pid(data_dir)
     told = _ask(site, run_as, data_dir) if pid else None
     settings = dict(told.settings) if told else settings_of_files(data_dir, site.database.config_file)
     wal = data_dir / "pg_wal"
-    return ClusterFacts(
+    facts = ClusterFacts(
         data_dir=str(data_dir),
         exists=True,
         owner=owner_of(data_dir),
@@ -85,10 +87,10 @@ def _read(site: Site, run_as: OsUser, is_archived: Callable[[int, int], bool], n
         answers=(told is not None) if pid else None,
         is_mount_point=is_mount_point(data_dir),
         wal_link=str(wal.resolve()) if wal.is_symlink() else None,
-        wal_tail=wal_tail(wal, control, is_archived) if control else (),
         tablespaces=_tablespaces(data_dir),
         end_lsn=told.end_lsn if told else None,
     )
+    return facts, segments_in(wal, control) if control else []
 
 
 def _version(data_dir: Path) -> int | None:
@@ -144,7 +146,7 @@ def _ask(site: Site, run_as: OsUser, data_dir: Path) -> _Told | None:
     """Ask the server at the site's address, if it is the one of this data directory."""
     database = site.database
     try:
-        with connect(
+        connection = connect(
             host=database.host,
             port=database.port,
             user=database.user,
@@ -152,36 +154,40 @@ def _ask(site: Site, run_as: OsUser, data_dir: Path) -> _Told | None:
             as_user=run_as,
             timeout=3,
             statement_timeout=3,
-        ) as connection:
+        )
+    except (RepriseError, OSError):
+        return None
+    with closing(connection):
+        try:
             names = list(_ASKED)
             rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", [names]).fetchall()
-            settings = {str(name): str(setting) for name, setting in rows}
             row = connection.execute(
                 "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text"
             ).fetchone()
-    except (RepriseError, psycopg.Error, OSError):
-        return None
+        except connection.Error:
+            return None
+    settings = {str(name): str(setting) for name, setting in rows}
     if "data_directory" in settings and Path(settings["data_directory"]).resolve() != data_dir:
         return None
     return _Told(settings, parse_lsn(row[0]) if row and row[0] else None)
 
 
-def wal_tail(wal: Path, control: ControlFile, is_archived: Callable[[int, int], bool]) -> tuple[str, ...]:
-    """The segments in pg_wal that hold this cluster's WAL and are not in the archive, in order. Recycled files wait
-    under the names of segments to come; their first page still says what they were."""
+def segments_in(wal: Path, control: ControlFile) -> list[tuple[str, SegmentName]]:
+    """The segments in pg_wal that hold this cluster's WAL, in order. Recycled files wait under the names of segments to
+    come; their first page still says what they were."""
     found = []
     try:
         names = sorted(entry.name for entry in os.scandir(wal))
     except OSError:
-        return ()
+        return []
     for name in names:
         try:
             segment = parse_segment(name, control.segment_size)
         except ValueError:
             continue
-        if not is_archived(segment.timeline, segment.number) and _holds_wal(wal / name, control, segment.number):
-            found.append(name)
-    return tuple(found)
+        if _holds_wal(wal / name, control, segment.number):
+            found.append((name, segment))
+    return found
 
 
 def _holds_wal(file: Path, control: ControlFile, number: int) -> bool:

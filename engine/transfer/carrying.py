@@ -30,7 +30,7 @@ from engine.transfer.tar import TarEntry, TarReader
 from engine.transfer.writing import Copy, NewFile, NoFile
 
 THREADS = 2
-BUFFER = 256 << 10  # bytes: what was read is still in the processor's cache when it is checksummed and written
+BUFFER = 128 << 10  # bytes: what was read is still in the processor's cache when it is checksummed and written
 CHECKPOINT_SECONDS = 30.0  # between two syncs on the way, so that a loss of power does not cost the whole copy
 _LARGE = 16 << 20  # bytes; files from this size on go first, so that the threads end together
 _SMALL_FILE = 1 << 20  # bytes at most for files that are kept in memory: pg_control, tablespace_map

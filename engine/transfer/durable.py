@@ -35,6 +35,7 @@ def start_write_back(file: int, offset: int, length: int) -> None:
     _libc().sync_file_range(file, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
 
+@cache
 def sync_reports_errors() -> bool:
     """Whether this kernel's syncfs tells of failed writes."""
     with suppress(ValueError):

@@ -23,7 +23,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-BLOCK = 1 << 20  # bytes read, and at most decompressed, in one go
+BLOCK = 256 << 10  # bytes read, and at most decompressed, in one go
 
 _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"\x1f\x8b", "gzip"),

@@ -17,7 +17,7 @@ from engine.transfer.durable import start_write_back
 from engine.transfer.failures import unwritable, writing
 from engine.transfer.naming import shown
 
-_WRITE_BACK = 8 << 20  # bytes
+_WRITE_BACK = 32 << 20  # bytes
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -202,7 +202,7 @@ class WalIndex:
         return [row[0] for row in rows]
 
     def problems(self) -> list[Problem]:
-        """Damaged, foreign, unfinished and unconnected segments, each with its reason; and the index's own note."""
+        """Damaged, foreign, unfinished and unconnected segments, each with its reason."""
         found = []
         for path, damage, trouble in self._ask(
             "SELECT path, damage, trouble FROM segment WHERE damage IS NOT NULL OR trouble IS NOT NULL "
@@ -245,7 +245,7 @@ class WalIndex:
             base = number * self._size
             for i in self._inside(ends, base, piece):
                 if after is None or (ends.at[i] >= limit and ends.kind[i] != records.PREPARE):
-                    return self._end(piece.timeline, ends.end(i, base))
+                    return transaction_end(piece.timeline, ends.end(i, base))
         return None
 
     def last_end(self, piece: Piece) -> TransactionEnd | None:
@@ -260,7 +260,7 @@ class WalIndex:
             base = number * self._size
             inside = self._inside(ends, base, piece)
             for i in reversed(inside) if backwards else inside:
-                found.append(self._end(piece.timeline, ends.end(i, base)))
+                found.append(transaction_end(piece.timeline, ends.end(i, base)))
                 if len(found) == limit:
                     return found
         return found
@@ -285,14 +285,14 @@ class WalIndex:
             inside = self._inside(ends, base, piece)
             for i in inside:
                 if ends.xid[i] == xid and ends.kind[i] != records.PREPARE:
-                    return self._end(piece.timeline, ends.end(i, base))
+                    return transaction_end(piece.timeline, ends.end(i, base))
             if top_level is None:
                 row = self._packed(piece.timeline, number)
                 for subxact, offset in packing.unpack_pairs(row[1]) if row else ():
                     if subxact == xid:
                         i = bisect_left(ends.offset, offset)
                         if i in inside:
-                            top_level = self._end(piece.timeline, ends.end(i, base))
+                            top_level = transaction_end(piece.timeline, ends.end(i, base))
         return top_level
 
     def density(self, piece: Piece, start: datetime, stop: datetime, columns: int) -> Sequence[int]:
@@ -453,11 +453,12 @@ class WalIndex:
         low = bisect_left(ends.offset, piece.low - base) if piece.low > base else 0
         return range(low, bisect_left(ends.offset, piece.high - base) if piece.high > base else 0)
 
-    @staticmethod
-    def _end(timeline: int, end: records.End) -> TransactionEnd:
-        return TransactionEnd(
-            timeline, end.lsn, end.end_lsn, end.xid, _EPOCH + end.at * _MICROSECOND, records.END_KINDS[end.kind]
-        )
+
+def transaction_end(timeline: int, end: records.End) -> TransactionEnd:
+    """As the rest of the program knows it."""
+    return TransactionEnd(
+        timeline, end.lsn, end.end_lsn, end.xid, _EPOCH + end.at * _MICROSECOND, records.END_KINDS[end.kind]
+    )
 
 
 def _microseconds(at: datetime) -> int:

@@ -80,6 +80,7 @@ class _Region:
     starts: Numbers
     stops: Numbers  # unaligned ends
     headers: Numbers
+    limit: int  # where the region must end
     fragment: int | None = None  # a record that begins here and does not end here
     bad: str | None = None  # why the record at ``stopped_at`` is none
     stopped_at: int = 0
@@ -266,7 +267,7 @@ class _Reader:
     def _read_region(self, start: int, limit: int) -> _Region:
         places, after = follow(self.stripped, start, limit)
         headers: Numbers = self.stripped.windows(HEADER_SIZE)[places].view(_RECORD)
-        region = _Region(places, places + headers["length"], headers, stopped_at=min(after, limit))
+        region = _Region(places, places + headers["length"], headers, limit, stopped_at=min(after, limit))
         is_switch = (headers["rmgr"] == records.RM_XLOG) & (headers["info"] & 0xF0 == records.XLOG_SWITCH)
         switches = np.flatnonzero(is_switch & (region.stops <= limit))
         count = len(places)
@@ -321,7 +322,7 @@ class _Reader:
         if not total:
             return 0
         places, stops = region.starts[:total], region.stops[:total]
-        last = min(int(stops[-1]), self.stripped.length)
+        last = min(int(stops[-1]), region.limit)
         pages = np.arange(int(places[0]) // BODY + 1, (last + BODY - 1) // BODY)
         borders = pages * BODY
         record = np.searchsorted(places, borders, "right") - 1

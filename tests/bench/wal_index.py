@@ -28,12 +28,12 @@ TEXT_GOAL = 5.0
 
 _DENSE = """
 DO $$ BEGIN
-    FOR i IN 1..600000 LOOP INSERT INTO ledger VALUES (i); COMMIT; END LOOP;
+    FOR i IN 1..700000 LOOP INSERT INTO ledger VALUES (i); UPDATE ledger SET n = -i WHERE n = i; COMMIT; END LOOP;
 END $$
 """
 _PAGE_IMAGES = (
-    "CREATE TABLE pages WITH (fillfactor = 50) AS SELECT i, repeat(md5(i::text), 30) t FROM generate_series(1, 60000) i",
-    *("CHECKPOINT", "UPDATE pages SET i = i + 1 WHERE ctid::text LIKE '%,1)'") * 4,
+    "CREATE TABLE wide WITH (fillfactor = 50) AS SELECT i, repeat('x', 800) t FROM generate_series(1, 200000) i",
+    *("CHECKPOINT", "UPDATE wide SET i = i + 1 WHERE i % 4 = 0") * 12,
 )
 
 
@@ -64,13 +64,18 @@ def _make(programs: Programs, folder: Path) -> dict[str, Path]:
     run(programs, "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", user=user)
     server = Server(programs, data, user, sockets, free_port(), folder / "log")
     settings = {"archive_mode": "on", "max_wal_size": "8GB", "autovacuum": "off", "synchronous_commit": "off"}
-    work = {"page images": _PAGE_IMAGES, "dense": ("CREATE TABLE ledger (n int)", _DENSE)}
+    work = {"page images": _PAGE_IMAGES, "dense": ("CREATE TABLE ledger (n int PRIMARY KEY)", _DENSE)}
     for name, archive in archives.items():
         with (
             running(server, archive_command=f"cp %p {archive}/%f", **settings),
             server.connect(timeout=10) as connection,
         ):
-            for statement in ("SET statement_timeout = 0", "SELECT pg_switch_wal()", *work[name], "SELECT pg_switch_wal()"):
+            for statement in (
+                "SET statement_timeout = 0",
+                "SELECT pg_switch_wal()",
+                *work[name],
+                "SELECT pg_switch_wal()",
+            ):
                 connection.execute(statement)
     for archive in archives.values():
         # Shutting down writes a last segment, which belongs to neither workload.

@@ -1,10 +1,12 @@
 """Base backups as pg_basebackup really leaves them, read back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, backup_settings, complete_backup
 from engine.catalog.folders import read_folder
 from engine.formats.backup_label import read_backup_history
@@ -145,3 +147,11 @@ def test_a_changed_backup_is_read_again(shelf: Shelf, tmp_path: Path) -> None:
     assert shelf.read(cache=cache).base_backups[0].usable
     (folder / "backup_label").unlink()
     assert shelf.read(cache=cache).base_backups[0].failed_check == "backup-label"
+
+
+def test_one_name_in_two_repositories_gets_the_repositorys_number(contents: RepositoryContents) -> None:
+    tar, gzip = _named(contents, "tar"), _named(contents, "gzip")
+    child = replace(gzip, id="child", parent="tar")
+    first, second = unique_ids([[tar, child], [tar, gzip]])
+    assert [(each.id, each.parent) for each in first] == [("1:tar", None), ("child", "1:tar")]
+    assert [each.id for each in second] == ["2:tar", "gzip"]

@@ -56,7 +56,7 @@ class Operator:
         assert done.stdout, f"no document for {words}: {done.stderr}"
         said = Said(done.returncode, json.loads(done.stdout), done.stderr)
         if expect is not None:
-            assert said.code == expect, json.dumps(said.document, indent=1)[:6000] + said.errors
+            assert said.code == expect, _why(said)
         return said
 
     def copy_to(self, name: str = "copy") -> Path:
@@ -81,6 +81,13 @@ class Operator:
             except OSError:
                 return
             time.sleep(0.01)
+
+
+def _why(said: Said) -> str:
+    """What a failed expectation needs to show."""
+    checks = [check for check in said.document.get("checks", []) if check["ok"] is not True]
+    told = {key: said.document.get(key) for key in ("outcome", "error", "reached", "steps")}
+    return json.dumps([said.code, told, checks], indent=1) + said.errors
 
 
 def operator_for(cluster: Cluster, home: Path, *, application: bool = False, verify: tuple[str, ...] = ()) -> Operator:

@@ -21,10 +21,11 @@ from engine.recovery.reach import Reach
 from engine.recovery.resolving import resolve_in
 from engine.recovery.windows import axis_spans, recovery_windows
 from engine.recovery.wording import Wording
-from tests.recovery.model import ENDS, Answer, Archive, Reference, build, consistent
+from tests.recovery.model import ENDS, Archive, build
+from tests.recovery.reference import Answer, Reference, consistent
 
 seeds = st.integers(min_value=0, max_value=2**32)
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=80, deadline=None)
 
 
 def set_up(seed: int) -> tuple[random.Random, Archive, Reference, Reach]:

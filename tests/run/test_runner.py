@@ -13,9 +13,9 @@ import pytest
 
 from engine.records.errors import RepriseError, Unreachable
 from engine.run.control import send
-from engine.run.folder import follow, list_runs, read_run
+from engine.run.folder import create_run, follow, list_runs, read_run
 from engine.run.journal import read_entries
-from tests.run.toys import ended, files, gate, kill, new_run, start, toy, wait_for, wait_until
+from tests.run.toys import ended, files, gate, kill, new_run, site, start, toy, wait_for, wait_until
 
 
 @pytest.fixture
@@ -259,6 +259,20 @@ def test_two_restores_in_place_exclude_each_other(tmp_path: Path, work: Path) ->
     kill(first)
     start(second)
     assert ended(second).outcome == "completed"
+
+
+def test_two_state_folders_do_not_let_two_restores_work_on_one_cluster(tmp_path: Path, work: Path) -> None:
+    (tmp_path / "destination").mkdir()
+    first = new_run(tmp_path, gate(), in_place=True)
+    plan = read_run(first).plan
+    second = create_run(tmp_path / "another state", plan, site())
+    start(first)
+    wait_for(first, lambda state: state.outcome == "paused")
+    with pytest.raises(RepriseError, match=r"another run holds .*destination"):
+        start(second)
+    send(first, "finish")
+    assert ended(first).outcome == "completed"
+    assert (tmp_path / "destination").exists() and not list((tmp_path / "destination").iterdir())
 
 
 def test_one_run_has_one_engine(tmp_path: Path, work: Path) -> None:

@@ -16,6 +16,7 @@ from engine.run.folder import create_run
 from engine.run.starting import start_engine
 from engine.run.story import Act
 from engine.site import Application, Site, Verify
+from tests.clusters import test_programs
 from tests.run.toys import ended, read_run, wait_until
 from tests.steps.origin import Origin, origin
 
@@ -94,7 +95,7 @@ class Production:
 
 @contextmanager
 def production(root: Path) -> Iterator[Production]:
-    with origin(root / "o", None) as cluster:
+    with origin(root / "o", test_programs().version) as cluster:
         cluster.sql(f"ALTER SYSTEM SET port = {cluster.server.port}")
         cluster.sql(f"ALTER SYSTEM SET unix_socket_directories = '{cluster.server.socket_dir}'")
         shutil.rmtree(cluster.root / "base" / "b1")

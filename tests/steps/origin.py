@@ -68,8 +68,8 @@ class Origin:
         row = self.sql("SELECT pg_walfile_name(pg_switch_wal())")[0]
         self.server.wait(lambda: (self.archive / str(row[0])).exists(), 30, f"{name}: not archived")
 
-    def take_backup(self) -> BaseBackup:
-        path = self.root / "base" / "b1"
+    def take_backup(self, name: str = "b1") -> BaseBackup:
+        path = self.root / "base" / name
         run(
             self.programs, "pg_basebackup", "-h", self.server.socket_dir, "-p", str(self.server.port), "-D", path,
             "-X", "none", "-c", "fast", "-U", "postgres", "--no-sync",
@@ -78,7 +78,7 @@ class Origin:
         label = read_backup_label((path / "backup_label").read_text())
         control = read_control_file((path / "global" / "pg_control").read_bytes())
         return BaseBackup(
-            id="b1",
+            id=name,
             repository="r1",
             path=path,
             format="plain",

@@ -77,6 +77,7 @@ def test_discard_deletes_what_was_set_aside_and_then_nothing_rolls_back(cluster:
         start_engine(run, "rollback")
 
 
+@pytest.mark.slow
 def test_production_is_discarded_only_while_no_server_runs_on_it(cluster: Production) -> None:
     run = cluster.new_run("lsn")
     assert cluster.carry(run) == "completed", read_run(run).error
@@ -127,6 +128,7 @@ def test_killed_in_a_step_in_place(cluster: Production, step: str, act: str) -> 
             assert cluster.beside() == []
 
 
+@pytest.mark.slow
 def test_a_server_that_did_not_run_is_not_started_by_a_rollback(cluster: Production) -> None:
     cluster.origin.server.stop("fast")
     run = cluster.new_run("lsn")

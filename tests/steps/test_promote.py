@@ -14,7 +14,7 @@ from engine.records.coding import to_builtins
 from engine.records.errors import RunFailed
 from engine.records.lsn import skip_page_header
 from engine.records.target import RecoveryPoint
-from engine.steps import promote, promotion, replay, settings
+from engine.steps import promote, promotion, prove, replay, settings
 from engine.steps.recovering import stop_feed
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal, listing
@@ -118,6 +118,38 @@ def test_nothing_is_promoted_that_is_not_proven(ledger: Ledger, begun: Callable[
         promote.apply(step)
     assert not step.proofs[-1].proven
     assert (step.copy.data_dir / "standby.signal").exists()
+
+
+def test_without_a_connection_the_log_proves_and_pg_ctl_promotes(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    """More than 64 subtransactions are open at the backup's start: hot standby never begins."""
+    cluster = ledger.origin
+    with cluster.server.connect() as writer:
+        writer.execute("BEGIN")
+        for number in range(70):
+            writer.execute("SAVEPOINT deep")
+            writer.execute("INSERT INTO ledger VALUES (%s, 'never committed')", [10000 + number])
+        overflowed = replace(cluster, backup=cluster.take_backup("overflowed"))
+        before = cluster.sql("SELECT count(*) FROM ledger")[0][0]
+        cluster.sql(*(f"INSERT INTO ledger VALUES ({20000 + number}, '')" for number in range(5)))
+        cluster.archived("what came behind it")
+        writer.execute("ROLLBACK")
+        cluster.sql("DELETE FROM ledger WHERE id >= 20000")
+    commits = [end for end in overflowed.ends() if end.is_commit]
+    step = overflowed.rehearse(overflowed.point(commits[3].lsn), "overflowed")
+    try:
+        settings.apply(step)
+        replay.apply(step)
+        prove.apply(step)
+        assert step.proofs[-1].proven, step.proofs[-1].finding
+        assert "no connections" in step.proofs[-1].finding
+        assert [check.name for check in step.checks] == ["pause-ignored"]
+        promote.apply(step)
+        assert step.proofs[-1].new_timeline == 2
+        assert count(step) == before + 3
+    finally:
+        step.end()
 
 
 @once

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.server import Server
+from engine.records.coding import to_builtins
 from engine.records.errors import RunFailed
-from engine.steps import production_settings, recovering, replay, settings, take_over
+from engine.records.history import Piece
+from engine.steps import gate, production_settings, promote, recovering, replay, settings, take_over
 from engine.steps.protocol import Stopped
 from tests.steps.ledger import Ledger, once
-from tests.steps.origin import Rehearsal, listing, own
+from tests.steps.origin import Rehearsal, Told, listing, own
 
 NUMBERS = itertools.count()
 
@@ -39,6 +41,14 @@ class InPlace:
         with self.server.connect() as connection:
             row = connection.execute("SELECT count(*) FROM ledger").fetchone()
         return int(row[0]) if row else -1
+
+    def wait_archived(self) -> None:
+        """Until the first segment of the new timeline is in the archive."""
+        self.server.wait(
+            lambda: any(name.startswith("00000002") and len(name) == 24 for name in listing(self.archive)),
+            20,
+            "archive",
+        )
 
     def kill(self) -> None:
         os.kill(self.server.pid() or 0, signal.SIGKILL)
@@ -96,13 +106,11 @@ def test_it_takes_over_with_productions_settings_and_archives_only_the_new_timel
     assert site.count() == ledger.rows_before(site.gate)
     assert site.step.proofs[-1].proven and site.step.proofs[-1].new_timeline == 2
     assert site.shown("max_connections", "work_mem") == ["100", "6144"]  # never below the origin's
-    assert site.shown("listen_addresses", "synchronous_standby_names", "restore_command") == ["", "", "false"]
+    assert site.shown("listen_addresses", "synchronous_standby_names", "restore_command") == ["", "", ""]
     assert site.shown("archive_mode")[0] == "on" and "cp %p" in site.shown("archive_command")[0]
     with site.server.connect() as connection:
         connection.execute("SELECT pg_switch_wal()")
-    site.server.wait(
-        lambda: any(n.startswith("00000002") and len(n) == 24 for n in listing(site.archive)), 20, "archive"
-    )
+    site.wait_archived()
     after = listing(site.archive)
     assert {name: after[name] for name in site.before} == site.before
     assert {name[:8] for name in set(after) - set(site.before)} == {"00000002"}
@@ -207,3 +215,34 @@ def test_opened_to_production_its_own_settings_hold_but_gone_standbys_stay_out(
     assert "synchronous_standby_names = ''" in auto and "work_mem" in auto
     assert (site.server.data_dir / "pg_hba.conf").read_text() == "local all all reject\n"
     assert "listen_addresses = 'localhost'" in (site.server.data_dir / "postgresql.conf").read_text()
+
+
+def test_a_later_recovery_follows_the_line_onto_the_new_timeline(
+    ledger: Ledger, switched: Callable[[], InPlace]
+) -> None:
+    """Over the fork, and to a gate raised from the old timeline to the new one."""
+    site = switched()
+    take_over.apply(site.step)
+    with site.server.connect() as connection:
+        for number in range(1000, 1020):
+            connection.execute("INSERT INTO ledger VALUES (%s, 'on the new line')", [number])
+        connection.execute("SELECT pg_switch_wal()")
+    site.wait_archived()
+    cluster = replace(ledger.origin, archived_in=site.archive)
+    later = [end for end in cluster.ends(2) if end.lsn > site.gate][10]
+    start = cluster.backup.start_lsn  # type: ignore[union-attr]
+    pieces = [Piece(1, start, site.gate), Piece(2, site.gate, later.lsn)]  # type: ignore[arg-type]
+    over = cluster.point(later.lsn, pieces)
+    early = cluster.point(ledger.ends[10].lsn)
+    step = cluster.rehearse(early, f"{site.archive.parent.name}/second")
+    try:
+        settings.apply(step)
+        replay.apply(step)
+        step.answers = [Told("advance", to_builtins(over)), Told("finish")]
+        gate.apply(step)
+        assert step.proofs[-1].proven and step.proofs[-1].timeline == 2, step.proofs[-1].finding
+        assert step.rows("SELECT count(*) FROM ledger") == [(ledger.rows_before(site.gate) + 10,)]
+        promote.apply(step)
+        assert step.proofs[-1].new_timeline == 3
+    finally:
+        step.end()

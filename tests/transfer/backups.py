@@ -58,6 +58,13 @@ def rewrite(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def drop_templates(cluster: Cluster) -> None:
+    """Two thirds of a new cluster, and so of the tests' time."""
+    for template in ("template0", "template1"):
+        cluster.sql(f"ALTER DATABASE {template} IS_TEMPLATE false")
+        cluster.sql(f"DROP DATABASE {template}")
+
+
 def take_backups(cluster: Cluster) -> Backups:
     location = cluster.root / "ts"
     location.mkdir()
@@ -65,9 +72,7 @@ def take_backups(cluster: Cluster) -> Backups:
         os.chown(location, cluster.user.uid, cluster.user.gid)
     cluster.sql(f"CREATE TABLESPACE side LOCATION '{location}'")
     cluster.sql("CREATE TABLE here AS SELECT g, md5(g::text) FROM generate_series(1, 30000) g")
-    for template in ("template0", "template1"):  # two thirds of a new cluster, and of the tests' time
-        cluster.sql(f"ALTER DATABASE {template} IS_TEMPLATE false")
-        cluster.sql(f"DROP DATABASE {template}")
+    drop_templates(cluster)
     cluster.sql("CREATE TABLE there TABLESPACE side AS SELECT * FROM here")
     (cluster.data_dir / ODD_NAME).write_bytes(b"whatever")
     (cluster.data_dir / ODD_NAME).chmod(0o644)

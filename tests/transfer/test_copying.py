@@ -85,7 +85,13 @@ def test_without_a_manifest_the_copy_says_that_it_is_not_verified(backups: Backu
 def test_leftovers_of_a_server_are_not_copied(backups: Backups, open_dir: Path) -> None:
     source = backups.own("plain", open_dir)
     (source.path / "backup_manifest").unlink()
-    leftovers = ("postmaster.pid", "standby.signal", "pg_replslot/slot/state", "base/pgsql_tmp/pgsql_tmp7.0", "pg_stat_tmp/x")
+    leftovers = (
+        "postmaster.pid",
+        "standby.signal",
+        "pg_replslot/slot/state",
+        "base/pgsql_tmp/pgsql_tmp7.0",
+        "pg_stat_tmp/x",
+    )
     for name in leftovers:
         (source.path / name).parent.mkdir(exist_ok=True)
         (source.path / name).write_text("old")

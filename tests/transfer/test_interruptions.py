@@ -141,9 +141,7 @@ def test_a_held_run_copies_nothing(backups: Backups, open_dir: Path) -> None:
             sizes.append(written(into))
             sizes.append(written(into, 0.5))
 
-    make_copy(
-        backups.backup("plain"), into, backups.oid, safe_point=hold, progress=midway(lambda: middle.append(True))
-    )
+    make_copy(backups.backup("plain"), into, backups.oid, safe_point=hold, progress=midway(lambda: middle.append(True)))
     assert sizes[0] == sizes[1] > 0
 
 
@@ -164,9 +162,7 @@ def test_a_source_that_goes_away_is_unreachable_and_not_damaged(backups: Backups
     source = backups.own("plain", open_dir)
     away = open_dir / "away"
     with pytest.raises(Unreachable) as raised:
-        make_copy(
-            source, open_dir / "copy", backups.oid, progress=midway(lambda: source.path.rename(away))
-        )
+        make_copy(source, open_dir / "copy", backups.oid, progress=midway(lambda: source.path.rename(away)))
     assert raised.value.remedy
     away.rename(source.path)
     assert make_copy(source, open_dir / "copy", backups.oid).kept > 0

@@ -1,4 +1,4 @@
-"""``python -m tests.tui.show [--ascii] [--running]``: the real program on the stand-in, for tests in a real terminal."""
+"""``python -m tests.tui.show [--ascii] [--running]``: the program on the stand-in, for tests in a real terminal."""
 
 import sys
 

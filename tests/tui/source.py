@@ -285,7 +285,7 @@ def run_state(plan: Plan, *, at: str = "replay") -> RunState:
             if at == "replay" and plan.point:
                 low = plan.point.pieces[0].low
                 total = plan.point.gate - low
-                progress = Progress(int(total * 0.59), total, "lsn", 11.0 * 1024**2, "11:47:20", NOW)
+                progress = Progress(int(total * 0.59), total, "lsn", 11.0 * 1024**2, "", NOW)
             waits = "waiting" if at == "gate" else "running"
             state = replace(
                 state, outcome=waits, started_at=NOW - timedelta(minutes=17), seconds=1020.0, progress=progress

@@ -136,7 +136,7 @@ async def help(driver: Driver) -> None:
 
 async def palette(driver: Driver) -> None:
     await driver.press("colon")
-    await driver.type("th")
+    await driver.press("t", "h")
     await driver.pilot.pause()
 
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.records.plan import Destination
+from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, lsn_at, utc
+from tests.tui.source import StandIn, desk, run_state
 from tests.tui.test_pictures import SCREENS, Walk, gate, gate_in_place, run_completed
 from tui.axis.scale import COMMITS
 from tui.screens.plan import PlanScreen
@@ -57,7 +60,7 @@ async def test_in_place_wants_the_sites_name() -> None:
         await gate_in_place(driver)
         await driver.press("enter")
         assert not [ask for ask in driver.source.asked if ask[0] == "finish"]
-        await driver.type("rod")
+        await driver.press("r", "o", "d")
         await driver.press("enter")
         assert [ask for ask in driver.source.asked if ask[0] == "finish"]
 
@@ -199,16 +202,10 @@ async def test_read_only_disables_every_act_and_says_why() -> None:
 
 
 async def test_a_new_start_offers_the_run_that_goes_on() -> None:
-    from tests.tui.show import StandIn, run_state
-    from tests.tui.source import desk, make_plan
-    from engine.records.plan import Destination
-    from engine.records.target import RecoveryTarget
-
     source = StandIn()
     target = RecoveryTarget("lsn", lsn=lsn_at(ACCIDENT), exclusive=True, timeline=2)
     made = source.plan(desk(), target, Destination("side-copy", "/srv/x"), action="pause")
     source.state = run_state(made)
-    _ = make_plan
     async with driving(80, 24, source=source) as driver:
         assert "goes on" in driver.text
         await driver.press("enter")

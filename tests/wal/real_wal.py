@@ -15,7 +15,7 @@ from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
 from engine.postgres.users import everyday_user, is_root
 from engine.records.copies import WalFile
-from engine.records.lsn import Lsn, parse_lsn
+from engine.records.lsn import Lsn, SegmentName, parse_lsn
 from engine.records.survey import Programs
 
 MB = 1 << 20
@@ -159,6 +159,7 @@ def make(programs: Programs, folder: Path) -> RealWal:
     with running(primary, max_connections="120"):
         _dense(primary, 100)
         _value(primary, "SELECT pg_switch_wal()")
+    _crash_in_a_record(primary, notes)
     with (backup / "postgresql.conf").open("a") as settings:
         settings.write(f"restore_command = 'cp {archive}/%f %p'\nrecovery_target_name = 'fork'\n")
         settings.write("recovery_target_action = promote\n")
@@ -176,7 +177,7 @@ def make(programs: Programs, folder: Path) -> RealWal:
 
 def _first_life(server: Server, notes: dict[str, int]) -> None:
     _value(server, "CREATE TABLE ledger (id bigserial, what text)", "CREATE TABLE narrow (n int)")
-    writers = [threading.Thread(target=_dense, args=(server, 1500)) for _ in range(4)]
+    writers = [threading.Thread(target=_dense, args=(server, 4000)) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -206,9 +207,27 @@ def _first_life(server: Server, notes: dict[str, int]) -> None:
         connection.execute(LONG_COMMIT)
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")
-        connection.execute("CREATE TABLE pages AS SELECT i, repeat('y', 500) FROM generate_series(1, 3000) i")
+        connection.execute("CREATE TABLE pages AS SELECT i, repeat('y', 500) FROM generate_series(1, 1500) i")
         connection.execute("SELECT pg_create_restore_point('naïve name')")
         connection.execute("SELECT pg_switch_wal()")
+
+
+def _crash_in_a_record(server: Server, notes: dict[str, int]) -> None:
+    """A crash that loses the second half of a long record: the server that comes after it gives that record up."""
+    with running(server, max_connections="120") as _:
+        _value(server, "SELECT pg_switch_wal()")
+        row = _value(server, "SELECT pg_current_wal_insert_lsn()::text")
+        lsn = notes["given up"] = parse_lsn(str(row))
+        _value(server, "SELECT pg_logical_emit_message(true, 'long', repeat('z', 200000))")
+        server.stop("immediate")
+    page = (lsn + 100_000) // 8192 * 8192
+    name = SegmentName(1, lsn // MB).text(MB)
+    with (server.data_dir / "pg_wal" / name).open("r+b") as file:
+        file.seek(page % MB)
+        file.write(bytes(MB - page % MB))
+    with running(server, max_connections="120"):
+        _dense(server, 100)
+        _value(server, "SELECT pg_switch_wal()")
 
 
 def _dense(server: Server, rounds: int) -> None:

@@ -87,6 +87,14 @@ def test_a_commit_record_longer_than_a_segment_is_put_together(wal: RealWal, ind
     assert here is not None and here.lsn == end.lsn
 
 
+def test_a_record_that_a_crash_cut_off_is_given_up(wal: RealWal, index: WalIndex) -> None:
+    lsn = wal.notes["given up"]
+    here, after = index.records_around(1, lsn)
+    assert here is not None and here.lsn < lsn
+    assert after is not None and after.lsn == (lsn + 100_000) // 8192 * 8192 + 24  # XLOG_OVERWRITE_CONTRECORD
+    assert index.first_end(Piece(1, lsn, EVERYTHING)) is not None
+
+
 def test_a_subtransactions_xid_finds_its_top_level_transaction(wal: RealWal, index: WalIndex) -> None:
     end = index.find_xid(whole(1), wal.notes["long commit's subtransaction"])
     assert end is not None and end.xid == wal.notes["long commit"]

@@ -122,8 +122,12 @@ def cut_at_end(line: Line) -> Cut | None:
 
 
 def cut_behind(line: Line, end: TransactionEnd) -> Cut:
-    """Just behind one transaction end, which is the last that is kept."""
-    return cut_at_lsn(line, end.timeline, end.end_lsn, end.at)
+    """Just behind one transaction end, which is the last that is kept. The gate stands right behind its record, not
+    before the next transaction end: that one may lie beyond a gap."""
+    lost = next(
+        (found for piece in _from(line, end.timeline, end.end_lsn) if (found := line.history.first_end(piece))), None
+    )
+    return Cut(line.timeline, end.timeline, end.end_lsn, end.at, end, lost)
 
 
 def cut_at_lsn(line: Line, timeline: int, lsn: Lsn, at: datetime | None = None) -> Cut:

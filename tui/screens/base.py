@@ -14,6 +14,7 @@ from tui.painting.grid import Grid
 from tui.widgets.canvas import Canvas
 from tui.widgets.frame import Hint, paint_footer, paint_header
 from tui.widgets.question import Question, paint_question
+from tui.widgets.tight import TightCompositor
 
 if TYPE_CHECKING:
     from tui.app import RepriseApp
@@ -28,6 +29,7 @@ class Painted(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._compositor = TightCompositor()
         self.question: Question | None = None
         self.note: str | None = None
         self.note_role = "warn"

@@ -12,7 +12,7 @@ from engine.records.errors import RepriseError
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Destination, Plan
 from engine.records.target import RecoveryTarget
-from tui import words
+from tui import keys, words
 from tui.acting import Action
 from tui.errands import Answer, Errand
 from tui.keys import bind
@@ -33,6 +33,7 @@ class PlanScreen(Scrolled):
         bind("destination", "destination"),
         bind("port", "port"),
         bind("wait", "wait"),
+        bind("checks", "checks"),
         bind("save", "save"),
         bind("start", "start"),
         bind("read", "read_again"),
@@ -47,6 +48,7 @@ class PlanScreen(Scrolled):
         self.made: Plan | None = None
         self.failure: RepriseError | None = None
         self.starting = False
+        self.all_checks = False
 
     def begin(self) -> None:
         self.plan_errand = Errand(self, "plan")
@@ -92,6 +94,11 @@ class PlanScreen(Scrolled):
 
     def action_read_again(self) -> None:
         self.make_plan()
+
+    def action_checks(self) -> None:
+        self.all_checks = not self.all_checks
+        self.first = 0
+        self.repaint()
 
     def action_wait(self) -> None:
         self.action = "finish" if self.action == "pause" else "pause"
@@ -268,15 +275,17 @@ class PlanScreen(Scrolled):
         total = verdict - (2 if grid.height > 20 else 1)
         room = total - 6
         steps = [(f"{number}", step.title, step.bytes) for number, step in enumerate(plan.steps, 1)]
+        if self.all_checks:
+            room = len(checks) + len(steps) + 2
         if len(checks) + len(steps) + 2 > room:
             steps = _folded(steps)
-        loud = sum(_urgency(check) < 3 for check in checks)
+        loud = sum(_urgency(check) < 2 for check in checks)
         keep = max(loud, min(len(checks), room - len(steps) - 2))
         if 0 < keep < len(checks):
             keep = max(loud, keep - 1)
         rows: list[tuple[str, object]] = [("check", check) for check in checks[:keep]]
         if keep < len(checks):
-            rows.append(("rest", len(checks) - keep))
+            rows.append(("rest", checks[keep:]))
         rows += [("rule", None), ("heading", None)]
         rows += [("step", step) for step in steps]
         for y, (kind, item) in self.rows_in_sight(grid, rows, 6, total):
@@ -319,9 +328,15 @@ class PlanScreen(Scrolled):
             x = grid.put_cut(24, y, item.finding, "muted" if quiet else "text", stop)
             if not quiet and item.remedy and x + 3 + len(item.remedy) <= stop:
                 grid.put(x + 3, y, item.remedy, "muted", stop)
-        elif kind == "rest":
+        elif kind == "rest" and isinstance(item, list):
             grid.put(1, y, g.ok, "ok")
-            grid.put(3, y, f"{item} more checks are well", "muted", stop)
+            well = sum(check.ok is True for check in item)
+            text = words.plural(well, "more check is well", "more checks are well")
+            others = len(item) - well
+            text += f", {others} to know" if others else ""
+            x = grid.put(3, y, text, "muted", stop)
+            x = grid.put(x + 3, y, keys.shown("checks", self.reprise.settings.keys), "accent!", stop)
+            grid.put(x + 1, y, "all of them", "muted", stop)
         elif kind == "rule":
             paint_rule(grid, y)
         elif kind == "heading":

@@ -11,7 +11,7 @@ from tui import words
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets import gate
-from tui.widgets.frame import Hint, paint_rule
+from tui.widgets.frame import Hint, paint_rule, paint_wrapped
 from tui.widgets.progress import paint_ending
 
 Row = tuple[tuple[int, str, str], ...]  # cells: where, what, role; a negative place ends there
@@ -33,8 +33,8 @@ class ReportScreen(Scrolled):
         y = paint_ending(grid, 2, self.state, 6, zone)
         if self.state.outcome == "completed" and self.state.host is not None:
             grid.put(1, y, "answers at", "muted")
-            grid.put(13, y, gate.psql_line(self.state, self.reprise.desk.site), "title!", grid.width - 1)
-            y += 1
+            line = gate.psql_line(self.state, self.reprise.desk.site)
+            y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
             for x, text, role in row:

@@ -16,7 +16,8 @@ from tui.moments import Understood, prepare, understand
 from tui.painting.grid import Grid
 from tui.screens.base import Painted
 from tui.widgets import gate
-from tui.widgets.frame import Hint, paint_rule
+from tui.widgets.frame import Hint, paint_rule, paint_wrapped
+from tui.widgets.log import read_line
 from tui.widgets.progress import paint_ending, paint_progress
 from tui.widgets.question import Question, must_be
 from tui.widgets.steps import paint_steps, running_step
@@ -89,6 +90,8 @@ class RunScreen(Painted):
         if answer.errand is self.poll_errand:
             self.failure = answer.error
             if answer.result is not None:
+                if self.seen is not None and self.seen.state.outcome != answer.result.state.outcome:
+                    self.note = None
                 self.seen = answer.result
                 going = answer.result.state.outcome in ("running", "paused")
                 self.reprise.left_run = self.run if going else None
@@ -283,10 +286,12 @@ class RunScreen(Painted):
             return
         state = seen.state
         point = state.plan.point
-        kept = point.kept if point else None
+        kept = point.kept.at if point and point.kept else None
+        if state.reached is not None and state.reached.last_commit_at is not None:
+            kept = state.reached.last_commit_at
         self.header(
             grid,
-            f"restore to {words.short_moment(kept.at, zone)}" if kept else f"restore {self.run}",
+            f"restore to {words.short_moment(kept, zone)}" if kept else f"restore {self.run}",
             "held" if state.held else "",
         )
         room = grid.height - 3  # below the header's blank row, above the footer
@@ -308,8 +313,8 @@ class RunScreen(Painted):
             y = paint_ending(grid, y + 1, state, 6, zone)
             if state.outcome == "completed" and state.host is not None:
                 grid.put(1, y, "answers at", "muted")
-                grid.put(13, y, gate.psql_line(state, self.reprise.desk.site), "title!", grid.width - 1)
-                y += 1
+                line = gate.psql_line(state, self.reprise.desk.site)
+                y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         self._paint_log(grid, y + 1, grid.height - y - 2, seen)
 
@@ -332,8 +337,11 @@ class RunScreen(Painted):
         if not lines:
             grid.put(x, y, "nothing yet", "faint")
         for number, line in enumerate(lines):
-            loud = any(word in line for word in ("FATAL", "PANIC", "ERROR"))
-            grid.put(x, y + number, line, "bad" if loud else "muted", stop)
+            read = read_line(line, self.reprise.desk.site.zone)
+            end = grid.put(x, y + number, read.time, "faint", stop)
+            if read.time:
+                end = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop) + 2
+            grid.put_cut(end, y + number, read.text, "bad" if read.loud else "muted", stop)
 
     def hints(self) -> Sequence[Hint]:
         state = self.seen.state if self.seen else None

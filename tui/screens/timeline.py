@@ -267,12 +267,13 @@ class TimelineScreen(Painted):
             return
         run = live[0]
         state = "waits at its gate" if run.outcome == "paused" else "goes on"
+        what = f"{run.run} {state}; Enter shows it, Esc stays here"
 
         def answer(text: str) -> None:
             if text.strip().lower() not in ("n", "no"):
                 self.show_run(run.run)
 
-        self.ask(Question(f"the run {run.run} {state}", answer, lambda text: (True, "Enter shows it; Esc stays here")))
+        self.ask(Question("attach?", answer, lambda text: (True, what)))
 
     def show_run(self, run: str) -> None:
         from tui.screens.run import RunScreen
@@ -491,7 +492,7 @@ class TimelineScreen(Painted):
             return
         if cut.lost is None and cut.line == self.looked.scene.live:
             target = RecoveryTarget("latest", timeline=cut.timeline)
-        elif cut.lost is None and cut.kept is not None:
+        elif cut.kept is not None and cut.gate == cut.kept.end_lsn:
             target = RecoveryTarget("lsn", lsn=cut.kept.lsn, timeline=cut.timeline)
         else:
             target = RecoveryTarget("lsn", lsn=cut.gate, exclusive=True, timeline=cut.timeline)

@@ -150,8 +150,10 @@ def _paint_files(grid: Grid, y: int, stop: int, point: RecoveryPoint, at: dateti
         grid.put(VALUE, y, "no snapshot from before this moment", "muted", stop)
         return
     snapshot = point.media[-1]
-    end = f"{snapshot.stopped_at.astimezone(zone):%H:%M}"
-    x = grid.put(VALUE, y, f"snapshot {words.minute(snapshot.started_at, zone)}–{end}", "text", stop)
+    brief = (snapshot.stopped_at - snapshot.started_at).total_seconds() < 120
+    said = words.second if brief else words.minute
+    end = f"{snapshot.stopped_at.astimezone(zone):{'%H:%M:%S' if brief else '%H:%M'}}"
+    x = grid.put(VALUE, y, f"snapshot {said(snapshot.started_at, zone)}–{end}", "text", stop)
     seconds = (
         (at - snapshot.started_at).total_seconds()
         if at < snapshot.stopped_at

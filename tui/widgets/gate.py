@@ -40,10 +40,17 @@ def paint_gate(
     point, x, stop = state.plan.point, left + 3, right - 1
     y = top + 1
     reached = state.reached
+    at_plan = point is not None and (reached is None or reached.lsn == point.gate)  # not advanced since
     grid.put(x, y, "last commit in", "muted")
-    _end(grid, x + VALUE - 4, y, stop, point.kept if point else None, zone, "none: the backup's own state")
     grid.put(x, y + 1, "not replayed", "muted")
-    _end(grid, x + VALUE - 4, y + 1, stop, point.lost if point else None, zone, "nothing that the archive holds")
+    if point is not None and at_plan:
+        _end(grid, x + VALUE - 4, y, stop, point.kept, zone, "none: the backup's own state")
+        _end(grid, x + VALUE - 4, y + 1, stop, point.lost, zone, "nothing that the archive holds")
+    elif reached is not None and reached.last_commit_at is not None:
+        last = words.clock(reached.last_commit_at, zone, fraction=True)
+        end = grid.put(x + VALUE - 4, y, last, "title!", stop)
+        grid.put(end + 2, y, f"xid {reached.last_commit_xid}", "text", stop)
+        grid.put(x + VALUE - 4, y + 1, f"what starts at {format_lsn(reached.lsn)} or later", "text", stop)
     if reached is not None and not reached.proven:
         grid.put(x, y + 2, f"{g.bad} not proven: {reached.finding}", "bad", stop)
     elif reached is not None:
@@ -57,7 +64,7 @@ def paint_gate(
         )
     if readable and state.host is not None:
         grid.put(x, y + 3, "Look first. It answers read-only:", "text")
-        grid.put(x, y + 4, psql_line(state, site), "title!", stop)
+        paint_wrapped(grid, x, y + 4, psql_line(state, site), "title!", stop, 2)
     else:
         paint_wrapped(
             grid, x, y + 3, "Nothing can be read here yet: the server does not take connections.", "text", stop, 2

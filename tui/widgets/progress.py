@@ -19,16 +19,18 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
         grid.put(1, top + 1, "this step has no measure; it says when it is done" if step else "", "muted", stop)
         return top + 3
     progress = step.progress
-    replay = progress.unit == "lsn"
-    grid.put(1, top, "replayed to" if replay else "done", "muted")
-    amount = words.count(progress.done) if progress.unit == "files" else words.size(progress.done)
-    end = grid.put(VALUE, top, progress.detail or amount, "title!", stop)
-    if progress.total:
-        point = state.plan.point
-        goal = words.second(point.kept.at, zone) if replay and point and point.kept else (
-            words.count(progress.total) if progress.unit == "files" else words.size(progress.total)
-        )  # fmt: skip
-        grid.put(end + 3, top, f"of {goal}", "muted", stop)
+    count = words.count if progress.unit == "files" else words.size
+    if progress.unit == "lsn" and state.plan.point is not None and progress.total:
+        grid.put(1, top, "replayed to", "muted")
+        gate = state.plan.point.gate
+        end = grid.put(VALUE, top, format_lsn(max(0, gate - progress.total + progress.done)), "title!", stop)
+        end = grid.put(end + 3, top, f"of {format_lsn(gate)}", "muted", stop)
+    else:
+        grid.put(1, top, "done", "muted")
+        end = grid.put(VALUE, top, count(progress.done), "title!", stop)
+        if progress.total:
+            end = grid.put(end + 3, top, f"of {count(progress.total)}", "muted", stop)
+    grid.put_cut(end + 3, top, progress.detail, "muted", stop)
     grid.put(1, top + 1, "speed", "muted")
     if progress.rate:
         per = (

@@ -91,9 +91,9 @@ def paint_question(grid: Grid, question: Question) -> None:
     grid.links.clear()
     paint_rule(grid, top)
     right, wants = question.understood(question.line.text)
-    x = grid.put(1, top + 1, question.prompt, "warn" if question.dangerous else "muted", grid.width // 2) + 2
+    x = grid.put(1, top + 1, question.prompt, "warn" if question.dangerous else "muted", grid.width - 12) + 2
     paint_typed(grid, x, top + 1, question.line, grid.width - 1)
-    grid.put(x, top + 2, wants, "text" if right else "muted", grid.width - 1)
+    grid.put(x if x < 20 else 1, top + 2, wants, "text" if right else "muted", grid.width - 1)
     end = grid.put(1, top + 3, "Enter", "accent!" if right else "faint")
     end = grid.put(end + 1, top + 3, "ok", "muted") + 3
     end = grid.put(end, top + 3, "Esc", "accent!")

@@ -6,7 +6,7 @@ from engine.records.runs import Progress, RunState, StepState
 from tui import words
 from tui.painting.grid import Grid
 
-_TIME = 11  # cells for the time, right-aligned
+_TIME = 12  # cells for the time, right-aligned, and two before it
 _AMOUNT = 17
 WIDEST = 111  # on a wide terminal the figures stay near their words
 

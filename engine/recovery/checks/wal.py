@@ -39,7 +39,10 @@ def unarchived_tail(question: Question) -> Check | None:
         return None
     if not tail:
         return warn("unarchived-tail", True, "production's pg_wal holds nothing that the archive has not")
-    told = f"{len(tail)} segments of production's pg_wal are not archived, {tail[0]} to {tail[-1]}"
+    number = (
+        f"{len(tail)} segments of production's pg_wal are" if len(tail) > 1 else "one segment of production's pg_wal is"
+    )
+    told = f"{number} not archived, {tail[0]}" + (f" to {tail[-1]}" if len(tail) > 1 else "")
     if question.in_place:
         again = "; --latest is resolved again then" if question.target.kind == "latest" else ""
         return warn("unarchived-tail", True, f"{told}: salvaged before production is set aside{again}")

@@ -1,0 +1,91 @@
+"""The copy's own files: complete, harmless, and written twice the same."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.formats.settings_file import read_settings
+from engine.steps import settings
+from tests.steps.ledger import Ledger, once
+from tests.steps.origin import Rehearsal
+
+HOSTILE = """
+listen_addresses = '*'
+archive_mode = always
+archive_command = 'false'
+archive_cleanup_command = 'rm -rf pg_wal/*'
+primary_conninfo = 'host=production'
+recovery_target_time = '2001-01-01'
+shared_preload_libraries = 'pg_cron'
+hba_file = '/etc/postgresql/15/main/pg_hba.conf'
+data_directory = '/var/lib/postgresql/15/main'
+include 'not there.conf'
+"""
+
+
+@pytest.fixture
+def copy(ledger: Ledger, request: pytest.FixtureRequest, tmp_path: Path) -> Rehearsal:
+    step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), f"settings-{tmp_path.name}")
+    data_dir = step.copy.data_dir
+    (data_dir / "postgresql.conf").write_text(HOSTILE)
+    (data_dir / "postgresql.auto.conf").write_text("primary_slot_name = 'gone'\nrestore_command = 'false'\n")
+    (data_dir / "recovery.signal").touch()
+    (data_dir / "pg_replslot" / "left").mkdir()
+    return step
+
+
+@once
+def test_nothing_of_the_origins_own_is_left_and_its_files_are_kept(ledger: Ledger, copy: Rehearsal) -> None:
+    settings.apply(copy)
+    data_dir = copy.copy.data_dir
+    written = read_settings((data_dir / "postgresql.conf").read_text())
+    assert written["archive_mode"] == "off" and written["listen_addresses"] == ""
+    assert written["data_directory"] == str(data_dir) and written["hba_file"] == str(data_dir / "pg_hba.conf")
+    assert written["recovery_target_timeline"] == "1"
+    assert not written.keys() & {"primary_conninfo", "archive_cleanup_command", "recovery_target_time"}
+    assert read_settings((data_dir / "postgresql.auto.conf").read_text()) == {}
+    assert (data_dir / "postgresql.conf.reprise-original").read_text() == HOSTILE
+    assert (data_dir / "standby.signal").exists() and not (data_dir / "recovery.signal").exists()
+    assert list((data_dir / "pg_replslot").iterdir()) == []
+
+
+@once
+def test_applied_again_it_writes_the_same_and_keeps_the_first_original(ledger: Ledger, copy: Rehearsal) -> None:
+    settings.apply(copy)
+    data_dir = copy.copy.data_dir
+    before = {path.name: path.read_bytes() for path in data_dir.glob("*conf*")}
+    settings.apply(copy)
+    assert {path.name: path.read_bytes() for path in data_dir.glob("*conf*")} == before
+
+
+@once
+def test_a_plain_start_is_harmless(ledger: Ledger, copy: Rehearsal) -> None:
+    """Without a feed, started by hand: it waits, in recovery, and speaks to its own socket only."""
+    settings.apply(copy)
+    server = copy.copy
+    server.start()
+    try:
+        server.wait(lambda: "standby mode" in server.log_tail(50), 20, "it does not wait")
+        assert server.pid() is not None
+        assert (server.data_dir / "standby.signal").exists()
+    finally:
+        server.stop("immediate")
+
+
+def test_settings_never_undercut_the_origins(ledger: Ledger) -> None:
+    step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), "settings-needed")
+    control = settings.control_of(step.copy.data_dir)
+    needed = settings.needed_settings(step.plan, control, {"max_connections": "7", "max_worker_processes": "64"})
+    assert needed["max_worker_processes"] == "64"
+    assert int(needed["max_connections"]) >= control.settings["max_connections"]
+    assert set(needed) == set(settings.STANDBY_NEEDS)
+
+
+def test_job_runners_are_not_loaded_and_others_are() -> None:
+    libraries = ("pg_stat_statements", "pg_cron", "/usr/lib/pg_partman_bgw.so", "timescaledb")
+    assert settings.harmless_libraries(libraries) == ["pg_stat_statements", "timescaledb"]
+
+
+def test_socket_folders_are_quoted_where_they_must_be() -> None:
+    assert settings.quote_list(["/var/run/x"]) == "/var/run/x"
+    assert settings.quote_list(['/a b/"c"']) == '"/a b/""c"""'

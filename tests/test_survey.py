@@ -1,0 +1,200 @@
+"""The survey of the machine and of a real cluster."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.records.copies import BaseBackup
+from engine.records.plan import Destination
+from engine.records.survey import OsUser, Programs, Survey
+from engine.site import Database, DatabaseRepository, Identity, Site
+from engine.survey import take_survey
+from engine.survey.machine import file_system, is_mount_point
+from engine.survey.managers import find_managers
+from engine.survey.patience import within
+from tests.clusters import Cluster
+
+ME = OsUser("nobody", 65534, 65534)
+
+
+def site_of(data_dir: Path, repository: Path, **database: object) -> Site:
+    kept = DatabaseRepository("directory", str(repository), str(repository))
+    return Site(Identity("archive"), Database(str(data_dir), [kept], **database))  # type: ignore[arg-type]
+
+
+def survey_at(
+    site: Site,
+    destination: Destination,
+    backup: BaseBackup | None = None,
+    programs: Programs | None = None,
+    is_archived: Callable[[int, int], bool] | None = None,
+) -> Survey:
+    return take_survey(site, destination, backup, run_as=ME, programs=programs, is_archived=is_archived)
+
+
+def side(path: Path, port: int | None = None) -> Destination:
+    return Destination("side-copy", str(path), port)
+
+
+# The cluster
+
+
+def site_of_cluster(cluster: Cluster) -> Site:
+    place = {"host": str(cluster.socket_dir), "port": cluster.port, "user": "postgres", "run_as": cluster.user.name}
+    return site_of(cluster.data_dir, cluster.archive, **place)
+
+
+def test_a_running_cluster_tells_its_settings_and_its_unarchived_tail(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.write(5)
+    archived = set(cluster.segments())
+    asked = site_of_cluster(cluster)
+
+    def is_archived(timeline: int, number: int) -> bool:
+        return any(name.startswith(f"{timeline:08X}") and name.endswith(f"{number:08X}"[-4:]) for name in archived)
+
+    found = take_survey(
+        asked, side(tmp_path / "copy"), None, run_as=cluster.user, programs=cluster.programs, is_archived=is_archived
+    ).cluster
+    assert found.exists and found.running and found.answers
+    assert found.version == cluster.programs.version
+    assert found.settings["data_directory"] == str(cluster.data_dir)
+    assert found.owner is not None and found.owner.uid == cluster.user.uid
+    assert found.end_lsn is not None and found.system_identifier
+    current = cluster.value("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+    assert current in found.wal_tail
+    assert not set(found.wal_tail) & archived
+    cluster.stop()
+    stopped = take_survey(asked, side(tmp_path / "copy"), None, run_as=cluster.user, programs=None).cluster
+    assert not stopped.running and stopped.answers is None
+    assert stopped.state == "shut down"
+    assert "max_connections" in stopped.settings
+
+
+def test_segments_recycled_for_later_are_not_wal(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.write(5)
+    cluster.stop()
+    wal, asked = cluster.data_dir / "pg_wal", site_of_cluster(cluster)
+
+    def tail() -> tuple[str, ...]:
+        return survey_at(asked, side(tmp_path / "copy"), is_archived=lambda timeline, number: False).cluster.wal_tail
+
+    before = tail()
+    assert before
+    shutil.copy(wal / before[-1], wal / f"{before[-1][:16]}0000FFFF")
+    assert tail() == before
+
+
+def test_another_server_at_the_sites_address_is_not_taken_for_its_own(
+    cluster: Cluster, new_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    other = new_cluster("other")
+    place = {"host": str(other.socket_dir), "port": other.port, "user": "postgres"}
+    found = take_survey(
+        site_of(cluster.data_dir, cluster.archive, **place),
+        side(tmp_path / "c"),
+        None,
+        run_as=other.user,
+        programs=None,
+    ).cluster
+    assert found.running and found.answers is False
+
+
+def test_a_bare_machine_has_no_cluster(tmp_path: Path) -> None:
+    found = survey_at(
+        site_of(tmp_path / "nowhere", tmp_path), Destination("in-place", str(tmp_path / "nowhere"))
+    ).cluster
+    assert not found.exists and not found.running
+
+
+def test_a_ruined_data_directory_is_described_not_raised_over(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    (data_dir / "global").mkdir(parents=True)
+    (data_dir / "global" / "pg_control").write_bytes(b"\xff" * 8192)
+    (data_dir / "PG_VERSION").write_bytes(b"\xff\n")
+    (data_dir / "postmaster.pid").write_text("not a number\n")
+    (data_dir / "pg_wal").symlink_to(tmp_path / "gone")
+    (data_dir / "pg_tblspc").mkdir()
+    (data_dir / "pg_tblspc" / "16999").symlink_to(tmp_path / "ts")
+    (data_dir / "postgresql.conf").write_text("max_connections = 7\ninclude 'postgresql.conf'\n")
+    found = survey_at(site_of(data_dir, tmp_path), side(tmp_path / "copy")).cluster
+    assert (found.exists, found.version, found.system_identifier, found.wal_tail) == (True, None, None, ())
+    assert found.wal_link == str(tmp_path / "gone")
+    assert found.tablespaces == ((16999, str(tmp_path / "ts")),)
+    assert found.settings["max_connections"] == "7"
+
+
+# The destination and the machine
+
+
+def test_what_stands_in_the_destination_is_named(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "none", tmp_path)
+
+    def stands(path: Path) -> tuple[str, str | None]:
+        facts = survey_at(site, side(path)).destination
+        return facts.state, facts.contents
+
+    assert stands(tmp_path / "absent") == ("absent", None)
+    (tmp_path / "empty").mkdir()
+    assert stands(tmp_path / "empty") == ("empty", None)
+    (tmp_path / "file").write_text("x")
+    assert stands(tmp_path / "file")[0] == "not a folder"
+    (tmp_path / "dead" / "staging").mkdir(parents=True)
+    assert stands(tmp_path / "dead") == ("occupied", "a half-restored copy")
+    (tmp_path / "full" / "x").mkdir(parents=True)
+    assert stands(tmp_path / "full")[0] == "occupied"
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_port_in_use_is_told_and_without_one_a_free_one_is_found(tmp_path: Path) -> None:
+    site = site_of(tmp_path / "none", tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        facts = survey_at(site, side(tmp_path / "copy", port)).destination
+        assert facts.port == port and facts.port_user is not None
+        free = survey_at(site, side(tmp_path / "copy")).destination
+        assert free.port not in (None, port) and free.port_user is None
+
+
+def test_a_repository_that_is_away_is_told(tmp_path: Path) -> None:
+    found = survey_at(site_of(tmp_path / "none", tmp_path / "away"), side(tmp_path / "copy"))
+    assert found.archive_answers is False
+    assert found.archive_problem is not None and "away" in found.archive_problem
+    assert survey_at(site_of(tmp_path / "none", tmp_path), side(tmp_path / "copy")).archive_answers is True
+
+
+def test_a_missing_library_is_named_and_one_that_is_there_is_not(tmp_path: Path) -> None:
+    (tmp_path / "there.so").write_bytes(b"")
+    programs = Programs("/bin", 15, "15", library_dir=str(tmp_path))
+    backup = BaseBackup("b", "r", tmp_path, "plain", preload_libraries=("there", "$libdir/there", "timescaledb"))
+    found = survey_at(site_of(tmp_path / "none", tmp_path), side(tmp_path / "copy"), backup, programs)
+    assert found.missing_libraries == ("timescaledb",)
+
+
+def test_an_absent_folders_file_system_is_its_nearest_ancestors(tmp_path: Path) -> None:
+    found = file_system(str(tmp_path / "a" / "b"))
+    assert found is not None and found.nearest == str(tmp_path)
+    assert is_mount_point(Path(found.mount_point))
+    assert 0 < found.free_bytes <= found.total_bytes
+    assert not is_mount_point(tmp_path)
+
+
+def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    assert within(0.05, lambda: never.wait(60), "gave up") == "gave up"
+    never.set()
+
+    def fails() -> str:
+        raise OSError("ESTALE")
+
+    assert within(5, fails, "failed") == "failed"
+    assert within(5, lambda: "right", "wrong") == "right"
+
+
+def test_this_machine_has_no_cluster_manager_running_for_a_test() -> None:
+    assert find_managers(None, "") == ()

@@ -1,0 +1,30 @@
+"""A server's log as the screens show it: the time in the site's zone, the level, the words."""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from typing import NamedTuple
+
+_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (GMT|UTC) \[\d+\] (?:\S+ )?([A-Z]+\d?):\s+(.*)")
+_LOUD = ("FATAL", "PANIC", "ERROR", "CRITICAL")
+
+
+class LogLine(NamedTuple):
+    """When it was written (empty: not said), its level, what it says."""
+
+    time: str
+    level: str
+    text: str
+
+    @property
+    def loud(self) -> bool:
+        return self.level in _LOUD
+
+
+def read_line(line: str, zone: tzinfo) -> LogLine:
+    """PostgreSQL's default log_line_prefix of our own servers (``%m [%p] ``, in UTC); anything else stays as it is."""
+    found = _LINE.match(line)
+    if found is None:
+        level = next((word for word in _LOUD if word in line), "")
+        return LogLine("", level, line)
+    at = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).astimezone(zone)
+    return LogLine(f"{at:%H:%M:%S}", found[3], found[4])
