@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.acts.looking import moment as moment
     from engine.acts.looking import read_archive as read_archive
     from engine.acts.practising import demo as demo
+    from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.restoring import plan as plan
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
@@ -48,7 +49,7 @@ _WHERE = {
     "desk": ("Desk", "open_desk"),
     "founding": ("Proposal", "propose_site", "save_site"),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
-    "practising": ("demo",),
+    "practising": ("demo", "leave_demo"),
     "restoring": ("plan",),
     "running": (
         "advance",

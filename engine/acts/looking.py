@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.acts.desk import Desk
+from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
 from engine.catalog.media import read_media
 from engine.formats.control_file import ControlFile, read_control_file
@@ -80,10 +81,11 @@ def read_archive(
             _index(desk, repository).refresh(contents.wal_files, contents.histories, progress=progress, stop=stop)
 
 
-def look(desk: Desk) -> View:
+def look(desk: Desk, *, list_wal: bool = False) -> View:
     """What the repositories and the index know now. Quick: reads no WAL. A repository that does not answer becomes a
-    problem of the catalog, and what the index knew of it stays."""
-    backups: list[BaseBackup] = []
+    problem of the catalog, and what the index knew of it stays. ``list_wal``: list the archive too, for what lies there
+    and is no segment."""
+    backups: list[list[BaseBackup]] = []
     problems: list[Problem] = []
     indexes: dict[str, WalIndex] = {}
     dumps = []
@@ -91,8 +93,8 @@ def look(desk: Desk) -> View:
         name, index = repository.base_backups, _index(desk, repository)
         indexes[name] = index
         problems += index.problems()
-        found = contents_of(desk, repository)
-        backups += [_consistent(backup, index) for backup in found.base_backups]
+        found = contents_of(desk, repository, list_wal=list_wal)
+        backups.append([_consistent(backup, index) for backup in found.base_backups])
         dumps += found.dumps
         problems += found.problems
     media = []
@@ -100,12 +102,13 @@ def look(desk: Desk) -> View:
         contents = read_media(place, place.path)
         media += contents.snapshots
         problems += contents.problems
-    reach = Reach(backups, indexes)
+    known = [backup for of_one in unique_ids(backups) for backup in of_one]
+    reach = Reach(known, indexes)
     live = live_timeline(desk.site)
     ranges = tuple(each for index in indexes.values() for each in index.wal_ranges())
     catalog = Catalog(
         site=desk.site.name,
-        base_backups=tuple(sorted(backups, key=lambda each: (each.start_lsn or 0, each.id))),
+        base_backups=tuple(sorted(known, key=lambda each: (each.start_lsn or 0, each.id))),
         timelines=tuple(timeline for index in indexes.values() for timeline in index.timelines().values()),
         wal_ranges=ranges,
         gaps=tuple(each for index in indexes.values() for each in index.gaps()),
@@ -131,9 +134,9 @@ def look(desk: Desk) -> View:
     )
 
 
-def contents_of(desk: Desk, repository: DatabaseRepository) -> RepositoryContents:
+def contents_of(desk: Desk, repository: DatabaseRepository, *, list_wal: bool = True) -> RepositoryContents:
     """What lies in a repository now; never raises for what lies there."""
-    return read_repository(repository, repository.base_backups, cache=backup_cache(desk))
+    return read_repository(repository, repository.base_backups, cache=backup_cache(desk), list_wal=list_wal)
 
 
 def backup_cache(desk: Desk) -> Path:

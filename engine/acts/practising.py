@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.acts.desk import open_desk
+from engine.acts.running import runs, stop_server
 from engine.lab.building import build_lab
 from engine.lab.lab import Lab
 from engine.site import state_dir
@@ -11,3 +13,15 @@ from engine.site import state_dir
 def demo(directory: Path | None, state: Path | None, *, reset: bool, progress: Callable[[int, int, str], None]) -> Lab:
     """The demo site, built if need be; its server is stopped."""
     return build_lab(directory, state_dir(state).absolute(), reset=reset, progress=progress)
+
+
+def leave_demo(lab: Lab, state: Path | None) -> None:
+    """Stop the servers of the demo: the site's, and those of finished side copies. What a run is still at work on is
+    its own: it goes on."""
+    desk = open_desk(lab.site_file, state)
+    of_lab = [run for run in runs(desk) if run.plan.site == desk.site.name]
+    for run in of_lab:
+        if run.plan.destination.kind == "side-copy" and "stop" in run.answers:
+            stop_server(desk, run.run)
+    if not any(run.pid is not None and run.plan.destination.kind == "in-place" for run in of_lab):
+        lab.stop_server()

@@ -37,7 +37,7 @@ def _screen(given: Given, site: Path | None, open_screen: Callable[..., int]) ->
 def _catalog(given: Given) -> int:
     desk = _desk(given)
     acts.read_archive(desk, telling.reading(given.json))
-    view = acts.look(desk)
+    view = acts.look(desk, list_wal=True)
     if given.json:
         documents.write(documents.catalog(view.catalog))
     else:
@@ -175,7 +175,7 @@ def _demo(given: Given, open_screen: Callable[..., int]) -> int:
         given.dir = given.dir.absolute()
     lab = acts.demo(given.dir, given.state, reset=given.reset, progress=telling.building(given.json))
     if given.headless:
-        lab.stop_server()
+        acts.leave_demo(lab, given.state)
         if given.json:
             documents.write({"site": str(lab.site_file), "dir": str(lab.directory)})
         else:
@@ -185,7 +185,7 @@ def _demo(given: Given, open_screen: Callable[..., int]) -> int:
         lab.start_server()
         return _screen(given, lab.site_file, open_screen)
     finally:
-        lab.stop_server()
+        acts.leave_demo(lab, given.state)
 
 
 def _confirm(given: Given, question: str, expected: str) -> None:

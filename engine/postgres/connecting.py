@@ -19,6 +19,7 @@ from engine.records.errors import Unreachable
 from engine.records.survey import OsUser
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+QueryFailed = psycopg.Error  # a query that failed, or a connection that broke; other rooms need not know psycopg
 
 _SETRESUID = {"x86_64": 117, "aarch64": 147}  # Linux, per architecture: arch/*/entry/syscalls
 

@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
-
-from engine.postgres.connecting import Connection
+from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server
 from engine.records.plan import Check
 from engine.steps.protocol import RunningStep
@@ -49,7 +47,7 @@ def _ask(connection: Connection, question: str) -> Check:
     """One of the site's own questions: it must return true."""
     try:
         row = connection.execute(question.encode()).fetchone()
-    except psycopg.Error as error:
+    except QueryFailed as error:
         return Check("verify", "warn", False, f"{question}: {str(error).strip().splitlines()[0]}")
     except UnicodeEncodeError:
         return Check("verify", "warn", None, "a question of the site is not valid text")
@@ -62,7 +60,7 @@ def _ask(connection: Connection, question: str) -> Check:
 def _guarded(look: Callable[[Connection], Iterator[Check]], connection: Connection) -> list[Check]:
     try:
         return list(look(connection))
-    except psycopg.Error as error:
+    except QueryFailed as error:
         name = look.__name__.strip("_").replace("_", "-")
         return [Check(name, "warn", None, f"could not be looked at: {str(error).strip().splitlines()[0]}")]
 
@@ -107,7 +105,7 @@ def _in_databases(step: RunningStep, server: Server, databases: list[str]) -> It
         try:
             with server.connect(name, statement_timeout=60) as connection:
                 _look_into(connection, name, found)
-        except (psycopg.Error, OSError) as error:
+        except (QueryFailed, OSError) as error:
             found["unread"].append(f"{name}: {str(error).strip().splitlines()[0]}")
         except Exception as error:
             if not hasattr(error, "message"):

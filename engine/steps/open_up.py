@@ -3,8 +3,7 @@ stopped until the operator opens the system (`reprise open RUN`)."""
 
 import time
 
-import psycopg
-
+from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import connect_site, in_recovery
 from engine.records.errors import RepriseError, RunFailed, Unreachable
 from engine.steps import production
@@ -79,6 +78,6 @@ def _why_not(step: RunningStep) -> str | None:
                 return f"another cluster answers there: {row[0]}"
     except Unreachable as error:
         return error.cause or error.message
-    except (psycopg.Error, OSError, RepriseError) as error:
+    except (QueryFailed, OSError, RepriseError) as error:
         return str(error).strip()
     return None

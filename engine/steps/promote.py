@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-import psycopg
-
+from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import Server
 from engine.records.coding import from_json, to_builtins, to_json
 from engine.records.errors import RepriseError
@@ -92,5 +91,5 @@ def _reload(server: Server) -> None:
     try:
         with server.connect() as connection:
             connection.execute("SELECT pg_reload_conf()")
-    except (psycopg.Error, RepriseError):
+    except (QueryFailed, RepriseError):
         return  # the next start reads the files anyway

@@ -9,10 +9,8 @@ standby never begins) the server's log and the feed's account must name the gate
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import psycopg
-
 from engine.feed.orders import last_segment
-from engine.postgres.connecting import Connection
+from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server, in_recovery, replay_lsn
 from engine.records.errors import RunFailed, Unreachable
 from engine.records.history import TransactionEnd
@@ -92,7 +90,7 @@ def hear(step: RunningStep, server: Server, point: RecoveryPoint) -> Testimony:
             return _by_sql(connection, server, point)
     except Unreachable as refusal:
         refused = refusal.cause or refusal.message
-    except psycopg.Error as failure:
+    except QueryFailed as failure:
         refused = str(failure).strip()
     return _without_connection(step, server, point, refused)
 
@@ -104,7 +102,7 @@ def _by_sql(connection: Connection, server: Server, point: RecoveryPoint) -> Tes
         connection.execute("CHECKPOINT")  # a restart point: pg_control then names the timeline that replay is on
         control = control_of(server.data_dir)
         timeline: int | None = max(control.min_recovery_timeline, control.timeline)
-    except psycopg.errors.InsufficientPrivilege:
+    except QueryFailed:  # not allowed to this user
         timeline = _timeline_of_log(server, point)
     lsn = replay_lsn(connection) or 0
     row = connection.execute("SELECT pg_last_xact_replay_timestamp()").fetchone()
@@ -134,7 +132,7 @@ def _committed(connection: Connection, end: TransactionEnd | None) -> bool | Non
         return False  # not even begun
     try:
         row = connection.execute("SELECT pg_xact_status(%s::text::xid8)", [str(full)]).fetchone()
-    except psycopg.Error:
+    except QueryFailed:
         return None
     return None if row is None or row[0] is None else row[0] == "committed"
 

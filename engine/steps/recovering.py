@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psycopg
-
 from engine.feed.feed import Feed, start_feed
 from engine.feed.orders import FeedSpec, FeedStatus
-from engine.postgres.connecting import Connection
+from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server, in_recovery, replay_lsn
 from engine.records.errors import RepriseError, RunFailed, Unreachable
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, format_lsn, parse_segment, segment_of, skip_page_header
@@ -168,7 +166,7 @@ class Watch:
                 if not in_recovery(self._connection):
                     raise RunFailed("the server left recovery by itself", remedy="discard the copy and restore again")
                 return replay_lsn(self._connection) or 0
-            except psycopg.Error:  # the server ended or hangs: the next look tells which
+            except QueryFailed:  # the server ended or hangs: the next look tells which
                 self.close()
         self.by_sql = False
         return self.without_connection(status, point)

@@ -10,9 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg
-
 from engine.feed.feed import Feed
+from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import Server
 from engine.records.coding import from_json, to_builtins, to_json
 from engine.records.errors import RepriseError, RunFailed
@@ -112,7 +111,7 @@ def _require_held_archiving(server: Server) -> None:
                 "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)",
                 [["archive_command", "archive_library", "archive_mode"]],
             ).fetchall()
-    except (RepriseError, psycopg.Error):
+    except (RepriseError, QueryFailed):
         return  # an overflowed snapshot: no connection; the block is the last word in the last file
     held = {str(name): str(setting) for name, setting in rows}
     if held.get("archive_command") not in ("", "(disabled)") or held.get("archive_library"):

@@ -164,6 +164,15 @@ def _trouble(path: Path) -> str | None:
     return None
 
 
+def timelines(connection: sqlite3.Connection) -> list[int]:
+    """The timelines that have segments; one look-up for each, however many segments there are."""
+    found: list[int] = []
+    query = "SELECT min(timeline) FROM segment WHERE timeline > ?"
+    while (row := connection.execute(query, (found[-1] if found else -1,)).fetchone())[0] is not None:
+        found.append(row[0])
+    return found
+
+
 def signed(value: int) -> int:
     """An unsigned 64-bit number as SQLite can store it."""
     return value - (1 << 64) if value >= 1 << 63 else value

@@ -17,7 +17,7 @@ from engine.records.errors import DamagedCopy
 from engine.records.history import ParameterChange, Piece, Record, SegmentRun, TransactionEnd
 from engine.records.lsn import Lsn, SegmentName, segment_of
 from engine.wal import forks, packing, records, tree
-from engine.wal.cache import Cache, signed, unsigned
+from engine.wal.cache import Cache, signed, timelines, unsigned
 from engine.wal.density import Axis
 from engine.wal.packing import Ends
 from engine.wal.refresh import path_of, refresh
@@ -105,19 +105,9 @@ class WalIndex:
 
     def timelines(self) -> Mapping[int, Timeline]:
         found = forks.read_timelines(dict(self._ask("SELECT timeline, text FROM history").fetchall()))
-        for timeline in self._timelines_with_segments():
+        for timeline in timelines(self._connection()):
             found.setdefault(timeline, Timeline(timeline))
         return dict(sorted(found.items()))
-
-    def _timelines_with_segments(self) -> list[int]:
-        found: list[int] = []
-        timeline = 0
-        while row := self._ask("SELECT min(timeline) FROM segment WHERE timeline > ?", timeline).fetchone():
-            if row[0] is None:
-                break
-            timeline = row[0]
-            found.append(timeline)
-        return found
 
     def runs(self, timeline: int) -> Sequence[SegmentRun]:
         return [run for run, _ in self._runs(timeline)]
@@ -166,9 +156,9 @@ class WalIndex:
     def wal_ranges(self) -> list[WalRange]:
         """The unbroken runs of all timelines, with their commits; a timeline's own, behind its fork."""
         found = []
-        timelines = self.timelines()
-        for timeline in self._timelines_with_segments():
-            fork = timelines[timeline].fork_lsn or 0
+        known = self.timelines()
+        for timeline in timelines(self._connection()):
+            fork = known[timeline].fork_lsn or 0
             for run, size in self._runs(timeline):
                 piece = Piece(timeline, max(run.first * size, fork), (run.last + 1) * size)
                 first, last = self._edge_commit_at(piece), self._edge_commit_at(piece, backwards=True)
@@ -182,7 +172,7 @@ class WalIndex:
         """Segments that are missing between the first and the last of each timeline. Damaged ones are no gap."""
         found = []
         size = self.segment_size
-        for timeline in self._timelines_with_segments():
+        for timeline in timelines(self._connection()):
             for number in self._behind_gaps(timeline):
                 row = self._ask(
                     "SELECT max(number) FROM segment WHERE timeline = ? AND number < ?", timeline, number
@@ -330,8 +320,8 @@ class WalIndex:
                 "SELECT timeline, lsn, end_lsn, value, text FROM told "
                 "WHERE kind = 'restore point' ORDER BY timeline, lsn"
             ).fetchall()
-            timelines = self.timelines()
-            rows = [row for row in rows if row[1] >= (timelines[row[0]].fork_lsn or 0)]
+            known = self.timelines()
+            rows = [row for row in rows if row[1] >= (known[row[0]].fork_lsn or 0)]
         return [
             RestorePoint(text, timeline, lsn, end_lsn, _EPOCH + value * _MICROSECOND)
             for timeline, lsn, end_lsn, value, text in rows

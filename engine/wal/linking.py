@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, format_lsn, skip_page_header
 from engine.wal import packing, records
-from engine.wal.cache import signed, unsigned
+from engine.wal.cache import signed, timelines, unsigned
 from engine.wal.segment import SegmentReading
 from engine.wal.stitch import Stitched, Unstitchable, put_together
 
@@ -38,7 +38,7 @@ class Linker:
 
     def link_all(self, places: set[tuple[int, int]]) -> None:
         """Link these segments (there or not) and those that a long record makes depend on them."""
-        left = sorted(places, reverse=True)
+        left = sorted(places | {border for place in places for border in self._forked_borders(*place)}, reverse=True)
         done: set[tuple[int, int]] = set()
         while left:
             place = left.pop()
@@ -55,7 +55,8 @@ class Linker:
         trouble, linked = None, False
         whole = before is not None and not before["void"] and before["damage"] is None
         if not whole or row is None or row["void"]:
-            self._forget_tail(timeline, before)
+            if not whole or row is not None or before is None or not self._continue_in_a_child(before):
+                self._forget_tail(timeline, before)
         else:
             assert before is not None
             try:
@@ -97,6 +98,43 @@ class Linker:
                 f"its first record follows one at {format_lsn(found)}, {name} ends with {format_lsn(previous)}"
             )
 
+    # --- forks ------------------------------------------------------------------------------------------------------
+
+    def _forked_borders(self, timeline: int, number: int) -> list[tuple[int, int]]:
+        """The ends of older timelines' WAL that a segment at the beginning of a younger one's may go on."""
+        while number > 0 and (earlier := self.row(timeline, number - 1)) is not None and earlier["all_head"]:
+            number -= 1
+        if self.row(timeline, number - 1) is not None:
+            return []
+        rows = self.connection.execute(
+            "SELECT DISTINCT timeline FROM node WHERE level = 3 AND timeline < ?", (timeline,)
+        )
+        return [(older, number) for (older,) in rows.fetchall()]
+
+    def _continue_in_a_child(self, before: sqlite3.Row) -> bool:
+        """Complete the record at the end of a timeline's last segment from the younger timeline that went on: after a
+        failover the old timeline's next segment was often never archived. The checksum shows that it is the same."""
+        start = self._start_of_open_record(before)
+        if start is None:
+            return False
+        number, previous = before["number"] + 1, self._last_whole_record(before)
+        for child in timelines(self.connection):
+            row = self.row(child, number) if child > start["timeline"] else None
+            while row is not None and row["all_head"]:
+                row = self.row(child, row["number"] + 1)
+            if row is None or row["void"] or row["overwrites"]:
+                continue
+            try:
+                whole = self._complete(start, row, previous)
+                if whole is not None:
+                    self._keep(start, whole)
+                    return True
+            except _Broken:
+                continue
+        return False
+
+    # --- records over a border --------------------------------------------------------------------------------------
+
     def _start_of_open_record(self, before: sqlite3.Row) -> sqlite3.Row | None:
         """The segment in which the record begins that is still open at the end of ``before``, if its parts are here."""
         row: sqlite3.Row | None = before
@@ -130,7 +168,8 @@ class Linker:
         head = 0
         while number < row["number"]:
             number += 1
-            reading = self.read(timeline, number)
+            there = self.row(timeline, number) is not None
+            reading = self.read(timeline if there else row["timeline"], number)
             if reading is None:
                 raise _Broken("it has vanished")
             if reading.head_expected != length - len(data):

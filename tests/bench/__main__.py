@@ -8,7 +8,8 @@ import tests.bench
 
 
 def main() -> int:
-    there = sorted(module.name for module in pkgutil.iter_modules(tests.bench.__path__) if not module.name.startswith("_"))
+    modules = pkgutil.iter_modules(tests.bench.__path__)
+    there = sorted(module.name for module in modules if not module.name.startswith("_"))
     names = [word for word in sys.argv[1:] if not word.startswith("-")] or there
     options = [word for word in sys.argv[1:] if word.startswith("-")]
     for name in names:

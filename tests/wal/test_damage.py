@@ -266,6 +266,31 @@ def test_the_majority_says_whose_the_archive_is(archive: Archive, open_index: Op
     assert "another cluster" in index.problems()[0].what and len(index.problems()) == 1
 
 
+def test_a_record_at_a_timelines_end_is_completed_from_the_timeline_that_went_on(
+    one_wal: RealWal, tmp_path: Path, open_index: Open
+) -> None:
+    """After a failover the old timeline's last segment is often there under the new timeline's name only."""
+    index = open_index("whole")
+    index.refresh(one_wal.files(), {})
+    end = index.find_xid(WHOLE, one_wal.notes["long commit"])
+    assert end is not None
+    number = end.lsn // MB + 1
+    for file in one_wal.files():
+        if file.timeline == 1:
+            name = file.path.name if file.number < number else "00000002" + file.path.name[8:]
+            shutil.copy(file.path, tmp_path / name)
+    files = list_files(tmp_path, MB)
+    for some in ([files], [[file for file in files if file.timeline == 1], files]):
+        other = open_index(f"forked {len(some)}")
+        for listed in some:
+            other.refresh(listed, {})
+        assert other.find_xid(Piece(1, 0, number * MB), end.xid) == end
+        assert other.find_xid(Piece(1, 0, number * MB), one_wal.notes["long commit's subtransaction"]) == end
+        assert [run.first for run in other.runs(2)] == [number]
+    other.refresh([file for file in files if file.timeline == 1], {})
+    assert other.find_xid(Piece(1, 0, number * MB), end.xid) is None
+
+
 # --- the index's own file ---------------------------------------------------------------------------------------------
 
 

@@ -61,7 +61,8 @@ def window_title(columns: Columns, zone: tzinfo, width: int) -> str:
     stop = columns.stop if columns.level < COMMITS else stop
     end = f"{stop.astimezone(zone):%H:%M}"
     if columns.level >= 9:
-        first_time, end = f"{first:%H:%M:%S}", f"{stop.astimezone(zone):%H:%M:%S}"
+        fraction = (stop - start).total_seconds() < 10
+        first_time, end = words.clock(start, zone, fraction=fraction), words.clock(stop, zone, fraction=fraction)
     else:
         first_time = f"{first:%H:%M}"
     if first.date() != last.date():

@@ -16,11 +16,14 @@ from tui.moments import Understood, prepare, understand
 from tui.painting.grid import Grid
 from tui.screens.base import Painted
 from tui.widgets import gate
+from tui.widgets.asked import paint_asked
 from tui.widgets.frame import Hint, paint_rule, paint_wrapped
 from tui.widgets.log import read_line
 from tui.widgets.progress import paint_ending, paint_progress
 from tui.widgets.question import Question, must_be
-from tui.widgets.steps import paint_steps, running_step
+from tui.widgets.steps import WIDEST, paint_steps, running_step
+
+PANE = 150  # from this width on, what was asked for stands beside the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +301,8 @@ class RunScreen(Painted):
         if self.large_log:
             self._paint_log(grid, 2, room, seen)
             return
+        if grid.width >= PANE:
+            paint_asked(grid, WIDEST + 2, 2, grid.height - 2, state, zone)
         if state.outcome == "paused":
             y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state) + 1
             typed = self.question.line if self.question and self.question.inline else None
@@ -306,7 +311,7 @@ class RunScreen(Painted):
             return
         below = 9 if grid.height < 30 else 14
         y = paint_steps(grid, 2, max(2, min(len(state.steps), room - below)), state)
-        paint_rule(grid, y)
+        paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
         if state.outcome == "running":
             y = paint_progress(grid, y + 1, state, running_step(state), self.reprise.clock(), zone)
         else:
@@ -315,12 +320,12 @@ class RunScreen(Painted):
                 grid.put(1, y, "answers at", "muted")
                 line = gate.psql_line(state, self.reprise.desk.site)
                 y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
-        paint_rule(grid, y)
+        paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
         self._paint_log(grid, y + 1, grid.height - y - 2, seen)
 
     def _paint_log(self, grid: Grid, top: int, rows: int, seen: Seen) -> None:
         """The last lines of the log; its name before them where there is room."""
-        stop = grid.width - 1
+        stop = WIDEST if grid.width >= PANE and not self.large_log else grid.width - 1
         if rows <= 0:
             return
         y, x = top, 1

@@ -1,5 +1,6 @@
 """The recovery timeline: the start screen. Moves a cut along the cluster's history and says what it means."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -696,9 +697,10 @@ def _timeline_of(line: Line, lsn: int) -> int:
 
 
 def _wal_between(ends: Sequence[TransactionEnd]) -> list[int]:
-    """Bytes of WAL before each transaction end since the one before it: where something large was written."""
+    """WAL before each transaction end since the one before it: where something large was written. The square root of
+    the bytes: one page image must not flatten all the others."""
     sizes = [0] * len(ends)
     for i in range(1, len(ends)):
         if ends[i].timeline == ends[i - 1].timeline:
-            sizes[i] = max(0, ends[i].end_lsn - ends[i - 1].end_lsn)
+            sizes[i] = math.isqrt(max(0, ends[i].end_lsn - ends[i - 1].end_lsn))
     return sizes

@@ -10,6 +10,7 @@ from tui import words
 from tui.painting.grid import Grid
 from tui.widgets.frame import paint_wrapped
 from tui.widgets.question import TypedLine, paint_typed
+from tui.widgets.steps import WIDEST
 
 HEIGHT = 13
 KEYS = 15  # where the words after the keys begin, inside the box
@@ -26,8 +27,8 @@ def paint_gate(
     grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, typed: TypedLine | None, *, readable: bool
 ) -> None:
     """Rows ``top`` to ``top + HEIGHT``."""
-    g, width = grid.glyphs, grid.width
-    left, right = 1, width - 2
+    g = grid.glyphs
+    left, right = 1, min(grid.width, WIDEST + 1) - 2
     grid.put(left, top, g.corners[0] + g.rule + " ", "warn")
     end = grid.put(left + 3, top, f"{g.warn} PAUSED AT THE TARGET ", "warn!")
     grid.fill(end, top, right - end, g.rule, "warn")

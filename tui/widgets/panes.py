@@ -1,7 +1,7 @@
 """What a larger terminal shows besides: the commits around the cursor, the recovery windows, the events near it."""
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from engine.records.history import TransactionEnd
@@ -111,10 +111,11 @@ def paint_windows(
             return
         live = row.timeline == scene.live
         x = grid.put(3, y, f"timeline {row.timeline}", "text", stop)
-        end = "now" if live and row.stop >= scene.stop else words.minute(row.stop, zone)
         lane = scene.lanes.get(row.timeline)
         begins = max(row.start, lane.fork_at) if lane and lane.fork_at and lane.fork_at < row.stop else row.start
-        start = words.minute(begins, zone)
+        said = words.second if row.stop - begins < timedelta(hours=2) else words.minute
+        end = "now" if live and row.stop >= scene.stop else said(row.stop, zone)
+        start = said(begins, zone)
         grid.put(x + 3, y, f"{start:>12} – {end}", "text", stop)
         grid.put_right(55, y, words.duration((row.stop - begins).total_seconds()), "muted")
         why = row.ended_by or ("live" if live else "")
@@ -151,11 +152,14 @@ def paint_events(
     place = events.index(cursor)
     room = len(ys) - 1
     start = max(0, min(place - room // 2, len(events) - room))
+    near = events[start : start + room]
+    close = near[-1][0] - near[0][0] < timedelta(hours=2)  # then minutes do not tell them apart
+    said, name_at = (words.second, 20) if close else (words.minute, 18)
     grid.put(1, ys[0], "events near the cursor", "muted", stop)
-    for y, event in zip(ys[1:], events[start : start + room], strict=False):
+    for y, event in zip(ys[1:], near, strict=False):
         here = event is cursor
         if here:
             grid.put(1, y, grid.glyphs.now, "accent!")
-        grid.put(3, y, words.minute(event[0], zone).rjust(12), "accent!" if here else "muted", stop)
-        grid.put(18, y, event[1], "accent!" if here else "text", stop)
-        grid.put(41, y, event[2], "muted", stop)
+        grid.put(3, y, said(event[0], zone).rjust(name_at - 6), "accent!" if here else "muted", stop)
+        grid.put(name_at, y, event[1], "accent!" if here else "text", stop)
+        grid.put(name_at + 23, y, event[2], "muted", stop)

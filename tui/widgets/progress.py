@@ -7,13 +7,14 @@ from engine.records.runs import RunState, StepState
 from tui import words
 from tui.painting.grid import Grid
 from tui.widgets.frame import paint_wrapped
+from tui.widgets.steps import WIDEST
 
 VALUE = 13
 
 
 def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None, now: datetime, zone: tzinfo) -> int:
     """Three rows about the running step. Answers the next free row."""
-    stop = grid.width - 1
+    stop = min(grid.width - 1, WIDEST)
     if step is None or step.progress is None:
         grid.put(1, top, step.title if step else "between two steps", "text", stop)
         grid.put(1, top + 1, "this step has no measure; it says when it is done" if step else "", "muted", stop)
