@@ -1,0 +1,9 @@
+"""The screen: shows what `engine.acts` answers and asks it for acts; holds no rule of recovery, starts no program.
+
+app         the application: themes, common keys, leaving
+screens/    one file a screen: asks acts, lays out widgets
+widgets/    painters of parts of a screen, and the one Textual widget that shows the painted cells
+axis/       the recovery timeline's geometry: columns, lanes, cuts; pure
+painting/   cells and signs; pure
+moments     typed times and targets
+"""

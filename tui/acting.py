@@ -1,13 +1,18 @@
 """What the screens ask of `engine.acts`: the same names, so that tests can stand something else in its place."""
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from __future__ import annotations
 
-from engine.acts import Desk, Moment, View
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Protocol
+
 from engine.records.lsn import Lsn
 from engine.records.plan import Destination, Plan
 from engine.records.runs import RunState
 from engine.records.target import RecoveryTarget
+
+if TYPE_CHECKING:
+    from engine.acts import Desk, Moment, View
+
 
 Action = Literal["finish", "pause"]
 

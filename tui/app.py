@@ -1,17 +1,18 @@
 """The application: themes, screens, what every screen's keys have in common, and how it ends."""
 
+from __future__ import annotations
+
 import asyncio
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
 from textual.app import App
 from textual.binding import BindingType
 
-from engine.acts import Desk
 from tui import settings as own_settings
 from tui import terminal
 from tui.acting import Acts
@@ -19,6 +20,9 @@ from tui.keys import KEYS, bind
 from tui.painting.glyphs import UNICODE, Glyphs
 from tui.screens.base import Painted
 from tui.themes import Theme, load_themes, styles
+
+if TYPE_CHECKING:
+    from engine.acts import Desk
 
 
 def _utc_now() -> datetime:

@@ -48,6 +48,7 @@ KEYS: dict[str, Key] = _table(
     Key("edge-before", "b", "nearest reachable moment before", "b"),
     Key("edge-after", "a", "nearest reachable moment after", "a"),
     Key("next-line", "tab", "next timeline that holds this moment", "Tab"),
+    Key("problems", "i", "what is wrong in the repositories", "i"),
     Key("plan", "enter", "plan a restore to this moment", "Enter"),
     Key("up", "up,k", "up", "↑"),
     Key("down", "down,j", "down", "↓"),

@@ -1,15 +1,19 @@
 """Without a terminal: the catalog and the windows as plain lines."""
 
-import sys
-from typing import TextIO
+from __future__ import annotations
 
-from engine.acts import Desk
+import sys
+from typing import TYPE_CHECKING, TextIO
+
 from engine.records.errors import RepriseError
 from engine.records.lsn import format_lsn
 from tui import words
 from tui.acting import Acts
 from tui.painting.glyphs import printable, to_ascii
 from tui.widgets.panes import merge_windows
+
+if TYPE_CHECKING:
+    from engine.acts import Desk
 
 
 def print_plain(desk: Desk, acts: Acts, out: TextIO | None = None) -> int:

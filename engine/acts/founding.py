@@ -11,6 +11,7 @@ from engine.catalog.discover import Discovered, FoundCluster, find_clusters, fin
 from engine.records.errors import UsageError
 from engine.site import Site, write_site
 
+SIDE_COPY = ".reprise"  # the marker that engine/steps/prepare.py leaves: such a cluster is a copy, not production
 BARE_DATA_DIR = "/var/lib/postgresql/{version}/main"  # where Debian's packages would put it
 
 
@@ -42,7 +43,7 @@ def propose_site(copies: Path | None) -> Proposal:
             found = find_copies(copies.absolute())
         except OSError as error:
             raise UsageError(f"--from: {copies} cannot be read: {error.strerror}", remedy="name a folder") from error
-    clusters = find_clusters()
+    clusters = [each for each in find_clusters() if not (each.data_dir.parent / SIDE_COPY).exists()]
     return _propose(_fitting(clusters, found), found, clusters)
 
 

@@ -11,13 +11,14 @@ In place, `take_over` puts production's own files back (`engine/steps/production
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from engine.feed.script import restore_command
 from engine.formats.control_file import WAL_LEVELS, ControlFile, read_control_file
 from engine.formats.settings_file import quote_setting
-from engine.records.errors import RunFailed
+from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import Layout, Plan
 from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
@@ -210,11 +211,18 @@ def remove_slots(data_dir: Path) -> None:
 
 
 def control_of(data_dir: Path) -> ControlFile:
-    """The cluster's pg_control. Raises RunFailed, DamagedCopy."""
-    try:
-        return read_control_file((data_dir / "global" / "pg_control").read_bytes())
-    except OSError as error:
-        raise RunFailed(f"{data_dir}: pg_control cannot be read", cause=error.strerror) from error
+    """The cluster's pg_control. Raises RunFailed, DamagedCopy. A server writes it in place: read in the middle of that
+    its checksum is wrong for a moment (as pg_controldata's reading is, controldata_utils.c)."""
+    for attempt in range(10):
+        try:
+            return read_control_file((data_dir / "global" / "pg_control").read_bytes())
+        except OSError as error:
+            raise RunFailed(f"{data_dir}: pg_control cannot be read", cause=error.strerror) from error
+        except DamagedCopy:
+            if attempt == 9:
+                raise
+            time.sleep(0.02)
+    raise AssertionError("unreachable")
 
 
 def layout_of(plan: Plan) -> Layout:

@@ -232,7 +232,7 @@ class _Carrier:
             self._keep_in_memory(path, size, checksum, pieces)
             return
         written = is_dropped(path) or path in self.kept
-        file: NewFile = NoFile(checksum) if written else self.copy.create(path, size, checksum)
+        file: NewFile = NoFile(checksum) if written else self.copy.create(path, checksum)
         try:
             for piece in pieces:
                 file.write(piece)
@@ -305,7 +305,7 @@ class _Carrier:
         return result
 
     def _write_small(self, path: str, data: bytes) -> None:
-        file = self.copy.create(path, len(data), None)
+        file = self.copy.create(path, None)
         try:
             file.write(data)
             file.sync()

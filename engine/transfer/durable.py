@@ -31,7 +31,7 @@ def sync_file_system(folder: int) -> None:
 
 
 def start_write_back(file: int, offset: int, length: int) -> None:
-    """Start writing a range of a file to disk without waiting; only a hint, so never an error."""
+    """Start writing a range of a file to disk without waiting for it; only a hint, so never an error."""
     _libc().sync_file_range(file, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
 

@@ -17,7 +17,7 @@ from engine.transfer.durable import start_write_back
 from engine.transfer.failures import unwritable, writing
 from engine.transfer.naming import shown
 
-_WRITE_BACK = 32 << 20  # bytes
+_WRITE_BACK = 4 << 20  # bytes
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -68,7 +68,7 @@ class Copy:
         for name in (*EMPTIED, "pg_wal/archive_status", TABLESPACES):
             self.make_folder(name)
 
-    def create(self, path: str, size: int, checksum: Checksum | None) -> "NewFile":
+    def create(self, path: str, checksum: Checksum | None) -> "NewFile":
         """A new file (0600). Raises RunFailed; DamagedCopy where there is one already."""
         self.make_folder(path.rpartition("/")[0])
         place = self.place(path)
@@ -79,7 +79,7 @@ class Copy:
                 raise DamagedCopy(f"the backup holds {shown(path)} twice") from None
             if self.owner is not None:
                 os.fchown(file, *self.owner)
-        return NewFile(place, file, size, checksum)
+        return NewFile(place, file, checksum)
 
     def link_tablespaces(self) -> None:
         """``pg_tblspc/<oid>`` to where each tablespace lies now. Raises RunFailed, DamagedCopy."""
@@ -120,7 +120,7 @@ class Copy:
 class NewFile:
     """A file of the copy while it is written."""
 
-    def __init__(self, place: str, file: int, size: int, checksum: Checksum | None) -> None:
+    def __init__(self, place: str, file: int, checksum: Checksum | None) -> None:
         self.place = place
         self.written = 0
         self._file = file
@@ -155,7 +155,7 @@ class NoFile(NewFile):
     """A file that is verified but not written: the copy has it already, or does not want it."""
 
     def __init__(self, checksum: Checksum | None) -> None:
-        super().__init__("", -1, 0, checksum)
+        super().__init__("", -1, checksum)
 
     def write(self, data: "bytes | memoryview") -> None:
         if self._checksum is not None:

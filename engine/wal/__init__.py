@@ -1,13 +1,24 @@
 """PostgreSQL's WAL, read without PostgreSQL: pages, records, transaction ends, and an index of a whole archive.
 
-names     which file is a segment, and how it is packed
-pages     page headers (13 to 18)
-records   the records that a recovery must know of: transaction ends, restore points, settings, backup ends
-segment   one segment file, verified record by record (numpy)
-stitch    records that cross from one segment into the next
-packing   a segment's transaction ends as a few bytes
-cache     the index's SQLite file
-refresh   bringing the index up to date with an archive
-index     the index's answers (`engine.records.history.WalHistory`)
-tail      the readable end of a running cluster's pg_wal
+files      a segment file's contents, plain or packed
+pages      page headers (13 to 18)
+records    the records that a recovery must know of: transaction ends, restore points, settings, backup ends
+stripped   a segment's pages without their headers (numpy, as the three below)
+following  from record to record
+images     the compression of full-page images
+contents   what a segment's records say
+segment    one segment file, verified record by record
+reading    what came of that
+packing    a segment's transaction ends as a few bytes
+stitch     a record that crosses from one segment into the next
+linking    how each segment continues the one before it, and timelines their parents
+worker     reading segments in child processes
+cache      the index's SQLite file
+tree       sums over many segments
+density    commits on a time axis
+refresh    bringing the index up to date with an archive
+forks      `.history` files
+places     the records around an LSN
+index      the index's answers (`engine.records.history.WalHistory`)
+tail       one file by itself: the end of a cluster's pg_wal
 """

@@ -118,7 +118,7 @@ class WalIndex:
             row[0]
             for row in self._ask("SELECT number FROM segment WHERE timeline = ? AND starts ORDER BY number", timeline)
         ]
-        for first, following in zip(starts, [*starts[1:], _HIGHEST], strict=True):
+        for first, following in zip(starts, [*starts[1:], _HIGHEST], strict=False):
             row = self._ask(
                 "SELECT number, valid_to, damage, tail_lsn, all_head, segment_size FROM segment "
                 "WHERE timeline = ? AND number >= ? AND number < ? AND NOT void ORDER BY number DESC LIMIT 1",
@@ -158,7 +158,7 @@ class WalIndex:
         found = []
         known = self.timelines()
         for timeline in timelines(self._connection()):
-            fork = known[timeline].fork_lsn or 0
+            fork = known.get(timeline, Timeline(timeline)).fork_lsn or 0
             for run, size in self._runs(timeline):
                 piece = Piece(timeline, max(run.first * size, fork), (run.last + 1) * size)
                 first, last = self._edge_commit_at(piece), self._edge_commit_at(piece, backwards=True)
@@ -321,7 +321,7 @@ class WalIndex:
                 "WHERE kind = 'restore point' ORDER BY timeline, lsn"
             ).fetchall()
             known = self.timelines()
-            rows = [row for row in rows if row[1] >= (known[row[0]].fork_lsn or 0)]
+            rows = [row for row in rows if row[1] >= (known.get(row[0], Timeline(row[0])).fork_lsn or 0)]
         return [
             RestorePoint(text, timeline, lsn, end_lsn, _EPOCH + value * _MICROSECOND)
             for timeline, lsn, end_lsn, value, text in rows

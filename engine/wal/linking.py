@@ -10,7 +10,7 @@ from dataclasses import replace
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, format_lsn, skip_page_header
 from engine.wal import packing, records
 from engine.wal.cache import signed, timelines, unsigned
-from engine.wal.segment import SegmentReading
+from engine.wal.reading import SegmentReading
 from engine.wal.stitch import Stitched, Unstitchable, put_together
 
 Read = Callable[[int, int], SegmentReading | None]

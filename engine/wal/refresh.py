@@ -14,7 +14,9 @@ from queue import SimpleQueue
 from engine.records.copies import WalFile
 from engine.wal import tree
 from engine.wal.cache import Cache, signed, writing
+from engine.wal.linking import Linker, keep_ends, tell
 from engine.wal.packing import pack_pairs
+from engine.wal.reading import SegmentReading
 from engine.wal.worker import Wanted, Worker, read_file
 
 Progress = Callable[[int, int], None]
@@ -54,7 +56,7 @@ def refresh(
     total, done = len(chosen), len(chosen) - len(wanted)
     if progress is not None:
         progress(done, total)
-    batch: list[tuple[Place, object]] = []
+    batch: list[tuple[Place, SegmentReading | None]] = []
     began = time.monotonic()
     for place, reading in _read_all(chosen, wanted, workers, stop):
         batch.append((place, reading))
@@ -155,7 +157,7 @@ def _compare(
 
 def _read_all(
     chosen: Mapping[Place, WalFile], wanted: Sequence[Place], workers: int, stop: Callable[[], bool] | None
-) -> Iterator[tuple[Place, object]]:
+) -> Iterator[tuple[Place, SegmentReading | None]]:
     """Each wanted segment's reading, in order; None where its file has vanished."""
     chunks = list(_chunks(chosen, wanted))
     if workers < 2 or sum(chosen[place].size_bytes for place in wanted) <= _IN_PROCESS_BYTES or len(chunks) < 2:
@@ -173,13 +175,13 @@ def _read_all(
 
 def _read_in_children(
     chosen: Mapping[Place, WalFile], chunks: Sequence[Sequence[Place]], workers: int, stop: Callable[[], bool] | None
-) -> Iterator[tuple[Place, object]]:
+) -> Iterator[tuple[Place, SegmentReading | None]]:
     free: SimpleQueue[Worker] = SimpleQueue()
     children = [Worker() for _ in range(min(workers, len(chunks)))]
     for child in children:
         free.put(child)
 
-    def ask(chunk: Sequence[Place]) -> list[object]:
+    def ask(chunk: Sequence[Place]) -> list[SegmentReading | None]:
         child = free.get()
         files = [_wanted(chosen[place]) for place in chunk]
         try:
@@ -229,18 +231,13 @@ def _wanted(file: WalFile) -> Wanted:
 def _keep(
     connection: sqlite3.Connection,
     chosen: Mapping[Place, WalFile],
-    batch: Sequence[tuple[Place, object]],
+    batch: Sequence[tuple[Place, SegmentReading | None]],
     home: tuple[int, int] | None,
 ) -> None:
     """Write a batch of readings, link it to what stands beside it, and sum up."""
     if not batch:
         return
-    from engine.wal.linking import Linker, keep_ends, tell
-    from engine.wal.segment import SegmentReading
-
-    readings: dict[Place, SegmentReading | None] = {
-        place: reading for place, reading in batch if isinstance(reading, SegmentReading)
-    }
+    readings: dict[Place, SegmentReading | None] = {place: reading for place, reading in batch if reading is not None}
 
     def read(timeline: int, number: int) -> SegmentReading | None:
         place = timeline, number
@@ -265,19 +262,17 @@ def _keep(
 
 
 def _drop(connection: sqlite3.Connection, gone: Iterable[Place], chosen: Mapping[Place, WalFile]) -> None:
-    from engine.wal.linking import Linker
-
     gone = list(gone)
     for place in gone:
         _remove(connection, place)
     if not gone:
         return
 
-    def read(timeline: int, number: int) -> object:
+    def read(timeline: int, number: int) -> SegmentReading | None:
         file = chosen.get((timeline, number))
         return read_file(_wanted(file)) if file is not None else None
 
-    linker = Linker(connection, read)  # type: ignore[arg-type]
+    linker = Linker(connection, read)
     linker.link_all({(timeline, number + step) for timeline, number in gone for step in (0, 1)})
     _climb(connection, {*gone, *linker.touched})
 
@@ -296,10 +291,9 @@ def _remove(connection: sqlite3.Connection, place: Place) -> None:
     connection.execute("DELETE FROM node WHERE timeline = ? AND level = 0 AND place = ?", place)
 
 
-def _insert(connection: sqlite3.Connection, file: WalFile, reading: object, home: tuple[int, int] | None) -> None:
-    from engine.wal.segment import SegmentReading
-
-    assert isinstance(reading, SegmentReading)
+def _insert(
+    connection: sqlite3.Connection, file: WalFile, reading: SegmentReading, home: tuple[int, int] | None
+) -> None:
     damage, system = reading.damage, signed(reading.system_identifier)
     foreign = _foreign(reading, system, home)
     nothing = reading.first_lsn is None and reading.tail_lsn is None
@@ -329,11 +323,8 @@ def _insert(connection: sqlite3.Connection, file: WalFile, reading: object, home
         )
 
 
-def _foreign(reading: object, system: int, home: tuple[int, int] | None) -> str | None:
+def _foreign(reading: SegmentReading, system: int, home: tuple[int, int] | None) -> str | None:
     """Why a segment is none of this archive's."""
-    from engine.wal.segment import SegmentReading
-
-    assert isinstance(reading, SegmentReading)
     if (reading.number + 1) * max(reading.size, 1) > _LARGEST_LSN:
         return "its name lies beyond all WAL"
     if home is None or reading.system_identifier == 0:

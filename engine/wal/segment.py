@@ -8,7 +8,7 @@ A record may begin in one segment and end in a later one: ``head`` and ``tail`` 
 records, for `stitch` to put together.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import crc32c
 import numpy as np
@@ -18,7 +18,6 @@ from engine.wal import records
 from engine.wal.contents import Contents, Unreadable
 from engine.wal.files import SegmentFile
 from engine.wal.following import follow
-from engine.wal.packing import EndsSummary
 from engine.wal.pages import (
     ALL_FLAGS,
     FIRST_IS_CONTRECORD,
@@ -28,7 +27,8 @@ from engine.wal.pages import (
     FirstPage,
     read_first_page,
 )
-from engine.wal.records import HEADER_SIZE, Findings
+from engine.wal.reading import SegmentReading, damaged
+from engine.wal.records import HEADER_SIZE
 from engine.wal.stripped import BODY, FIRST, Numbers, Room, Stripped
 
 _RECORD = np.dtype(
@@ -39,38 +39,6 @@ _RECORD = np.dtype(
 # A message followed by its own CRC-32C (little-endian) always has this CRC; followed by p zeros as well, these.
 _RESIDUE = 0x48674BC7
 _RESIDUES = np.array([crc32c.crc32c(bytes(p), _RESIDUE) for p in range(8)], dtype="<u4")
-
-
-@dataclass(slots=True)
-class SegmentReading:
-    """What one segment file says. ``valid_to`` is where its sound WAL ends."""
-
-    timeline: int
-    number: int
-    size: int
-    version: int
-    system_identifier: int
-    head: bytes = b""  # the rest of a record that began earlier
-    head_expected: int = 0  # how long that rest is, beyond this segment too
-    overwrites: bool = False  # the record that began earlier was given up: XLP_FIRST_IS_OVERWRITE_CONTRECORD
-    first_lsn: Lsn | None = None
-    first_previous: Lsn | None = None
-    last_lsn: Lsn | None = None  # the last whole record's start
-    tail_lsn: Lsn | None = None  # a record that begins here and ends in a later segment
-    tail: bytes = b""
-    valid_to: Lsn = 0
-    records: int = 0
-    switched: bool = False
-    damage: str | None = None
-    zeroed: bool = False  # the damage is that nothing was written from valid_to on: the end of a live server's WAL
-    ends: bytes = b""  # packed
-    summary: EndsSummary = field(default_factory=EndsSummary)
-    found: Findings = field(default_factory=Findings)
-
-    @property
-    def is_all_head(self) -> bool:
-        """Nothing but the middle of one long record."""
-        return self.damage is None and self.first_lsn is None and self.tail_lsn is None and self.head_expected > 0
 
 
 @dataclass(slots=True)
@@ -93,12 +61,6 @@ class _Region:
 
     def keep(self, count: int) -> None:
         self.starts, self.stops, self.headers = self.starts[:count], self.stops[:count], self.headers[:count]
-
-
-def damaged(timeline: int, number: int, reason: str, page: FirstPage | None = None) -> SegmentReading:
-    """A segment of which nothing can be used."""
-    version, system, size = (page.version, page.system_identifier, page.segment_size) if page else (0, 0, 0)
-    return SegmentReading(timeline, number, size, version, system, damage=reason, valid_to=number * size)
 
 
 def read_segment(file: SegmentFile, timeline: int, number: int, room: Room | None = None) -> SegmentReading:

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
+from engine.wal.reading import SegmentReading, damaged
+
 if TYPE_CHECKING:
-    from engine.wal.segment import SegmentReading
     from engine.wal.stripped import Room
 
 _LENGTH = struct.Struct("<Q")
@@ -29,10 +30,10 @@ class Wanted(NamedTuple):
     number: int
 
 
-def read_file(wanted: Wanted, room: "Room | None" = None) -> "SegmentReading | None":
+def read_file(wanted: Wanted, room: "Room | None" = None) -> SegmentReading | None:
     """Read one file, with ``room`` as memory to work in. None where it has vanished; what cannot be read is damage."""
     from engine.wal.files import DamagedFile, open_segment
-    from engine.wal.segment import damaged, read_segment
+    from engine.wal.segment import read_segment
 
     try:
         with open_segment(Path(wanted.path)) as file:
@@ -61,14 +62,14 @@ class Worker:
             env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},  # numpy starts faster without them
         )
 
-    def read(self, chunk: Sequence[Wanted]) -> "list[SegmentReading | None]":
+    def read(self, chunk: Sequence[Wanted]) -> list[SegmentReading | None]:
         """Read these files. Raises EOFError where the child died."""
         stdin, stdout = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         try:
             _send(stdin, [tuple(wanted) for wanted in chunk])
         except OSError as error:
             raise EOFError from error
-        return cast("list[SegmentReading | None]", _receive(stdout))
+        return cast(list[SegmentReading | None], _receive(stdout))
 
     def close(self) -> None:
         self._process.kill()

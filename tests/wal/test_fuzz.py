@@ -11,8 +11,9 @@ import pytest
 from engine.records.lsn import LONG_PAGE_HEADER
 from engine.wal import packing
 from engine.wal.files import DamagedFile, open_segment
+from engine.wal.reading import SegmentReading
 from engine.wal.records import End
-from engine.wal.segment import SegmentReading, read_places, read_segment
+from engine.wal.segment import read_places, read_segment
 from tests.wal.real_wal import MB, RealWal
 
 ROUNDS = 90

@@ -188,7 +188,7 @@ def _paint_fork(axis: Axis, child: TimelineLane) -> None:
     if axis.on_screen(x) and x < axis.right:
         grid.put(x, axis.rows.parent, g.fork, "muted")
         grid.put(x, axis.rows.live, g.fork_child, "muted")
-    first = axis.cell(child.first_at) if child.first_at else x
+    first = axis.cell(child.first_at or axis.scene.now)
     for cell in range(max(x + 1, axis.left), min(first, axis.right)):
         if grid.char(cell, axis.rows.live) == " ":
             grid.put(cell, axis.rows.live, g.fork_wait, "muted")

@@ -277,9 +277,8 @@ class PlanScreen(Scrolled):
         steps = [(f"{number}", step.title, step.bytes) for number, step in enumerate(plan.steps, 1)]
         if self.all_checks:
             room = len(checks) + len(steps) + 2
-        if len(checks) + len(steps) + 2 > room:
-            steps = _folded(steps)
         loud = sum(_urgency(check) < 2 for check in checks)
+        steps = _folded(steps, max(4, room - 2 - min(len(checks), loud + 1)))
         keep = max(loud, min(len(checks), room - len(steps) - 2))
         if 0 < keep < len(checks):
             keep = max(loud, keep - 1)
@@ -344,7 +343,7 @@ class PlanScreen(Scrolled):
             grid.put_right(stop, y, "amount", "muted")
         elif kind == "step" and isinstance(item, tuple):
             number, title, amount = item
-            grid.put_right(4, y, number.partition("–")[0], "muted")
+            grid.put_right(4, y, number, "muted")
             grid.put_cut(5, y, title, "text", stop - 11)
             if amount:
                 grid.put_right(stop, y, words.size(amount), "muted")
@@ -361,15 +360,17 @@ class PlanScreen(Scrolled):
         )
 
 
-def _folded(steps: list[tuple[str, str, int | None]]) -> list[tuple[str, str, int | None]]:
-    """Steps that move no bytes and follow each other, as one row."""
-    folded: list[tuple[str, str, int | None]] = []
-    for number, title, amount in steps:
-        if folded and not amount and not folded[-1][2]:
-            folded[-1] = (folded[-1][0], f"{folded[-1][1]}; {title}", None)
-        else:
-            folded.append((number, title, amount))
-    return folded
+def _folded(steps: list[tuple[str, str, int | None]], rows: int) -> list[tuple[str, str, int | None]]:
+    """Steps that move no bytes and follow each other share a row, the shortest first, until they fit ``rows``."""
+    steps = list(steps)
+    while len(steps) > rows:
+        small = [i for i in range(1, len(steps)) if not steps[i][2] and not steps[i - 1][2]]
+        if not small:
+            break
+        here = min(small, key=lambda i: len(steps[i - 1][1]) + len(steps[i][1]))
+        number, title, _ = steps[here - 1]
+        steps[here - 1 : here + 1] = [(number, f"{title}; {steps[here][1]}", None)]
+    return steps
 
 
 def _urgency(check: Check) -> int:

@@ -1,0 +1,1 @@
+"""Painters of parts of a screen; `canvas` is the only Textual widget."""

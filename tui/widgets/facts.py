@@ -1,15 +1,21 @@
 """Under the axis: what this moment means, or why it cannot be reached and where one can go instead."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
-from engine.acts import Moment
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.target import RecoveryPoint
 from tui import words
 from tui.axis.scene import Scene
 from tui.painting.grid import Grid
+
+if TYPE_CHECKING:
+    from engine.acts import Moment
+
 
 VALUE = 12  # the one left edge of plot and facts
 

@@ -1,0 +1,113 @@
+"""`./run screenshots`: the pictures in screenshots/, from the running program on a real lab, at 80x24 and 160x50."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import engine.acts
+from engine.lab.building import build_lab
+from tests.tui.pictures import write_png
+from tui.app import RepriseApp
+from tui.painting.glyphs import PLAIN, UNICODE, Glyphs
+
+PICTURES = Path(__file__).parents[1] / "screenshots"
+SIZES = {"80": (80, 24), "160": (160, 50)}
+
+
+class Camera:
+    """The program on the lab, and the pictures taken of it."""
+
+    def __init__(self, app: RepriseApp, pilot: Any, suffix: str) -> None:
+        self.app, self.pilot, self.suffix = app, pilot, suffix
+
+    @property
+    def text(self) -> str:
+        canvas = getattr(self.app.screen, "canvas", None)
+        return canvas.grid.text() if canvas is not None and canvas.grid is not None else ""
+
+    async def until(self, *words: str, seconds: float = 60) -> None:
+        """Until one of these words stands on the screen."""
+        deadline = time.monotonic() + seconds
+        while not any(word in self.text for word in words):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"never saw {words} on:\n{self.text}")
+            await self.pilot.pause(0.05)
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.pilot.press(key)
+            await self.pilot.pause(0.15)
+
+    async def take(self, name: str) -> None:
+        await self.pilot.pause(0.5)
+        path = PICTURES / f"{name}{self.suffix}.png"
+        write_png(self.app, path, title="reprise")
+        print(path.relative_to(PICTURES.parent), flush=True)
+
+
+async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyphs, theme: str | None) -> None:
+    app = RepriseApp(desk, engine.acts, glyphs=glyphs, theme=theme)
+    async with app.run_test(size=SIZES[suffix[: 3 if suffix.startswith("160") else 2]]) as pilot:
+        camera = Camera(app, pilot, suffix)
+        await camera.until("REACHABLE")
+        await camera.take("timeline")
+        if theme is not None or glyphs is PLAIN:
+            return
+        await camera.press("g")
+        await camera.press(*accident, "enter")
+        await camera.until(f"xid {accident}")
+        await camera.press("+", "+", "+", "+", "+", "+", "+", "+")
+        await camera.take("timeline-commits")
+        await camera.press("enter")
+        await camera.until("Enter start", "Ready")
+        await camera.take("plan")
+        await camera.press("enter")
+        await camera.until("replay")
+        await camera.take("run")
+        await camera.until("PAUSED")
+        await camera.take("gate")
+        await camera.press("P")
+        await camera.until("y yes", "type", "COMPLETED", "Enter", seconds=5)
+        await camera.press("y", "enter")
+        await camera.until("COMPLETED")
+        await camera.press("enter")
+        await camera.until("asked for", "report")
+        await camera.take("report")
+        await camera.press("3")
+        await camera.until("started")
+        await camera.take("runs")
+        await camera.press("?")
+        await camera.take("help")
+
+
+def main() -> int:
+    PICTURES.mkdir(exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="reprise-", dir="/var/tmp"))
+    home.chmod(0o755)
+    try:
+        lab = build_lab(home / "lab", home / "state", reset=False, progress=lambda done, of, what: print(what))
+        truth = lab.truth()
+        lab.start_server()
+        desk = engine.acts.open_desk(lab.site_file, home / "state")
+        try:
+            for suffix, glyphs, theme in (
+                ("80", UNICODE, None),
+                ("160", UNICODE, None),
+                ("80-ascii", PLAIN, None),
+                ("80-light", UNICODE, "light"),
+            ):
+                asyncio.run(_walk(desk, str(truth["xid"]), suffix, glyphs, theme))
+        finally:
+            engine.acts.leave_demo(lab, home / "state")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
