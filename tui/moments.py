@@ -15,6 +15,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from engine.records.lsn import Lsn, format_lsn, parse_lsn
+from engine.records.target import RecoveryTarget
 from tui import words
 
 
@@ -172,3 +173,16 @@ def _parse_freely(text: str, zone: str, now_local: datetime) -> datetime | tuple
     if re.fullmatch(r"[a-z]+ \d{1,2}|\d{1,2} [a-z]+( \d{4})?|[a-z]+", text.lower()):
         read = read.replace(hour=0, minute=0, second=0, microsecond=0) if read.tzinfo is None else read
     return read if read.tzinfo else (read,)
+
+
+def to_target(wanted: Understood, timeline: int | None) -> RecoveryTarget | None:
+    """A typed moment as a recovery target. A transaction id means: stop before it."""
+    if wanted.kind == "time":
+        return RecoveryTarget("time", time=wanted.at, timeline=timeline)
+    if wanted.kind == "lsn":
+        return RecoveryTarget("lsn", lsn=wanted.lsn, exclusive=True, timeline=timeline)
+    if wanted.kind == "xid":
+        return RecoveryTarget("xid", xid=wanted.xid, exclusive=True, timeline=timeline)
+    if wanted.kind == "name":
+        return RecoveryTarget("name", name=wanted.name, timeline=timeline)
+    return None

@@ -11,7 +11,7 @@ from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point, gate_lsn, read_point, tell_point
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import prove
-from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of
+from engine.steps.recovering import Watch, ensure_recovering, server_of
 from engine.steps.settings import control_of, layout_of, write_configuration
 
 
@@ -22,8 +22,7 @@ def apply(step: RunningStep) -> None:
     note: str | None = None
     while True:
         point = current_point(step)
-        feed = ensure_feed(step, server.data_dir)
-        ensure_server(step, server)
+        feed = ensure_recovering(step, server)
         Watch(step, server, feed).replay_to(point)
         reached = prove(step, server, point)
         answer = step.wait_for_answer(finding(step, point, reached, note))

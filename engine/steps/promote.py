@@ -14,8 +14,7 @@ from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
 from engine.steps.recovering import (
     Watch,
-    ensure_feed,
-    ensure_server,
+    ensure_recovering,
     server_of,
     stop_feed,
     stop_recovering,
@@ -45,8 +44,7 @@ def apply(step: RunningStep) -> None:
             step.log("an earlier promotion died: back behind the gate")
             server.stop("immediate")
             put_standby_signal(layout_of(step.plan), server.data_dir)
-        feed = ensure_feed(step, server.data_dir)
-        ensure_server(step, server)
+        feed = ensure_recovering(step, server)
         Watch(step, server, feed).replay_to(point)
         step.fact(**{REACHED: to_builtins(require_proven(step, server, point))})
         step.safe_point()
@@ -79,7 +77,7 @@ def start_copy(server: Server) -> None:
 def _finish(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """The promotion came through, the engine did not see it. Its crash recovery, if any, needs no WAL of ours."""
     if server.pid() is None:
-        wait_for_orphans(server)
+        wait_for_orphans(step, server)
         write_configuration(step, control_of(server.data_dir), recovering=False)
         server.start(timeout=60)
     layout = layout_of(step.plan)

@@ -4,13 +4,17 @@ The server outlives the engine and waits; the feed dies with it. So after a cras
 gate, and gets a new feed; or it is dead, and is started again. The feed's handle is kept from step to step here.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.feed.feed import Feed, start_feed
 from engine.feed.orders import FeedSpec, FeedStatus
+from engine.feed.script import NAME as SCRIPT
 from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server, in_recovery, replay_lsn
 from engine.records.errors import RepriseError, RunFailed, Unreachable
@@ -28,6 +32,7 @@ _TRY_CONNECTING = 0.5  # seconds between attempts while replay goes on
 _SPOOL_BYTES = 192 << 20
 
 _feeds: dict[Path, Feed] = {}
+_log_begins: dict[tuple[Path, int], int] = {}
 
 
 def server_of(step: RunningStep, data_dir: Path | None = None) -> Server:
@@ -90,24 +95,47 @@ def stop_feed(step: RunningStep) -> None:
         feed.stop()
 
 
-def ensure_server(step: RunningStep, server: Server, settings: Mapping[str, str] | None = None) -> None:
-    """Start the server behind the gate, unless it runs. Raises RunFailed."""
+def ensure_recovering(step: RunningStep, server: Server, settings: Mapping[str, str] | None = None) -> Feed:
+    """The server behind the gate and its feed, started where they do not live. Raises RunFailed.
+
+    A server that is started gets a feed of its own: what the old one knows is of the old server, and must not pass
+    for where the new one stands."""
     if server.pid() is None:
-        wait_for_orphans(server)
         if not (server.data_dir / STANDBY_SIGNAL).exists():
             raise RunFailed(
                 f"{server.data_dir} has no standby.signal: PostgreSQL would open it read-write",
                 remedy="roll the run back, or discard the copy, and plan again",
             )
+        stop_feed(step)
+        wait_for_orphans(step, server)
+        feed = ensure_feed(step, server.data_dir)
         pid = server.start(settings, timeout=60)
         step.log(f"server started behind the gate (pid {pid})")
+    else:
+        feed = ensure_feed(step, server.data_dir)
     layout = layout_of(step.plan)
     step.server(data_dir=str(server.data_dir), host=layout.socket_dir, port=layout.port, log=str(server.log))
+    return feed
 
 
-def wait_for_orphans(server: Server) -> None:
-    """A killed server's children end by themselves, within moments. Raises Unreachable where they do not."""
-    server.wait(lambda: server.pid() is not None or not server.processes(), 30, "processes of a dead server stay")
+def wait_for_orphans(step: RunningStep, server: Server) -> None:
+    """A killed server's children and its restore script end by themselves, within moments: they must not move or ask
+    for anything once the next server runs. Raises Unreachable where they stay."""
+    script = os.fsencode(spool_of(layout_of(step.plan)) / SCRIPT)
+    server.wait(
+        lambda: server.pid() is not None or not (server.processes() or _any_process_of(script)),
+        60,
+        "processes of a dead server stay",
+    )
+
+
+def _any_process_of(script: bytes) -> bool:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if script in (entry / "cmdline").read_bytes().split(b"\0"):
+                    return True
+    return False
 
 
 def stop_recovering(step: RunningStep) -> None:
@@ -215,15 +243,36 @@ class Watch:
 
 
 def log_since_start(server: Server) -> str:
-    """What a server wrote since it was last started, at most the last megabyte of its log. What it said before a
-    restart says nothing of where it stands now."""
+    """What the running server wrote since it was started, at most the last megabyte of it; nothing where none runs or
+    it did not speak yet. What an earlier server said says nothing of where this one stands."""
+    pid = server.pid()
+    if pid is None:
+        return ""
     try:
         with server.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - (1 << 20)))
-            text = file.read().decode(errors="replace")
+            begin = _begin_of_log(server.log, pid, file)
+            if begin is None:
+                return ""
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - (1 << 20)))
+            return file.read().decode(errors="replace")
     except OSError:
         return ""
-    return text[max(0, text.rfind("LOG:  starting PostgreSQL ")) :]
+
+
+def _begin_of_log(log: Path, pid: int, file: BinaryIO) -> int | None:
+    """Where the postmaster with this pid began to write; our log_line_prefix names the pid."""
+    if (log, pid) not in _log_begins:
+        mark = f" [{pid}] LOG:  starting PostgreSQL ".encode()
+        file.seek(0)
+        position, found = 0, None
+        for line in file:
+            if mark in line:
+                found = position
+            position += len(line)
+        if found is None:
+            return None
+        _log_begins[log, pid] = found
+    return _log_begins[log, pid]
 
 
 def last_restored(log: str) -> str | None:

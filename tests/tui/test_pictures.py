@@ -140,6 +140,10 @@ async def palette(driver: Driver) -> None:
     await driver.pilot.pause()
 
 
+async def problems(driver: Driver) -> None:
+    await driver.press("i")
+
+
 async def unreadable(driver: Driver) -> None:
     def look(desk: object) -> object:
         raise RepriseError("/backup/wal does not answer", remedy="mount it, then press r")
@@ -151,7 +155,7 @@ async def unreadable(driver: Driver) -> None:
 
 SCREENS: tuple[Walk, ...] = (
     timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, plan, plan_refused, run, log, gate,
-    gate_in_place, run_failed, run_completed, report, runs, no_runs, help, palette, unreadable,
+    gate_in_place, run_failed, run_completed, report, runs, no_runs, help, palette, problems, unreadable,
 )  # fmt: skip
 
 

@@ -1,10 +1,13 @@
 """The main way through the screens, by keys, on the stand-in; and what every screen must hold."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
+from engine.acts import Desk, Moment, View
+from engine.records.errors import RepriseError
 from engine.records.plan import Destination
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
@@ -276,3 +279,41 @@ async def test_the_footer_has_at_most_six_keys_and_nothing_is_cut(walk: Walk) ->
         if driver.screen.question is None:
             for hint in driver.screen.hints():
                 assert hint.label in driver.text.splitlines()[-1]
+
+
+async def test_a_slow_index_does_not_hold_the_screen() -> None:
+    """Keys move the cursor at once; what was overtaken is never looked up; that facts are being looked for is said."""
+    source, free, asked = StandIn(), threading.Event(), []
+    quick = source.moment
+    async with driving(80, 24, source=source) as driver:
+
+        def slow(desk: Desk, view: View, timeline: int, gate: int) -> Moment:
+            asked.append(gate)
+            assert free.wait(30)
+            return quick(desk, view, timeline, gate)
+
+        source.moment = slow  # type: ignore[method-assign]
+        before = driver.timeline.col
+        for _ in range(10):
+            await driver.pilot.press("left")
+        assert driver.timeline.col == before - 10
+        await driver.until(lambda: "looking" in driver.text)
+        free.set()
+        await driver.settled()
+        assert len(asked) == 2
+        assert "REACHABLE" in driver.text
+
+
+async def test_an_index_that_fails_says_so_and_the_screen_goes_on() -> None:
+    source = StandIn()
+    async with driving(80, 24, source=source) as driver:
+
+        def broken(desk: Desk, view: View, timeline: int, gate: int) -> Moment:
+            raise RepriseError("the index cannot be read", remedy="press r")
+
+        quick, source.moment = source.moment, broken  # type: ignore[method-assign]
+        await driver.pilot.press("left")
+        await driver.until(lambda: "the index cannot be read; press r" in driver.text)
+        source.moment = quick  # type: ignore[method-assign]
+        await driver.press("left")
+        assert "REACHABLE" in driver.text

@@ -8,11 +8,10 @@ from textual.binding import BindingType
 
 from engine.records.errors import RepriseError
 from engine.records.runs import RunState
-from engine.records.target import RecoveryTarget
 from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
-from tui.moments import Understood, prepare, understand
+from tui.moments import Understood, prepare, to_target, understand
 from tui.painting.grid import Grid
 from tui.screens.base import Painted
 from tui.widgets import gate
@@ -374,16 +373,3 @@ class RunScreen(Painted):
             if name in state.answers
         ]
         return (self.hint("report", "report", "report"), *offered[:3], log, help_hint)
-
-
-def to_target(wanted: Understood, timeline: int | None) -> RecoveryTarget | None:
-    """A typed moment as a recovery target. A transaction id means: stop before it."""
-    if wanted.kind == "time":
-        return RecoveryTarget("time", time=wanted.at, timeline=timeline)
-    if wanted.kind == "lsn":
-        return RecoveryTarget("lsn", lsn=wanted.lsn, exclusive=True, timeline=timeline)
-    if wanted.kind == "xid":
-        return RecoveryTarget("xid", xid=wanted.xid, exclusive=True, timeline=timeline)
-    if wanted.kind == "name":
-        return RecoveryTarget("name", name=wanted.name, timeline=timeline)
-    return None

@@ -47,11 +47,9 @@ def paint_facts(
     """Paint the facts up to cell ``stop``. ``stale``: the index has not answered for this moment yet."""
     if moment is None or stale:
         _verdict(grid, rows.verdict, stop, ("muted", grid.glyphs.todo, "looking"), at, None, zone)
-        if moment is None:
-            return
-    if not stale:
-        state = ("ok", grid.glyphs.ok, "REACHABLE") if moment.reachable else ("bad", grid.glyphs.bad, "NOT REACHABLE")
-        _verdict(grid, rows.verdict, stop, state, at, moment.timeline, zone)
+        return
+    state = ("ok", grid.glyphs.ok, "REACHABLE") if moment.reachable else ("bad", grid.glyphs.bad, "NOT REACHABLE")
+    _verdict(grid, rows.verdict, stop, state, at, moment.timeline, zone)
     if moment.reachable:
         _paint_reachable(grid, rows, stop, moment, at, zone)
     else:
