@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -196,6 +197,10 @@ def open_screen(desk: Desk, *, ascii: bool = False, mouse: bool = True, theme: s
     )
     app.mind_hang_up = True
     app.run(mouse=mouse)
+    # The screen has left in time. Who called it may have to clean up, and a second signal must not stop that.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     if app.left_run:
-        print(f"run {app.left_run} goes on; see it again with: reprise attach {app.left_run}")
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"run {app.left_run} goes on; see it again with: reprise attach {app.left_run}", flush=True)
     return app.return_code or 0

@@ -7,6 +7,7 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
+following   how runs stand
 running     starting a run, and what is said to it
 practising  the lab
 """
@@ -17,6 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
+    from engine.acts.following import follow as follow
+    from engine.acts.following import log_lines as log_lines
+    from engine.acts.following import run_state as run_state
+    from engine.acts.following import runs as runs
     from engine.acts.founding import Proposal as Proposal
     from engine.acts.founding import propose_site as propose_site
     from engine.acts.founding import save_site as save_site
@@ -32,15 +37,11 @@ if TYPE_CHECKING:
     from engine.acts.running import cancel as cancel
     from engine.acts.running import discard as discard
     from engine.acts.running import finish as finish
-    from engine.acts.running import follow as follow
     from engine.acts.running import go_on as go_on
     from engine.acts.running import hold as hold
-    from engine.acts.running import log_lines as log_lines
     from engine.acts.running import open_application as open_application
     from engine.acts.running import resume as resume
     from engine.acts.running import rollback as rollback
-    from engine.acts.running import run_state as run_state
-    from engine.acts.running import runs as runs
     from engine.acts.running import start as start
     from engine.acts.running import start_server as start_server
     from engine.acts.running import stop_server as stop_server
@@ -51,20 +52,17 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "restoring": ("plan",),
+    "following": ("follow", "log_lines", "run_state", "runs"),
     "running": (
         "advance",
         "cancel",
         "discard",
         "finish",
-        "follow",
         "go_on",
         "hold",
-        "log_lines",
         "open_application",
         "resume",
         "rollback",
-        "run_state",
-        "runs",
         "start",
         "start_server",
         "stop_server",

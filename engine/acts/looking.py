@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.acts.desk import Desk
+from engine.acts.following import measured, runs
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
 from engine.catalog.media import read_media
@@ -17,6 +18,8 @@ from engine.records.history import TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
 from engine.records.plan import Estimate
 from engine.records.target import AxisSpan, RecoveryPoint, RecoveryWindow
+from engine.recovery.estimates import Measured, estimate
+from engine.recovery.planning import long_steps
 from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
 from engine.recovery.windows import axis_spans, recovery_windows
@@ -40,6 +43,7 @@ class View:
     archived_to: datetime | None
     reach: Reach
     spans: tuple[AxisSpan, ...] = ()
+    measured: tuple[Measured, ...] = ()  # steps of earlier runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
             for timeline in reach.timelines(name)
             for span in axis_spans(reach, name, timeline, live)
         ),
+        measured=tuple(measured(runs(desk))),
     )
 
 
@@ -192,7 +197,7 @@ def moment(desk: Desk, view: View, timeline: int, gate: Lsn) -> Moment:
         found.after,
         point.kept if point else None,
         point.lost if point else None,
-        None,
+        estimate(long_steps(point), view.measured) if point else None,
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.acts.desk import open_desk
-from engine.acts.running import runs, stop_server
+from engine.acts.following import runs
+from engine.acts.running import stop_server
 from engine.lab.building import build_lab
 from engine.lab.lab import Lab
 from engine.site import state_dir

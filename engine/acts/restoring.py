@@ -1,28 +1,25 @@
 """From a target to a plan: the target resolved, the machine surveyed, every check asked."""
 
 import shlex
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from engine.acts.desk import Desk
+from engine.acts.following import measured, runs
 from engine.acts.looking import View, backup_cache, look
 from engine.catalog.directory import backup_settings, complete_backup
 from engine.postgres.programs import choose_programs, programs_for
 from engine.postgres.users import default_run_as, may_reach
 from engine.records.errors import RepriseError
 from engine.records.plan import Check, Destination, Plan, Resolution
-from engine.records.runs import RunState
 from engine.records.survey import OsUser, Programs, Survey
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.checks import WalFacts
-from engine.recovery.estimates import Measured
 from engine.recovery.planning import SiteFacts, make_plan
 from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
-from engine.run.folder import list_runs
 from engine.run.locks import folder_lock, lock_holder, site_lock
 from engine.survey import take_survey
 from engine.wal.index import WalIndex
@@ -73,7 +70,7 @@ def plan(
         created_at=datetime.now(UTC),
         port=port,
         wal=_wal_facts(view, point),
-        measured=measured(list_runs(desk.state)[0]),
+        measured=measured(runs(desk)),
     )
 
 
@@ -155,14 +152,3 @@ def _wal_facts(view: View, point: RecoveryPoint | None) -> WalFacts:
         history_files=tuple(number for number, each in index.timelines().items() if each.parent is not None),
         timelines=tuple(index.timelines()),
     )
-
-
-def measured(runs: Iterable[RunState]) -> list[Measured]:
-    """What finished steps of earlier runs took: the ground for estimates."""
-    kinds = {step.name: step.kind for run in runs for step in run.plan.steps}
-    return [
-        Measured(kinds[step.name], step.bytes, step.seconds)
-        for run in runs
-        for step in run.steps
-        if step.outcome == "done" and step.seconds is not None and step.kind != "gate"
-    ]

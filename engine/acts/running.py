@@ -1,28 +1,24 @@
-"""What an operator says to a run, and what a run tells."""
+"""Starting a run, and what an operator says to it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from engine.acts.desk import Desk, writable
+from engine.acts.following import run_state
 from engine.acts.looking import look
 from engine.postgres.server import Server
 from engine.records.coding import to_builtins
 from engine.records.errors import Refused, Unreachable, UsageError
 from engine.records.plan import Plan
-from engine.records.runs import RunState
 from engine.records.target import RecoveryTarget
 from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
 from engine.run import opening
 from engine.run.control import send
-from engine.run.folder import LOG, create_run, find_run, list_runs, read_run
+from engine.run.folder import create_run, find_run, read_run
 from engine.run.starting import start_engine, wait_for_end
 from engine.steps.promote import start_copy, stop_copy
-
-_TAIL = 256 << 10  # bytes of a log that are looked at for its last lines
 
 
 def start(desk: Desk, planned: Plan) -> str:
@@ -35,42 +31,6 @@ def start(desk: Desk, planned: Plan) -> str:
     folder = create_run(writable(desk).state, planned, desk.site)
     start_engine(folder)
     return folder.name
-
-
-def runs(desk: Desk) -> list[RunState]:
-    """All runs, newest first. A folder that is no whole run is passed over."""
-    return list_runs(desk.state)[0]
-
-
-def run_state(desk: Desk, run: str) -> RunState:
-    """How a run stands; ``run`` is its name, an unambiguous part of it, or ``latest``. Raises UsageError."""
-    return read_run(find_run(desk.state, run))
-
-
-def follow(desk: Desk, run: str, show: Callable[[RunState], None]) -> RunState:
-    """Show a run until it ends or waits at its gate. Returns how it stands then."""
-    folder = find_run(desk.state, run)
-    while True:
-        state = read_run(folder)
-        show(state)
-        if state.outcome != "running":
-            return state
-        time.sleep(0.25)
-
-
-def log_lines(desk: Desk, run: str, which: Literal["server", "engine"], last: int) -> list[str]:
-    """The last lines of the recovered server's log, or of the engine's; empty where there is none yet."""
-    folder = find_run(desk.state, run)
-    told = read_run(folder).server_log if which == "server" else str(folder / LOG)
-    if told is None:
-        return []
-    try:
-        with Path(told).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
-            return file.read().decode("utf-8", "replace").splitlines()[-last:]
-    except OSError:
-        return []
 
 
 def finish(desk: Desk, run: str) -> None:

@@ -22,8 +22,9 @@ class Spool:
         self.path, self.uid, self.gid = path, uid, gid
 
     def make(self) -> None:
-        """Make the folder, and empty it of what an earlier feed left ready: a new feed knows nothing of its gate."""
-        for name in (READY, DRAFT):
+        """Make the folder, and empty it of what was left: of what lies ready a new feed does not know the gate, and
+        of a question not whether anybody still waits for the answer (who does, asks again)."""
+        for name in (READY, DRAFT, ASKED):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for folder in (self.path, *(self.path / name for name in (READY, ASKED, HISTORY, DRAFT))):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -190,6 +190,13 @@ def _steps(
     yield _step("report", "write the report")
 
 
+def long_steps(point: RecoveryPoint) -> tuple[PlannedStep, ...]:
+    """What takes the time of any recovery to this point: copying and replaying, wherever it goes to."""
+    copies = [_step("copy", backup.id, copied_bytes(backup)) for backup in point.chain]
+    combining = [_step("combine", "", copied_bytes(point.chain[0]))] if len(point.chain) > 1 else []
+    return (*copies, *combining, _step("replay", "", point.wal_bytes))
+
+
 def _step(kind: str, title: str, bytes: int | None = None, name: str | None = None, **args: Any) -> PlannedStep:
     return PlannedStep(name or kind, kind, title, bytes, args)
 

@@ -109,7 +109,8 @@ def _unknown(reach: Reach, target: RecoveryTarget) -> Check | None:
         reach.chain(backup)
     except ValueError as reason:
         remedy = "leave out --backup: the newest usable backup is then chosen"
-        return Check("backup-incomplete", "refuse", False, f"backup {backup.id} cannot be used: {reason}", remedy)
+        name = backup.failed_check or "backup-incomplete"
+        return Check(name, "refuse", False, f"backup {backup.id} cannot be used: {reason}", remedy)
     return None
 
 
@@ -125,9 +126,9 @@ def _no_backup(reach: Reach) -> Check:
             reasons.append(f"{backup.id}: {reason}")
     told = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
     remedy = "name the right folder in the site file's [[database.repository]], or take a base backup"
-    return Check(
-        "backup-incomplete", "refuse", False, "no base backup can be used: " + (told or "there is none"), remedy
-    )
+    names = {backup.failed_check or "backup-incomplete" for backup in reach.backups}
+    name = names.pop() if len(names) == 1 else "backup-incomplete"
+    return Check(name, "refuse", False, "no base backup can be used: " + (told or "there is none"), remedy)
 
 
 def _lines_asked(reach: Reach, target: RecoveryTarget, live_timeline: int | None) -> set[int]:

@@ -1,18 +1,24 @@
 """Checks of the recovered cluster, as it stands promoted and still to itself: the site's own questions, what could be
 silently wrong, and what must be rebuilt by hand. A check that fails is told; it stops nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, LiteralString
 
+from engine.formats.settings_file import read_settings
 from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server
+from engine.records.errors import RepriseError
 from engine.records.plan import Check
 from engine.steps.protocol import RunningStep
+from engine.steps.reading_through import read_through
 from engine.steps.recovering import server_of
-from engine.steps.settings import layout_of
+from engine.steps.settings import FILES, ORIGINAL, layout_of
 
 _QUESTION_TIMEOUT = 300.0  # seconds for each of the site's own questions
+_JOB_TABLES = {"pg_cron": "cron.job", "pgAgent": "pgagent.pga_job", "pg_timetable": "timetable.chain"}
+
+_Found = dict[str, list[str]]
 
 
 def apply(step: RunningStep) -> None:
@@ -24,19 +30,20 @@ def apply(step: RunningStep) -> None:
         for question in step.site.verify.sql:
             step.safe_point()
             step.check(_ask(connection, question))
-        for look in (_page_checksums, _slots, _standbys, _subscriptions):
-            step.safe_point()
-            for check in _guarded(look, connection):
-                step.check(check)
         databases = _column(
             connection, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
         )
-    for check in _in_databases(step, server, databases):
+        subscriptions = _column(connection, "SELECT subname::text FROM pg_subscription ORDER BY 1")
+    found = _look_into_all(step, server, databases)
+    for check in _told(found, subscriptions):
         step.check(check)
         if check.name == "collation" and check.ok is False:
             by_hand.append("reindex what depends on the collations named above, then refresh their versions")
-    by_hand += _left_behind(step)
-    step.fact(by_hand=by_hand)
+    step.check(_page_checksums(step, server, found["amcheck"]))
+    left = _left_behind(step)
+    if left:
+        step.check(Check("rebuild", "info", True, "; ".join(left)))
+    step.fact(by_hand=[*by_hand, *left])
 
 
 def undo(step: RunningStep) -> None:
@@ -57,101 +64,90 @@ def _ask(connection: Connection, question: str) -> Check:
     return Check("verify", "warn", False, f"{question}: {answer!r} instead of true", "look before you open the system")
 
 
-def _guarded(look: Callable[[Connection], Iterator[Check]], connection: Connection) -> list[Check]:
+def _page_checksums(step: RunningStep, server: Server, with_amcheck: list[str]) -> Check:
+    """Damaged pages: those that PostgreSQL met, and what pg_amcheck finds where a database has its extension. The copy
+    runs by now, so `pg_checksums` cannot be asked."""
+    reading = read_through(step, server, with_amcheck)
     try:
-        return list(look(connection))
-    except QueryFailed as error:
-        name = look.__name__.strip("_").replace("_", "-")
-        return [Check(name, "warn", None, f"could not be looked at: {str(error).strip().splitlines()[0]}")]
-
-
-def _page_checksums(connection: Connection) -> Iterator[Check]:
-    if _column(connection, "SELECT current_setting('data_checksums')") != ["on"]:
-        yield Check(
-            "page-checksums", "warn", None, "the cluster has no data checksums", "pg_amcheck looks at its structure"
-        )
-        return
-    failures = _column(connection, "SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database")[0]
-    finding = f"{failures} pages failed their checksum since the server was started"
-    yield Check(
-        "page-checksums", "warn", failures == 0, finding, None if failures == 0 else "run pg_amcheck, restore again"
+        with server.connect() as connection:
+            on = _column(connection, "SELECT current_setting('data_checksums')") == ["on"]
+            failures = _column(connection, "SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database")[
+                0
+            ]
+    except (QueryFailed, RepriseError) as error:
+        return Check("page-checksums", "warn", None, f"could not be looked at: {_first_line(error)}")
+    told = f"{failures} pages failed their checksum" if on else "the cluster has no data checksums"
+    if failures or reading.ok is False:
+        return Check("page-checksums", "warn", False, f"{told}; {reading.finding}", "restore an older backup, compare")
+    remedy = (
+        None if reading.ok else "CREATE EXTENSION amcheck and pg_amcheck --all; or stop it and pg_checksums --check"
     )
+    return Check("page-checksums", "warn", reading.ok, f"{told}; {reading.finding}", remedy)
 
 
-def _slots(connection: Connection) -> Iterator[Check]:
-    names = _column(connection, "SELECT slot_name::text FROM pg_replication_slots ORDER BY 1")
-    if names:
-        yield Check("rebuild", "info", True, f"replication slots: {', '.join(names)}")
-
-
-def _standbys(connection: Connection) -> Iterator[Check]:
-    names = _column(connection, "SELECT current_setting('synchronous_standby_names')")
-    if names and names[0]:
-        yield Check("sync-standby", "info", False, f"synchronous_standby_names names {names[0]}", "blank it")
-
-
-def _subscriptions(connection: Connection) -> Iterator[Check]:
-    names = _column(connection, "SELECT subname::text FROM pg_subscription ORDER BY 1")
-    if names:
-        finding = f"subscriptions: {', '.join(names)}; their publishers are ahead of what was recovered"
-        yield Check("large-jobs", "info", True, finding, "refresh or recreate each before enabling it")
-
-
-def _in_databases(step: RunningStep, server: Server, databases: list[str]) -> Iterator[Check]:
+def _look_into_all(step: RunningStep, server: Server, databases: list[str]) -> _Found:
     """What each database must be asked by itself."""
-    found: dict[str, list[str]] = {"collation": [], "indexes": [], "unlogged": [], "jobs": [], "unread": []}
+    found: _Found = {kind: [] for kind in ("collation", "indexes", "unlogged", "jobs", "amcheck", "unread")}
     for name in databases:
         step.safe_point()
         try:
             with server.connect(name, statement_timeout=60) as connection:
                 _look_into(connection, name, found)
-        except (QueryFailed, OSError) as error:
-            found["unread"].append(f"{name}: {str(error).strip().splitlines()[0]}")
-        except Exception as error:
-            if not hasattr(error, "message"):
-                raise
-            found["unread"].append(f"{name}: {error}")
-    yield _listing("collation", "warn", found["collation"], "all collation versions are this machine's own",
-                   "REINDEX what depends on them, then ALTER … REFRESH COLLATION VERSION")  # fmt: skip
+        except (QueryFailed, OSError, RepriseError) as error:
+            found["unread"].append(f"{name}: {_first_line(error)}")
+    return found
+
+
+def _told(found: _Found, subscriptions: list[str]) -> Iterator[Check]:
+    if found["collation"] or not found["unread"]:
+        yield _listing("collation", "warn", found["collation"], "every recorded version is this machine's",
+                       "REINDEX what depends on them, then ALTER … REFRESH COLLATION VERSION")  # fmt: skip
+    else:
+        yield Check("collation", "warn", None, "not compared in every database", "see below")
     yield _listing("invalid-indexes", "warn", found["indexes"], "no index is invalid", "REINDEX or drop them")
-    if found["unlogged"]:
-        yield Check("unlogged", "info", True, f"unlogged tables are empty: {_some(found['unlogged'])}")
-    if found["jobs"]:
-        yield Check("large-jobs", "info", True, f"scheduled jobs: {_some(found['jobs'])}", "look before they run")
+    empty = f"unlogged tables are empty: {_some(found['unlogged'])}" if found["unlogged"] else "no unlogged tables"
+    yield Check("unlogged", "info", True, empty)
+    jobs = [f"scheduled jobs: {_some(found['jobs'])}"] if found["jobs"] else []
+    if subscriptions:
+        jobs.append(f"subscriptions: {_some(subscriptions)}; their publishers are ahead of what was recovered")
+    remedy = "look before they run: disable them, or compare and recreate them" if jobs else None
+    yield Check("large-jobs", "info", True, "; ".join(jobs) or "no scheduled jobs and no subscriptions", remedy)
     if found["unread"]:
         yield Check("databases", "warn", None, f"could not be looked into: {_some(found['unread'])}")
 
 
-def _look_into(connection: Connection, name: str, found: dict[str, list[str]]) -> None:
+def _look_into(connection: Connection, name: str, found: _Found) -> None:
+    """A recorded version that this machine cannot name counts as another one (PostgreSQL: "collation has no actual
+    version, but a version was recorded"). Before 15 the databases' own collations have no recorded version."""
     collations = _column(
         connection,
-        "SELECT collname::text || ' ' || collversion || ' is now ' || pg_collation_actual_version(oid)"
-        " FROM pg_collation WHERE collversion IS NOT NULL AND collversion <> pg_collation_actual_version(oid)"
+        "SELECT format('%s %s is now %s', collname, collversion,"
+        " coalesce(pg_collation_actual_version(oid), 'unknown'))"
+        " FROM pg_collation WHERE collversion IS DISTINCT FROM pg_collation_actual_version(oid)"
+        " AND collversion IS NOT NULL"
         " AND collencoding IN (-1, (SELECT encoding FROM pg_database WHERE datname = current_database()))",
     )
     if connection.info.server_version >= 150000:
         collations += _column(
             connection,
-            "SELECT 'its own, ' || datcollversion || ' is now ' || pg_database_collation_actual_version(oid)"
+            "SELECT format('its own, %s is now %s', datcollversion,"
+            " coalesce(pg_database_collation_actual_version(oid), 'unknown'))"
             " FROM pg_database WHERE datname = current_database() AND datcollversion IS NOT NULL"
-            " AND datcollversion <> pg_database_collation_actual_version(oid)",
+            " AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid)",
         )
-    found["collation"] += [f"{name}: {line}" for line in collations]
-    found["indexes"] += [
-        f"{name}: {line}"
-        for line in _column(connection, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
-    ]
-    found["unlogged"] += [
-        f"{name}: {line}"
-        for line in _column(
-            connection,
-            "SELECT oid::regclass::text FROM pg_class"
-            " WHERE relpersistence = 'u' AND relkind IN ('r', 'm', 'p') ORDER BY 1",
-        )
-    ]
-    if _column(connection, "SELECT to_regclass('cron.job')::text") != [None]:
-        jobs = _column(connection, "SELECT count(*) FROM cron.job")[0]
-        found["jobs"] += [f"{name}: {jobs} of pg_cron"] if jobs else []
+    invalid = _column(connection, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+    unlogged = _column(
+        connection,
+        "SELECT oid::regclass::text FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'm', 'p') ORDER BY 1",
+    )
+    for kind, lines in (("collation", collations), ("indexes", invalid), ("unlogged", unlogged)):
+        found[kind] += [f"{name}: {line}" for line in lines]
+    if _column(connection, "SELECT extname FROM pg_extension WHERE extname = 'amcheck'"):
+        found["amcheck"].append(name)
+    for what, table in _JOB_TABLES.items():
+        if connection.execute("SELECT to_regclass(%s)::text", [table]).fetchone() != (None,):
+            row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+            found["jobs"] += [f"{name}: {row[0]} of {what}"] if row and row[0] else []
 
 
 def _listing(name: str, level: Any, lines: list[str], well: str, remedy: str) -> Check:
@@ -167,16 +163,37 @@ def _column(connection: Connection, query: LiteralString) -> list[Any]:
     return [row[0] for row in connection.execute(query).fetchall()]
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
 def _left_behind(step: RunningStep) -> list[str]:
-    """What a restore in place leaves to the operator (``rebuild``)."""
+    """What a restore in place leaves to the operator (``rebuild``): what the cluster before, or else the backup, knew
+    of others that follow it."""
     layout = layout_of(step.plan)
     if layout.production is None:
         return []
-    lines = ["standbys: rebuild them, or pg_rewind them onto the new timeline"]
-    slots = Path(layout.set_aside or "-") / "pg_replslot"
-    if slots.is_dir() and (names := sorted(path.name for path in slots.iterdir())):
+    before = Path(layout.set_aside) if layout.set_aside else None
+    named = _standbys_named(before, Path(layout.production))
+    lines = [
+        "standbys: rebuild them, or pg_rewind them onto the new timeline" + (f" (named: {named})" if named else "")
+    ]
+    slots = before / "pg_replslot" if before else None
+    if slots and slots.is_dir() and (names := sorted(path.name for path in slots.iterdir())):
         lines.append(f"replication slots of the cluster before, not carried over: {', '.join(names)}")
     lines.append("subscribers and logical consumers: compare them with what was recovered; some are ahead of it")
     lines.append("connection poolers: reconnect them")
     lines.append("take a new base backup: the new timeline has none yet")
     return lines
+
+
+def _standbys_named(before: Path | None, production: Path) -> str:
+    """synchronous_standby_names, as the cluster before or the backup had it."""
+    named = ""
+    for name in FILES[:2]:
+        for place in (before / name if before else None, production / (name + ORIGINAL)):
+            if place is not None and place.is_file():
+                settings = read_settings(place.read_text("utf-8", "surrogateescape"))
+                named = settings.get("synchronous_standby_names", named)
+                break
+    return named

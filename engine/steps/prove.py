@@ -6,6 +6,7 @@ committed and the first lost one is not. Without a connection (an overflowed sna
 standby never begins) the server's log and the feed's account must name the gate.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,8 +21,10 @@ from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point, gate_lsn, gate_of
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import Watch, ensure_feed, ensure_server, last_restored, log_since_start, server_of
+from engine.steps.recovering import Watch, ensure_feed, ensure_recovering, last_restored, log_since_start, server_of
 from engine.steps.settings import control_of
+
+_OPENING = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,7 @@ class Testimony:
 def apply(step: RunningStep) -> None:
     """Tell the run where the server stands, proven or not. Nothing promotes what is not proven."""
     server = server_of(step)
-    feed = ensure_feed(step, server.data_dir)
-    ensure_server(step, server)
+    feed = ensure_recovering(step, server)
     point = current_point(step)
     Watch(step, server, feed).replay_to(point)  # at once, unless the server was started again
     reached = prove(step, server, point)
@@ -84,15 +86,18 @@ def require_proven(step: RunningStep, server: Server, point: RecoveryPoint) -> R
 
 
 def hear(step: RunningStep, server: Server, point: RecoveryPoint) -> Testimony:
-    """What the server says. Raises RunFailed where it says nothing at all."""
-    try:
-        with server.connect(timeout=5, statement_timeout=600) as connection:
-            return _by_sql(connection, server, point)
-    except Unreachable as refusal:
-        refused = refusal.cause or refusal.message
-    except QueryFailed as failure:
-        refused = str(failure).strip()
-    return _without_connection(step, server, point, refused)
+    """What the server says: by SQL, unless it refuses connections for longer than the moment that it needs to open
+    itself to them. Raises RunFailed."""
+    deadline = time.monotonic() + _OPENING
+    while True:
+        try:
+            with server.connect(timeout=5, statement_timeout=600) as connection:
+                return _by_sql(connection, server, point)
+        except (Unreachable, QueryFailed) as refusal:
+            if time.monotonic() > deadline:
+                cause = refusal.cause if isinstance(refusal, Unreachable) else None
+                return _without_connection(step, server, point, cause or str(refusal).strip())
+        time.sleep(0.1)
 
 
 def _by_sql(connection: Connection, server: Server, point: RecoveryPoint) -> Testimony:

@@ -17,12 +17,13 @@ from engine.feed.orders import FeedSpec, FeedStatus
 from engine.feed.script import NAME as SCRIPT
 from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server, in_recovery, replay_lsn
-from engine.records.errors import RepriseError, RunFailed, Unreachable
+from engine.records.errors import RunFailed, Unreachable
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, format_lsn, parse_segment, segment_of, skip_page_header
 from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point, gate_lsn, gate_of
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of, layout_of, spool_of
+from engine.transfer.failures import mount_point
 
 SALVAGED = "salvage"
 """Folder in the work folder that holds production's own, unarchived segments."""
@@ -152,7 +153,6 @@ class Watch:
         self._log_start = server.log.stat().st_size if server.log.exists() else 0
         self._connection: Connection | None = None
         self._try_at = 0.0
-        self.by_sql = False
 
     def replay_to(self, point: RecoveryPoint) -> Lsn:
         """Wait until replay stands at the gate and return the server's own replay LSN; progress is told meanwhile.
@@ -160,6 +160,12 @@ class Watch:
         Raises RunFailed where the server dies; Stopped where the operator cancels. A server that cannot read on waits,
         and the progress says for what.
         """
+        try:
+            return self._replay_to(point)
+        finally:
+            self.close()
+
+    def _replay_to(self, point: RecoveryPoint) -> Lsn:
         gate, start = gate_lsn(point), point.pieces[0].low
         low = point.backup.start_lsn or start
         done = low
@@ -171,7 +177,6 @@ class Watch:
             done = max(done, min(found, gate))
             self.step.progress(done - low, gate - low, "lsn", self._detail(status, done, gate))
             if skip_page_header(found, point.segment_size) == gate:
-                self.close()
                 return found
             if found > gate:
                 raise RunFailed(
@@ -190,13 +195,11 @@ class Watch:
                 self._try_at = time.monotonic() + _TRY_CONNECTING
         if self._connection is not None:
             try:
-                self.by_sql = True
                 if not in_recovery(self._connection):
                     raise RunFailed("the server left recovery by itself", remedy="discard the copy and restore again")
                 return replay_lsn(self._connection) or 0
             except QueryFailed:  # the server ended or hangs: the next look tells which
                 self.close()
-        self.by_sql = False
         return self.without_connection(status, point)
 
     def without_connection(self, status: FeedStatus | None, point: RecoveryPoint) -> Lsn:
@@ -219,12 +222,21 @@ class Watch:
         return log_since_start(self.server)
 
     def require_server(self) -> None:
-        if self.server.pid() is None:
+        if self.server.pid() is not None:
+            return
+        cause = self.server.log_tail(since=self._log_start) or self.server.log_tail() or None
+        if _is_full(self.server.data_dir, self.feed.spec.segment_size):
             raise RunFailed(
-                "the recovering server ended",
-                cause=self.server.log_tail(since=self._log_start) or self.server.log_tail() or None,
-                remedy="mend the cause and resume the run: the server is started again behind the same gate",
+                "the recovering server ended: no room is left on the file system of "
+                + mount_point(self.server.data_dir),
+                cause=cause,
+                remedy="make room there, then: reprise resume; or give the copy up with: reprise rollback",
             )
+        raise RunFailed(
+            "the recovering server ended",
+            cause=cause,
+            remedy="mend the cause and resume the run: the server is started again behind the same gate",
+        )
 
     def _detail(self, status: FeedStatus | None, done: Lsn, gate: Lsn) -> str:
         if status is not None and status.waiting is not None:
@@ -240,6 +252,15 @@ class Watch:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_full(folder: Path, segment_size: int) -> bool:
+    """Whether two more segments have no room there. A server's own words do not tell: its log may lie there too."""
+    try:
+        system = os.statvfs(folder)
+    except OSError:
+        return False
+    return system.f_bavail * system.f_frsize < 2 * segment_size
 
 
 def log_since_start(server: Server) -> str:
@@ -309,13 +330,6 @@ def wait_until(
         if server.pid() is None or time.monotonic() > deadline:
             raise RunFailed(otherwise, cause=server.log_tail() or None, remedy="resume the run")
         time.sleep(0.05)
-
-
-def quietly(act: Callable[[], object]) -> None:
-    try:
-        act()
-    except RepriseError:
-        return
 
 
 def _begin_of(name: str | None, segment_size: int) -> Lsn:

@@ -5,7 +5,7 @@ from pathlib import Path
 from engine.records.lsn import format_lsn
 from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of, stop_recovering
+from engine.steps.recovering import Watch, ensure_recovering, server_of, stop_recovering
 from engine.steps.settings import layout_of, put_standby_signal
 
 
@@ -16,15 +16,9 @@ def apply(step: RunningStep) -> None:
     data_dir = Path(layout.data_dir)
     server = server_of(step)
     step.before(stop=str(data_dir))
-    feed = ensure_feed(step, data_dir)
     if server.pid() is None:
         put_standby_signal(layout, data_dir)
-    watch = Watch(step, server, feed)
-    try:
-        ensure_server(step, server)
-        lsn = watch.replay_to(current_point(step))
-    finally:
-        watch.close()
+    lsn = Watch(step, server, ensure_recovering(step, server)).replay_to(current_point(step))
     step.log(f"replay stands at {format_lsn(lsn)}, the gate")
 
 

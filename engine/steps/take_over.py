@@ -31,7 +31,7 @@ from engine.steps.promote import REACHED
 from engine.steps.promotion import promote, refuse_old_timeline, settle, standing
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
-from engine.steps.recovering import Watch, ensure_feed, ensure_server, server_of, stop_feed, wait_for_orphans
+from engine.steps.recovering import Watch, ensure_recovering, server_of, stop_feed, wait_for_orphans
 from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
 
 _HISTORY_WAIT = 20  # seconds for production's archive command to take the history file
@@ -79,8 +79,7 @@ def _behind_the_gate(step: RunningStep, server: Server, point: RecoveryPoint) ->
         write_private_block(step, server.data_dir, control, recovering=True, hold_archiving=True)
         remove_slots(server.data_dir)
         put_standby_signal(layout, server.data_dir)
-    feed = ensure_feed(step, server.data_dir)
-    ensure_server(step, server, start_settings(step.site.database, server.data_dir))
+    feed = ensure_recovering(step, server, start_settings(step.site.database, server.data_dir))
     Watch(step, server, feed).replay_to(point)
     _require_held_archiving(server)
     step.fact(**{REACHED: to_builtins(require_proven(step, server, point))})
@@ -94,7 +93,7 @@ def _finish(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """The promotion came through, the engine did not see the end of it. The block still holds archiving back, or the
     whole was proven before it was given back."""
     if server.pid() is None:
-        wait_for_orphans(server)
+        wait_for_orphans(step, server)
         control = control_of(server.data_dir)
         write_private_block(step, server.data_dir, control, recovering=False, hold_archiving=True)
         server.start(start_settings(step.site.database, server.data_dir), timeout=60)

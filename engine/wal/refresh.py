@@ -160,6 +160,8 @@ def _read_all(
 ) -> Iterator[tuple[Place, SegmentReading | None]]:
     """Each wanted segment's reading, in order; None where its file has vanished."""
     chunks = list(_chunks(chosen, wanted))
+    if not chunks:  # nothing new: what reads segments need not even be imported
+        return
     if workers < 2 or sum(chosen[place].size_bytes for place in wanted) <= _IN_PROCESS_BYTES or len(chunks) < 2:
         from engine.wal.stripped import Room
 

@@ -107,12 +107,9 @@ class Run:
         except (OSError, IndexError):
             return 1 << 62
 
-    def kill_server(self, data_dir: Path, *, all_of_it: bool = True) -> None:
-        """SIGKILL to the server, as the kernel does it that runs out of memory: the postmaster, or all processes."""
-        kill_server(data_dir, all_of_it=all_of_it)
-
 
 def kill_server(data_dir: Path, *, all_of_it: bool = True) -> None:
+    """SIGKILL to a server, as the kernel does it that runs out of memory: to all its processes, or the postmaster."""
     pids = []
     with suppress(OSError, ValueError, IndexError):
         pids = [int((data_dir / "postmaster.pid").read_text().split()[0])]
@@ -141,12 +138,6 @@ def start_run(operator: Operator, *words: str | Path, meanwhile: Callable[[], ob
         with stopped(document["pid"]):
             meanwhile()
     return Run(operator, document["run"])
-
-
-def resume_in_background(run: Run) -> None:
-    from engine.run.starting import start_engine
-
-    start_engine(run.folder)
 
 
 def open_command(operator: Operator, *words: str | Path) -> "subprocess.Popen[bytes]":

@@ -241,7 +241,7 @@ def test_a_killed_server_fails_the_step_with_its_log_and_a_second_try_ends_at_th
             replay.apply(step)
     finally:
         away.rename(hidden)
-    assert "LOG:  " in str(failed.value.cause)
+    assert failed.value.cause is not None and step.copy.log.read_text().rstrip().endswith(failed.value.cause[-40:])
     step.at_safe_point = lambda: None
     replay.apply(step)
     prove.apply(step)
@@ -318,3 +318,32 @@ def test_no_python_starts_per_segment(ledger: Ledger, begun: Callable[..., Rehea
         done.set()
         watcher.join()
     assert len(seen) == 1
+
+
+@once
+def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
+    """A server is started again under a log that names the gate already, and an archive that is away."""
+    point = ledger.origin.point(ledger.ends[40].lsn)
+    step = begun(point)
+    replay.apply(step)
+    assert recovering.said_end_at(recovering.log_since_start(step.copy), point.gate)
+    os.kill(step.copy.pid() or 0, signal.SIGKILL)
+    step.copy.wait(lambda: step.copy.pid() is None, 20, "it lives")
+    assert recovering.log_since_start(step.copy) == ""
+    archive = ledger.origin.archive
+    archive.rename(archive.with_name("away"))
+    for path in (step.copy.data_dir / "pg_wal").glob("0*"):
+        path.unlink()
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(len(seen))
+        if len(seen) > 8:
+            raise Stopped
+
+    step.at_safe_point = look
+    try:
+        with pytest.raises(Stopped):
+            replay.apply(step)
+    finally:
+        archive.with_name("away").rename(archive)

@@ -1,0 +1,46 @@
+"""Every table and B-tree index of the recovered cluster read through by pg_amcheck, as far as the time allows.
+
+Nothing is installed for it: the program and its extension are the origin's own (PostgreSQL manual, "pg_amcheck")."""
+
+from typing import NamedTuple
+
+from engine.postgres.running import run
+from engine.postgres.server import Server
+from engine.records.errors import RepriseError, Unreachable
+from engine.steps.children import Child
+from engine.steps.protocol import RunningStep
+
+TIME_LIMIT = 120.0  # seconds: nobody should wait for the system any longer because of it
+
+_PROGRAM = "pg_amcheck"
+_CORRUPT = f"{_PROGRAM} failed with exit code 2"  # pg_amcheck.c: 1 is an error of its own, 2 what it looks for
+
+
+class Reading(NamedTuple):
+    """``ok`` None: not, or not wholly, read."""
+
+    ok: bool | None
+    finding: str
+
+
+def read_through(step: RunningStep, server: Server, databases: list[str]) -> Reading:
+    """Read the databases that have the extension ``amcheck``. Raises Stopped where the operator cancels."""
+    if not databases:
+        return Reading(None, "not every page was read: no database has the extension amcheck")
+    address = ["-h", str(server.socket_dir), "-p", str(server.port), "-U", server.database_user, "--no-password"]
+    for name in databases:
+        address += ["--database", '"' + name.replace('"', '""') + '"']  # a pattern; quoted it means itself alone
+    told = f"{_PROGRAM} of {', '.join(databases)}"
+    try:
+        with Child(lambda: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT)) as child:
+            while not child.ended(0.5):
+                step.safe_point()
+            child.result()
+    except Unreachable:
+        return Reading(None, f"not every page was read: {told} was stopped after {TIME_LIMIT:g} s")
+    except RepriseError as problem:
+        why = " ".join((problem.cause or "").split())
+        if problem.message == _CORRUPT:
+            return Reading(False, f"{told} found: {why}")
+        return Reading(None, f"not every page was read: {problem.message}: {why}")
+    return Reading(True, f"{told} found no damage")
