@@ -95,7 +95,7 @@ def _parser() -> _Parser:
     yes = _Parser(add_help=False)
     yes.add_argument("--yes", action="store_true", help="do it without asking")
     run = _Parser(add_help=False)
-    run.add_argument("run", metavar="RUN", help="a run's name, as `reprise runs` shows it, or 'last'")
+    run.add_argument("run", metavar="RUN", help="a run's name, as `reprise runs` shows it, its beginning or end, or 'latest'")
     target, destination = _target(), _destination()
 
     command("catalog", "what there is: backups, WAL, dumps, media snapshots")

@@ -108,15 +108,16 @@ def _restore(given: Given) -> int:
 
 
 def _follow(given: Given, desk: acts.Desk, run: str) -> int:
-    return _finished(given, desk, acts.follow(desk, run, telling.following(given.json, desk.site.zone)))
+    state = acts.follow(desk, run, telling.following(given.json, desk.site.zone))
+    _show(given, desk, state)
+    return EXIT_OF_OUTCOME.get(state.outcome, 1)
 
 
-def _finished(given: Given, desk: acts.Desk, state: RunState) -> int:
+def _show(given: Given, desk: acts.Desk, state: RunState) -> None:
     if given.json:
         documents.write(documents.report(state))
     else:
         telling.report(state, desk.site.zone)
-    return EXIT_OF_OUTCOME.get(state.outcome, 1)
 
 
 def _runs(given: Given) -> int:
@@ -136,7 +137,8 @@ def _attach(given: Given) -> int:
 
 def _report(given: Given) -> int:
     desk = _desk(given)
-    return _finished(given, desk, acts.run_state(desk, given.run))
+    _show(given, desk, acts.run_state(desk, given.run))
+    return 0
 
 
 def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool) -> Callable[[Given], int]:
@@ -149,7 +151,8 @@ def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool
         act(desk, state.run)
         if follow:
             return _follow(given, desk, state.run)
-        return _finished(given, desk, acts.run_state(desk, state.run)) and 0
+        _show(given, desk, acts.run_state(desk, state.run))
+        return 0
 
     return command
 

@@ -3,8 +3,9 @@ engine's reading of WAL and backups.
 
 The rules are recoveryStopsBefore and recoveryStopsAfter in src/backend/access/transam/xlogrecovery.c. Where CONTRACT
 says something else on purpose, it stands here too: a subtransaction's id means the transaction it belongs to
-(PostgreSQL never finds it), of several restore points of one name the last counts, ``latest`` ends behind the last
-transaction end, and a time equal to the very last one's keeps it (PostgreSQL: FATAL, target not reached).
+(PostgreSQL never finds it), an LSN inside a record is none (PostgreSQL: the next record), of several restore points of
+one name the last counts, ``latest`` ends behind the last transaction end, and a time equal to the very last one's keeps
+it (PostgreSQL: FATAL, target not reached).
 """
 
 import json
@@ -139,6 +140,8 @@ class Rules:
     def _gate(self, target: RecoveryTarget, line: int, backup: Backup) -> Lsn | None:
         before = [each for each in self.line(line) if each.lsn < backup.start]
         replayed = [each for each in self.line(line) if each.lsn >= backup.start]
+        if target.kind == "lsn" and all(each.lsn != target.lsn for each in replayed):
+            return None
         if target.kind == "xid":
             owners = [each.xid for each in self.line(line) if target.xid in each.subxids and each.kind in TIMED]
             gate = _stop(replayed, backup, target, (owners or [target.xid])[0])
@@ -231,4 +234,3 @@ def _told(timeline: int, line: str) -> _Told:
     rmgr, xid, lsn, prev, kind, rest = found.groups()
     known = rmgr == "Transaction" or (rmgr == "XLOG" and kind in ("RESTORE_POINT", "SWITCH"))
     return _Told(timeline, parse_lsn(lsn), parse_lsn(prev), int(xid), kind if known else rmgr, rest)
-

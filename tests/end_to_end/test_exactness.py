@@ -17,11 +17,10 @@ from engine.acts.desk import open_desk
 from engine.acts.looking import View, look, read_archive
 from engine.postgres.connecting import connect
 from engine.records.history import TransactionEnd
-from engine.records.lsn import Lsn, format_lsn, parse_lsn, skip_page_header
+from engine.records.lsn import format_lsn, parse_lsn, skip_page_header
 from engine.records.plan import Resolution
 from engine.records.target import RecoveryTarget, TargetKind
 from engine.recovery.resolving import resolve_in
-from engine.recovery.wording import Wording
 from tests.end_to_end.operator import Operator, operator_for
 from tests.end_to_end.postgres_recovery import contents, recover
 from tests.end_to_end.stopping_rules import TIMED, Answer, Record, Rules
@@ -164,17 +163,16 @@ def test_without_backup_and_timeline_the_newest_that_reaches_it_is_chosen_or_the
     assert any(isinstance(each, list) for each in answers)
 
 
-def test_every_transaction_end_is_a_target_that_keeps_it_or_loses_it(rules: Rules, view: View) -> None:
-    """Each one of both timelines, not a sample: by LSN, inclusive and exclusive."""
+def test_every_transaction_is_a_target_that_keeps_it_or_loses_it(rules: Rules, view: View) -> None:
+    """Each one of both timelines, not a sample."""
     for line in (1, 2):
         for record in rules.line(line):
-            if record.is_end and record.lsn >= rules.backups[-1].consistent:
-                kept = resolve_in(view.reach, RecoveryTarget("lsn", lsn=record.lsn, timeline=line), live_timeline=2)
-                lost = resolve_in(
-                    view.reach, RecoveryTarget("lsn", lsn=record.lsn, exclusive=True, timeline=line), live_timeline=2
-                )
-                assert kept.point and _read(kept.point.kept) == _end(record)
-                assert lost.point and _read(lost.point.lost) == _end(record)
+            if record.kind in TIMED and record.lsn >= rules.backups[-1].consistent:
+                target = RecoveryTarget("xid", xid=record.xid, timeline=line)
+                kept = resolve_in(view.reach, target, live_timeline=2).point
+                lost = resolve_in(view.reach, replace(target, exclusive=True), live_timeline=2).point
+                assert kept and _read(kept.kept) == _end(record)
+                assert lost and _read(lost.lost) == _end(record)
 
 
 def test_an_lsn_inside_a_record_is_refused_and_its_neighbours_are_named(rules: Rules, view: View) -> None:
@@ -285,8 +283,6 @@ def test_a_restore_ends_where_postgres_own_target_ends(
     report = operator.call("restore", *_words(target), "--into", operator.copy_to(), "--yes", expect=0).document
     _check_report(report, expected)
     assert format_lsn(skip_page_header(parse_lsn(report["reached"]["lsn"]), size)) == format_lsn(expected.gate)
-    with connect(
-        host=report["host"], port=report["port"], user="postgres", as_user=history.cluster.user
-    ) as connection:
+    with connect(host=report["host"], port=report["port"], user="postgres", as_user=history.cluster.user) as connection:
         assert contents(connection) == held
     assert held.rows
