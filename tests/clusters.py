@@ -175,8 +175,13 @@ class Cluster:
     @contextmanager
     def load(self, writers: int = 4, *, pause: float = 0.02, seed: int = 1) -> Iterator[None]:
         """Writers at work for as long as the block lasts; their rows are in ``rows`` afterwards."""
+        self.sql(TABLE)
+        before = self.value("SELECT coalesce(max(id), 0) FROM ledger")
         process = self._ledger(writers, None, pause, seed)
         try:
+            wait_until(
+                lambda: self.value("SELECT count(*) FROM ledger WHERE id > %s", before) > 5, "the writers did not write"
+            )
             yield
         except BaseException:
             process.kill()

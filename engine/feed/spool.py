@@ -44,9 +44,9 @@ class Spool:
                 os.fchown(handle, self.uid, self.gid)
                 os.fsync(handle)  # the server syncs it before it reads (durable_rename): here that costs replay nothing
                 inode = os.fstat(handle).st_ino
-        except OSError:
+        except OSError as error:
             draft.unlink(missing_ok=True)
-            raise
+            raise OSError(error.errno, error.strerror, os.fspath(draft)) from None  # a full disk is told by its place
         draft.replace(self.path / folder / name)
         return inode
 

@@ -55,6 +55,7 @@ class ClusterFacts:
     timeline: int | None = None
     state: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)  # effective ones, where the server or its files tell
+    lacks_configuration: bool = False  # no postgresql.conf in the data directory, and the site names none
     postmaster_pid: int | None = None
     running: bool = False
     answers: bool | None = None  # None: not tried

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import stat
 import struct
 from collections.abc import Callable, Mapping
@@ -42,6 +43,7 @@ _ASKED = (
     "ident_file",
     "data_directory",
 )
+_FILES = ("config_file", "hba_file", "ident_file")
 _LINKS = re.compile(r"[0-9]+\Z")
 _FIRST_PAGE = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData in xlog_internal.h
 
@@ -71,6 +73,8 @@ def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFac
     pid = postmaster_pid(data_dir)
     told = _ask(site, run_as, data_dir) if pid else None
     settings = dict(told.settings) if told else settings_of_files(data_dir, site.database.config_file)
+    if not told:
+        settings |= _named_at_the_last_start(data_dir)
     wal = data_dir / "pg_wal"
     facts = ClusterFacts(
         data_dir=str(data_dir),
@@ -82,6 +86,7 @@ def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFac
         timeline=control.timeline if control else None,
         state=control.state if control else None,
         settings=settings,
+        lacks_configuration=site.database.config_file is None and not (data_dir / "postgresql.conf").exists(),
         postmaster_pid=pid,
         running=pid is not None,
         answers=(told is not None) if pid else None,
@@ -121,6 +126,17 @@ def settings_of_files(data_dir: Path, config_file: str | None) -> dict[str, str]
     """What postgresql.conf (with what it includes) and postgresql.auto.conf say."""
     settings = _settings(Path(config_file) if config_file else data_dir / "postgresql.conf", depth=0)
     return settings | _settings(data_dir / "postgresql.auto.conf", depth=10)
+
+
+def _named_at_the_last_start(data_dir: Path) -> dict[str, str]:
+    """The configuration files that the server was last started with, where its command line named them
+    (postmaster.opts, CreateOptsFile in postmaster.c): so Debian does."""
+    try:
+        words = shlex.split((data_dir / "postmaster.opts").read_text("utf-8", errors="surrogateescape"))
+    except (OSError, ValueError):
+        return {}
+    pairs = (word.removeprefix("--").partition("=") for word in words)
+    return {name.replace("-", "_"): value for name, _, value in pairs if name.replace("-", "_") in _FILES and value}
 
 
 def _settings(path: Path, depth: int) -> dict[str, str]:

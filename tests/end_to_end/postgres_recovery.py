@@ -48,13 +48,13 @@ def recover(history: History, kind: str, target: RecoveryTarget, home: Path) -> 
             wait_until(lambda: not _value(connection, "SELECT pg_is_in_recovery()"), "the recovery did not end")
             held = contents(connection)
             newest = max((data_dir / "pg_wal").glob("*.history"))
-            return parse_lsn(newest.read_text().splitlines()[-1].split("\t")[1]), held
+            return parse_lsn(newest.read_text().split("\t")[-2]), held
     finally:
         server.stop("immediate")
 
 
 def _value(connection: Connection, query: str) -> object:
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+    row = connection.execute(query).fetchone()
     return row[0] if row else None
 
 

@@ -144,7 +144,7 @@ class Rules:
             return None
         if target.kind == "xid":
             owners = [each.xid for each in self.line(line) if target.xid in each.subxids and each.kind in TIMED]
-            gate = _stop(replayed, backup, target, (owners or [target.xid])[0])
+            gate = _stop(replayed, backup, target, owners[0] if owners else target.xid)
         else:
             gate = _stop(replayed, backup, target, None)
         if target.kind == "time":

@@ -100,24 +100,26 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
         False,
         question(
             IN_PLACE,
-            backup={"tablespaces": (Tablespace(16999, "/fast/ts"),)},
+            backup={"format": "tar", "tablespaces": (Tablespace(16999, "/fast/ts"),)},
             survey={"file_systems": (file_system("/srv/pg"), file_system("/fast/ts", writable=False))},
         ),
     ),
     (
         "tablespaces",
         False,
-        question(IN_PLACE, backup={"tablespaces": (Tablespace(1, "/fast/ts"), Tablespace(2, "/fast/ts"))}),
+        question(IN_PLACE, backup={"format": "tar", "tablespaces": (Tablespace(1, "/fast"), Tablespace(2, "/fast"))}),
     ),
     (
         "tablespaces",
         None,
         question(
             IN_PLACE,
-            backup={"tablespaces": (Tablespace(1, "/fast"),)},
+            backup={"format": "tar", "tablespaces": (Tablespace(1, "/fast"),)},
             survey={"file_systems": (file_system("/srv/pg"),)},
         ),
     ),
+    ("tablespaces", False, question(IN_PLACE, backup={"tablespaces": (Tablespace(1, "/backup/base/1"),)})),
+    ("configuration", False, question(IN_PLACE, cluster={"lacks_configuration": True})),
 ]
 
 

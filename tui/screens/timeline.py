@@ -262,7 +262,8 @@ class TimelineScreen(TimelinePicture):
             return
         what, cut = answer.result
         if cut is None:
-            self.say(f"{what} is not in the archived WAL")
+            where = "WAL read so far" if self.read_errand.busy else "archived WAL"
+            self.say(f"{what} is not in the {where}")
         else:
             self._set_aim(Aim(cut.line, cut.at, lsn=(cut.timeline, cut.gate)))
 

@@ -44,6 +44,10 @@ def configuration(question: Question) -> Check | None:
         finding = f"production runs with {used}, which the site file does not name"
         remedy = f'set config_file = "{used}" (and hba_file, ident_file) in the site file\'s [database]'
         return refuse("configuration", False, finding, remedy)
+    if cluster.exists and cluster.lacks_configuration:
+        finding = f"{cluster.data_dir} holds no postgresql.conf: production is started with one that lies elsewhere"
+        remedy = "set config_file (and hba_file, ident_file) in the site file's [database]"
+        return refuse("configuration", False, finding, remedy)
     if not cluster.settings and not survey.backup_settings:
         finding = "neither production's data directory nor the backup holds a postgresql.conf; defaults would be used"
         return warn("configuration", False, finding, "name config_file and hba_file in the site file's [database]")
@@ -61,7 +65,16 @@ def tablespaces(question: Question) -> Check | None:
     number = len(point.backup.tablespaces)
     if not question.in_place:
         return refuse("tablespaces", True, f"{number}, copied to places of the copy's own below {layout.container}")
+    known = dict(question.survey.cluster.tablespaces)
     taken: dict[str, int] = {}
+    for tablespace in point.backup.tablespaces:
+        if point.backup.format == "plain" and tablespace.oid not in known:
+            finding = (
+                f"production has no tablespace {tablespace.oid}, and the plain backup knows only where it keeps its "
+                f"own contents, {tablespace.location}: restoring to there would write into the backup"
+            )
+            remedy = "restore a side copy with --into, or a backup in tar format, which names the origin's folder"
+            return refuse("tablespaces", False, finding, remedy)
     for place in layout.tablespaces:
         if place.stands_at in taken:
             finding = f"{place.oid} and {taken[place.stands_at]} both lie in {place.stands_at}"
