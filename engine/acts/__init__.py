@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
+    from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
     from engine.acts.following import run_state as run_state
@@ -52,7 +53,7 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "restoring": ("plan",),
-    "following": ("follow", "log_lines", "run_state", "runs"),
+    "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (
         "advance",
         "cancel",

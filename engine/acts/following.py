@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.acts.desk import Desk
+from engine.records.copies import Problem
 from engine.records.runs import RunState
 from engine.recovery.estimates import Measured
 from engine.run.folder import LOG, find_run, list_runs, read_run
@@ -14,8 +15,13 @@ _TAIL = 256 << 10  # bytes of a log that are looked at for its last lines
 
 
 def runs(desk: Desk) -> list[RunState]:
-    """All runs, newest first. A folder that is no whole run is passed over."""
+    """All runs, newest first. A folder that is no whole run is passed over: see ``damaged_runs``."""
     return list_runs(desk.state)[0]
+
+
+def damaged_runs(desk: Desk) -> list[Problem]:
+    """The folders among the runs that cannot be read as one."""
+    return list_runs(desk.state)[1]
 
 
 def run_state(desk: Desk, run: str) -> RunState:

@@ -9,27 +9,36 @@ from engine.acts.following import run_state
 from engine.acts.looking import look
 from engine.postgres.server import Server
 from engine.records.coding import to_builtins
-from engine.records.errors import Refused, Unreachable, UsageError
+from engine.records.errors import Refused, RepriseError, Unreachable, UsageError
+from engine.records.lsn import format_lsn
 from engine.records.plan import Plan
-from engine.records.target import RecoveryTarget
+from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
 from engine.run import opening
 from engine.run.control import send
-from engine.run.folder import create_run, find_run, read_run
+from engine.run.folder import create_run, find_run, read_run, read_run_site, read_story
 from engine.run.starting import start_engine, wait_for_end
+from engine.steps.check_result import ACCEPTED
+from engine.steps.gate import follows
+from engine.steps.points import POINT, gate_lsn, read_point
 from engine.steps.promote import start_copy, stop_copy
 
 
 def start(desk: Desk, planned: Plan) -> str:
     """Start a run of this plan: an engine of its own that outlives us. Returns the run's name once it is journalled.
 
-    Raises Refused where a check refuses, UsageError where this desk may only look.
+    Raises Refused where a check refuses, UsageError where this desk may only look; where the run was made and its
+    engine declines, the error names the run.
     """
     if planned.refused:
         raise Refused("a check refuses this plan", remedy="see its checks")
     folder = create_run(writable(desk).state, planned, desk.site)
-    start_engine(folder)
+    try:
+        start_engine(folder)
+    except RepriseError as error:
+        error.run = folder.name
+        raise
     return folder.name
 
 
@@ -53,8 +62,26 @@ def advance(desk: Desk, run: str, target: RecoveryTarget) -> None:
     if resolution.point is None:
         refusal = next(check for check in resolution.checks if check.refuses)
         raise Refused(f"{refusal.name}: {refusal.finding}", remedy=refusal.remedy)
+    told = read_story(folder).facts.get(POINT)
+    _may_follow(folder.name, resolution.point, read_point(told) if told is not None else planned.point)
     send(folder, "advance", target=to_builtins(resolution.point))
     _wait_until_taken(desk, run)
+
+
+def _may_follow(run: str, later: RecoveryPoint, present: RecoveryPoint) -> None:
+    """Raises Refused where replay cannot go on from the present gate to this point."""
+    gate, asked = gate_lsn(present), gate_lsn(later)
+    if asked <= gate:
+        raise Refused(
+            f"{run} stands at {format_lsn(gate)} already, and the target lies at {format_lsn(asked)}",
+            remedy="name a later target; going back needs a new copy (reprise restore)",
+        )
+    if not follows(later, present):
+        raise Refused(
+            f"the way to the target, on timeline {later.timeline}, does not go through {format_lsn(gate)}",
+            cause=f"that is where {run} stands",
+            remedy="name a target on the recovered line, or make another copy (reprise restore)",
+        )
 
 
 def _wait_until_taken(desk: Desk, run: str) -> None:
@@ -82,9 +109,13 @@ def cancel(desk: Desk, run: str) -> None:
         raise Unreachable(f"{folder.name} did not come to a safe point within 60 seconds", remedy="ask again")
 
 
-def resume(desk: Desk, run: str) -> None:
-    """Go on with an interrupted or failed run."""
-    start_engine(find_run(writable(desk).state, run))
+def resume(desk: Desk, run: str, *, accept_checks: bool = False) -> None:
+    """Go on with an interrupted or failed run; ``accept_checks``: although a question of the site was not answered
+    with true."""
+    folder = find_run(writable(desk).state, run)
+    if accept_checks:
+        (folder / ACCEPTED).touch(mode=0o600)
+    start_engine(folder)
 
 
 def rollback(desk: Desk, run: str) -> None:
@@ -114,6 +145,7 @@ def _copy_of(desk: Desk, run: str) -> Server:
         raise UsageError(
             f"{state.run} has no finished side copy", remedy="look at it with: reprise report " + state.run
         )
+    database = read_run_site(Path(state.folder)).database
     return Server(
         layout.programs,
         Path(layout.data_dir),
@@ -121,6 +153,8 @@ def _copy_of(desk: Desk, run: str) -> Server:
         Path(layout.socket_dir),
         layout.port,
         Path(state.server_log or Path(layout.work) / "postgresql.log"),
+        database.user,
+        database.dbname,
     )
 
 

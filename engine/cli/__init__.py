@@ -10,8 +10,9 @@ init        the dialogue that writes a site file
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from engine.records.errors import RepriseError
+from engine.records.errors import RepriseError, UsageError
 
 
 def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) -> int:
@@ -19,42 +20,55 @@ def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) 
 
     ``open_screen(desk, ascii=…, mouse=…)`` is handed in, because the engine knows no screen.
     """
-    from engine.cli import arguments, commands, documents
+    from engine.cli import arguments, commands
 
     words = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in words
     try:
-        return commands.carry_out(arguments.read(words), open_screen)
+        code = commands.carry_out(arguments.read(words), open_screen)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a reader that is gone is noticed here, not when Python leaves
+        return code
     except RepriseError as error:
-        if as_json:
-            documents.write(documents.error_document(error))
-        _complain(error)
-        return error.exit_code
+        return _fail(error, words)
     except BrokenPipeError:  # the reader of our output is gone; nothing is left to tell it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 1
     except EOFError:
-        print("reprise: the input ended before an answer came; nothing was done", file=sys.stderr)
-        return 2
+        return _fail(UsageError("the input ended before an answer came; nothing was done"), words)
     except KeyboardInterrupt:
-        print("reprise: stopped looking; a run that was started goes on", file=sys.stderr)
-        return 130
+        return _fail(_StoppedLooking(commands.STOPPED_LOOKING), words)
     except Exception as error:  # a defect of ours: say so in one line, keep the traceback for the report
         if os.environ.get("REPRISE_DEBUG"):
             raise
-        defect = RepriseError(
-            f"a defect in Reprise: {type(error).__name__}: {error}",
-            remedy="nothing was changed by this command line; set REPRISE_DEBUG=1 to see where, and report it",
-        )
-        if as_json:
-            documents.write(documents.error_document(defect))
-        _complain(defect)
-        return 1
+        remedy = "see whether it started a run: reprise runs; set REPRISE_DEBUG=1 to see where it was, and report it"
+        return _fail(RepriseError(f"a defect in Reprise: {type(error).__name__}: {error}", remedy=remedy), words)
 
 
-def _complain(error: RepriseError) -> None:
-    print(f"reprise: {error.message}", file=sys.stderr)
-    if error.cause:
-        print(f"  because: {error.cause}", file=sys.stderr)
-    if error.remedy:
-        print(f"  instead: {error.remedy}", file=sys.stderr)
+class _StoppedLooking(RepriseError):
+    """Ctrl+C. The exit code is a shell's for SIGINT."""
+
+    exit_code = 130
+
+
+def _fail(error: RepriseError, words: Sequence[str]) -> int:
+    """Say on stderr, and where a document was asked for on stdout, what went wrong. Returns the exit code."""
+    from engine.cli import documents
+
+    try:
+        if "--json" in words:
+            documents.write(documents.error_document(error, restoring="restore" in words))
+    except (OSError, ValueError, AttributeError):  # stdout is closed, full, or nobody reads it
+        _silence()
+    with suppress(OSError):
+        print(f"reprise: {error.message}", file=sys.stderr)
+        if error.cause:
+            print(f"  because: {error.cause}", file=sys.stderr)
+        if error.remedy:
+            print(f"  instead: {error.remedy}", file=sys.stderr)
+    return error.exit_code
+
+
+def _silence() -> None:
+    """Let what is still to be written to stdout go nowhere; else Python complains of it when it leaves."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,7 +39,13 @@ def read_time(text: str) -> datetime:
             cause="without one it could be read in another zone than you mean",
             remedy=f"add the offset: {text.strip()}+00:00 for UTC, or {text.strip()}Z",
         )
-    return time.astimezone(UTC)
+    try:
+        time = time.astimezone(UTC)
+        for day in (-1, 1):  # it must also be told in the site's time zone
+            time + timedelta(days=day)
+    except OverflowError:
+        raise UsageError(f"--time: {text!r} lies outside the years 1 to 9999") from None
+    return time
 
 
 def target_of(given: argparse.Namespace) -> RecoveryTarget:
@@ -95,7 +101,9 @@ def _parser() -> _Parser:
     yes = _Parser(add_help=False)
     yes.add_argument("--yes", action="store_true", help="do it without asking")
     run = _Parser(add_help=False)
-    run.add_argument("run", metavar="RUN", help="a run's name, as `reprise runs` shows it, its beginning or end, or 'latest'")
+    run.add_argument(
+        "run", metavar="RUN", help="a run's name, as `reprise runs` shows it, its beginning or end, or 'latest'"
+    )
     target, destination = _target(), _destination()
 
     command("catalog", "what there is: backups, WAL, dumps, media snapshots")
@@ -113,7 +121,10 @@ def _parser() -> _Parser:
     command("finish", "at the gate: open the recovered server for writes", run, yes)
     command("advance", "at the gate: replay on to a later target, and wait again", run, target, yes)
     command("cancel", "stop a run at its next safe point; all is left as it is", run, yes)
-    command("resume", "go on with an interrupted or failed run", run, yes)
+    resume = command("resume", "go on with an interrupted or failed run", run, yes)
+    resume.add_argument(
+        "--accept-checks", action="store_true", help="although a question of the site was not answered with true"
+    )
     command("rollback", "back to the state before the run", run, yes)
     command("discard", "delete what a run set aside, or its side copy", run, yes)
     command("stop", "stop the server of a side copy", run, yes)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from engine import acts
 from engine.cli import arguments, documents, telling
-from engine.records.errors import UsageError
+from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
 from engine.records.runs import RunState
 
 Given = argparse.Namespace
 
+STOPPED_LOOKING = "stopped looking; a run that was started goes on (reprise runs)"
 EXIT_OF_OUTCOME = {"completed": 0, "rolled-back": 0, "discarded": 0, "running": 0, "paused": 4}
 
 
@@ -98,17 +99,36 @@ def _restore(given: Given) -> int:
     _confirm(given, question, desk.site.name if given.in_place else "yes")
     run = acts.start(desk, planned)
     if given.detach:
-        state = acts.run_state(desk, run)
-        if given.json:
-            documents.write({"run": state.run, "outcome": "running", "pid": state.pid})
-        else:
-            print(f"started; follow it with: reprise attach {state.run}")
-        return 0
-    return _follow(given, desk, run)
+        return _leave(given, desk, run)
+    try:
+        return _follow(given, desk, run)
+    except RepriseError as error:
+        error.run = run
+        raise
+
+
+def _leave(given: Given, desk: acts.Desk, run: str) -> int:
+    """A run goes on by itself, unless it has ended already."""
+    state = acts.run_state(desk, run)
+    ended = state.outcome in ("failed", "interrupted")
+    if given.json:
+        documents.write(documents.started(state))
+    elif ended:
+        telling.report(state, desk.site.zone)
+    else:
+        print(f"started; follow it with: reprise attach {state.run}")
+    return 1 if ended else 0
 
 
 def _follow(given: Given, desk: acts.Desk, run: str) -> int:
-    state = acts.follow(desk, run, telling.following(given.json, desk.site.zone))
+    try:
+        state = acts.follow(desk, run, telling.following(given.json, desk.site.zone))
+    except KeyboardInterrupt:
+        if not given.json:
+            raise
+        documents.write(documents.report(acts.run_state(desk, run)))  # as it stands: it goes on without us
+        print(f"reprise: {STOPPED_LOOKING}", file=sys.stderr)
+        return 130
     _show(given, desk, state)
     return EXIT_OF_OUTCOME.get(state.outcome, 1)
 
@@ -122,11 +142,11 @@ def _show(given: Given, desk: acts.Desk, state: RunState) -> None:
 
 def _runs(given: Given) -> int:
     desk = _desk(given)
-    found = acts.runs(desk)
+    found, problems = acts.runs(desk), acts.damaged_runs(desk)
     if given.json:
-        documents.write(documents.runs(found))
+        documents.write(documents.runs(found, problems))
     else:
-        telling.runs(found, desk.site.zone)
+        telling.runs(found, problems, desk.site.zone)
     return 0
 
 
@@ -155,6 +175,14 @@ def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool
         return 0
 
     return command
+
+
+def _resume(given: Given) -> int:
+    desk = _desk(given)
+    state = acts.run_state(desk, given.run)
+    _confirm(given, f"Go on with {state.run}? [yes/no] ", "yes")
+    acts.resume(desk, state.run, accept_checks=given.accept_checks)
+    return _follow(given, desk, state.run)
 
 
 def _advance(given: Given) -> int:
@@ -219,7 +247,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "cancel": _act(
         lambda desk, run: acts.cancel(desk, run), "Stop {run} at its next safe point? [yes/no] ", follow=False
     ),
-    "resume": _act(lambda desk, run: acts.resume(desk, run), "Go on with {run}? [yes/no] ", follow=True),
+    "resume": _resume,
     "rollback": _act(
         lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine.records.copies import BaseBackup, Catalog
+from engine.records.copies import BaseBackup, Catalog, Problem
 from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
@@ -43,8 +43,10 @@ def lsn(value: Lsn | None) -> str | None:
     return format_lsn(value) if value is not None else None
 
 
-def error_document(error: RepriseError) -> Document:
-    return {"outcome": "refused" if error.exit_code == 3 else "failed", "error": _error(error)}
+def error_document(error: RepriseError, *, restoring: bool = False) -> Document:
+    """Why a command could not be done; ``restoring``: with the run that it made, or null."""
+    outcome = {3: "refused", 130: "interrupted"}.get(error.exit_code, "failed")
+    return {**({"run": error.run} if restoring else {}), "outcome": outcome, "error": _error(error)}
 
 
 def _error(error: Any) -> Document | None:
@@ -95,8 +97,12 @@ def catalog(found: Catalog) -> Document:
             for dump in found.dumps
         ],
         "media_snapshots": [_media(each) for each in found.media_snapshots],
-        "problems": [{"where": each.where, "what": each.what, "remedy": each.remedy} for each in found.problems],
+        "problems": _problems(found.problems),
     }
+
+
+def _problems(found: Iterable[Problem]) -> list[Document]:
+    return [{"where": each.where, "what": each.what, "remedy": each.remedy} for each in found]
 
 
 def _base_backup(backup: BaseBackup) -> Document:
@@ -185,6 +191,11 @@ def refusal(planned: Plan) -> Document:
     }
 
 
+def started(state: RunState) -> Document:
+    """A run that is left to itself."""
+    return {"run": state.run, "outcome": state.outcome, "pid": state.pid, "error": _error(state.error)}
+
+
 def report(state: RunState) -> Document:
     return {
         **_plan_keys(state.plan),
@@ -211,10 +222,11 @@ def report(state: RunState) -> Document:
         "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
         "error": _error(state.error),
         "answers": list(state.answers),
+        "notes": [dict(note) for note in state.notes],
     }
 
 
-def runs(found: Iterable[RunState]) -> Document:
+def runs(found: Iterable[RunState], problems: Iterable[Problem]) -> Document:
     return {
         "runs": [
             {
@@ -227,7 +239,8 @@ def runs(found: Iterable[RunState]) -> Document:
                 "target": target(state.plan.target),
             }
             for state in found
-        ]
+        ],
+        "problems": _problems(problems),
     }
 
 

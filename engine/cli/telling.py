@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from humanize import naturalsize, precisedelta
 
-from engine.records.copies import Catalog
+from engine.records.copies import Catalog, Problem
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
@@ -124,9 +124,13 @@ def _check(each: Check) -> None:
         print(f"   {'':<20} {each.remedy}")
 
 
-def runs(found: Iterable[RunState], zone: ZoneInfo) -> None:
+def runs(found: Iterable[RunState], problems: Iterable[Problem], zone: ZoneInfo) -> None:
     for state in found:
         print(f"{state.run:<44} {state.outcome:<12} {stamp(state.started_at, zone)}  {state.plan.destination.path}")
+    for problem in problems:
+        print(f"{SIGNS['bad']} {problem.where}: {problem.what}")
+        if problem.remedy:
+            print(f"  {problem.remedy}")
 
 
 def report(state: RunState, zone: ZoneInfo) -> None:
@@ -150,6 +154,8 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         for line in (state.error.cause, state.error.remedy):
             if line:
                 print(f"            {line}")
+    for note in state.notes:
+        print(f"note        {note.get('text', note)}")
     if state.answers:
         print("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
 

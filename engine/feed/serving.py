@@ -111,13 +111,33 @@ class Feeding:
 
     def _bring_histories(self) -> None:
         """All history files of the archive, whatever line they belong to: the server chooses its next timeline's
-        number by them."""
+        number by them. One that cannot be read stops the feeding only where the gate's own line needs it; else an
+        empty file says what the server asks: that the number is taken (findNewestTimeLine in timeline.c)."""
         there = self.spool.histories()
+        needed = {piece.timeline for piece in self.gate.pieces}
         for name in self.archive.histories():
-            if name not in there:
-                data = read_history_file(self.archive.find(name)[0])
-                self.spool.publish(name, [data], HISTORY)
+            if name in there:
+                continue
+            try:
+                data = self._read_history(name)
+            except (OSError, RepriseError) as error:
+                if int(name[:8], 16) in needed:
+                    raise
+                print(f"only known to be taken: {_words(error, name)}", file=sys.stderr, flush=True)
+                data = b""
+            self.spool.publish(name, [data], HISTORY)
         self.status = replace(self.status, timelines=tuple(sorted(int(n[:8], 16) for n in self.spool.histories())))
+
+    def _read_history(self, name: str) -> bytes:
+        """The first of several files of one name that can be read. Raises OSError, RepriseError."""
+        paths = self.archive.find(name)
+        for number, path in enumerate(paths, 1):
+            try:
+                return read_history_file(path)
+            except (OSError, RepriseError):
+                if number == len(paths):
+                    raise
+        raise FileNotFoundError(name)
 
     def _notice_taken(self) -> None:
         ready = self.spool.ready()

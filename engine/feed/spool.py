@@ -23,12 +23,16 @@ class Spool:
 
     def make(self) -> None:
         """Make the folder, and empty it of what was left: of what lies ready a new feed does not know the gate, and
-        of a question not whether anybody still waits for the answer (who does, asks again)."""
+        of a question not whether anybody still waits for the answer (who does, asks again). An empty history file
+        stands for one that could not be read: the new feed may need it."""
         for name in (READY, DRAFT, ASKED):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for folder in (self.path, *(self.path / name for name in (READY, ASKED, HISTORY, DRAFT))):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.chown(folder, self.uid, self.gid, follow_symlinks=False)
+        for history in (self.path / HISTORY).iterdir():
+            if history.lstat().st_size == 0:
+                history.unlink()
 
     def publish(self, name: str, parts: Iterable[bytes | memoryview], folder: str = READY) -> int:
         """Write a file whole and rename it into place; return its inode."""

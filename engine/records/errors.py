@@ -9,6 +9,7 @@ class RepriseError(Exception):
     """Something could not be done. ``message`` says what and where, ``remedy`` what would be right."""
 
     exit_code = 1
+    run: str | None = None  # of an act that makes a run: the one that was made before this went wrong
 
     def __init__(self, message: str, *, cause: str | None = None, remedy: str | None = None) -> None:
         super().__init__(message)

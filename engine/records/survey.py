@@ -88,6 +88,7 @@ class DestinationFacts:
     port: int | None = None
     port_user: str | None = None  # who uses that port now
     held_by: LockHolder | None = None
+    inside: str | None = None  # which of the site's own folders it would lie in
 
 
 @dataclass(frozen=True, slots=True)

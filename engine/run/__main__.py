@@ -3,12 +3,14 @@
 import argparse
 import os
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.records.coding import to_json
 from engine.records.errors import RepriseError
-from engine.run.runner import EXIT_CODES, Engine
+from engine.run.runner import EXIT_CODES, Engine, as_run_error
 from engine.run.story import Act
 
 
@@ -46,11 +48,15 @@ def _engine(folder: Path, act: Act, pipe: int | None) -> int:
             outcome = engine.carry_out(act, lambda: say({"pid": str(os.getpid())}))
         finally:
             engine.close()
-    except RepriseError as error:
+    except Exception as failure:  # a full disk among them: whoever started us is told in our words
+        error = as_run_error(failure)
         told = {"message": error.message, "cause": error.cause, "remedy": error.remedy}
         say({name: value for name, value in told.items() if value})
-        print(error.message, error.cause or "", file=sys.stderr)
-        return error.exit_code
+        with suppress(OSError):  # the log may lie on that same disk
+            if not isinstance(failure, (RepriseError, OSError)):
+                traceback.print_exc()
+            print(error.message, error.cause or "", file=sys.stderr, flush=True)
+        return failure.exit_code if isinstance(failure, RepriseError) else 1
     return EXIT_CODES.get(outcome, 1)
 
 

@@ -71,6 +71,7 @@ class Journal:
     def __init__(self, path: Path, heard: Callable[[Entry], None]) -> None:
         """Opens (or makes) the journal, cuts a torn last line off, and lets ``heard`` have what stands in it."""
         self._heard = heard
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         read = read_entries(path)
         if os.fstat(self._file).st_size != read.offset:
@@ -89,9 +90,9 @@ class Journal:
             while written < len(line):
                 written += os.write(self._file, line[written:])
             os.fsync(self._file)
-        except OSError:
+        except OSError as error:
             os.ftruncate(self._file, self._size)
-            raise
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
         self._size += len(line)
         self._heard(msgspec.json.decode(line))
 

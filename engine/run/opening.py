@@ -1,6 +1,5 @@
 """Opening the system to its users again after a restore in place: the site's own command starts the application."""
 
-from contextlib import suppress
 from pathlib import Path
 
 from engine.records.errors import RepriseError
@@ -29,7 +28,7 @@ def open_application(folder: Path) -> None:
                     f"{folder.name} has nothing to open",
                     cause="only a completed restore in place of a site with [application] start can be opened",
                 )
-            with (folder / folders.LOG).open("a") as log, suppress(BrokenPipeError):
+            with (folder / folders.LOG).open("a") as log:
                 run_site_command(site.application.start, "[application] start", lambda line: print(line, file=log))
             journal.append("fact", {"step": "open", "found": {"application_opened": True}})
         finally:

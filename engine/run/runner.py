@@ -128,6 +128,8 @@ class Engine:
             return "interrupted", None
         except _StepFailed as failed:
             return "failed", failed.error
+        except OSError as failure:  # the journal's own: nothing more can be written down, or only a little
+            return "failed", as_run_error(failure)
 
     def _apply(self) -> None:
         for planned in self.plan.steps:
@@ -167,7 +169,7 @@ class Engine:
             self.log(f"stopped in {planned.name}")
             raise
         except Exception as failure:
-            error = _told(failure)
+            error = as_run_error(failure)
             self.log(traceback.format_exc() if not isinstance(failure, RepriseError) else f"{planned.name}: {failure}")
             seconds = round(time.monotonic() - started, 3)
             self.journal.append("failed", {"step": planned.name, "seconds": seconds, "error": to_builtins(error)})
@@ -219,7 +221,8 @@ class _StepFailed(Exception):
         self.error = error
 
 
-def _told(failure: Exception) -> RunError:
+def as_run_error(failure: Exception) -> RunError:
+    """What an operator is told of whatever went wrong."""
     if isinstance(failure, RepriseError):
         return RunError(failure.message, failure.cause, failure.remedy)
     if isinstance(failure, OSError):

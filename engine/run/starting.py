@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 import engine
-from engine.records.errors import RepriseError
+from engine.records.errors import RepriseError, Unreachable
 from engine.run import folder as folders
 from engine.run.locks import lock_holder
 from engine.run.story import Act
@@ -28,7 +29,7 @@ def start_engine(folder: Path, act: Act = "apply", *, program: Sequence[str] | N
     """Start the engine of a run and return its process id once it holds its locks and has journalled its start.
 
     ``timeout`` is in seconds. Raises RepriseError with the engine's own words where it declines (another run holds
-    the site, the run does not allow the act), or where it died.
+    the site, the run does not allow the act), or where it died; Unreachable where it said nothing in time.
     """
     reading, writing = os.pipe()
     command = [*(program or (sys.executable, "-m", "engine.run")), str(folder), *_OPTIONS[act]]
@@ -54,10 +55,17 @@ def start_engine(folder: Path, act: Act = "apply", *, program: Sequence[str] | N
         os.close(writing)
     try:
         told = _hear(reading, timeout)
+    except TimeoutError:
+        raise Unreachable(
+            f"the engine of {folder.name} did not say within {timeout:g} seconds that it has begun",
+            cause=_tail(folder),
+            remedy=f"it may still do so; see how it stands with: reprise attach {folder.name}",
+        ) from None
     finally:
         os.close(reading)
     if told is not None:
-        child.wait(timeout)  # it forks and leaves at once
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout)  # it forks and leaves at once
     if not told or not told.get("pid"):
         if told:
             raise RepriseError(told["message"], cause=told.get("cause"), remedy=told.get("remedy"))
@@ -66,10 +74,12 @@ def start_engine(folder: Path, act: Act = "apply", *, program: Sequence[str] | N
 
 
 def _hear(pipe: int, timeout: float) -> dict[str, str] | None:
-    """The engine's first words; None where it said nothing."""
+    """The engine's first words; None where it ended without any. Raises TimeoutError."""
     data = b""
     deadline = time.monotonic() + timeout
-    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    while True:
+        if not select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
         received = os.read(pipe, 65536)
         if not received:
             break
@@ -81,7 +91,10 @@ def _hear(pipe: int, timeout: float) -> dict[str, str] | None:
 
 
 def _tail(folder: Path) -> str | None:
-    lines = (folder / folders.LOG).read_text("utf-8", "replace").splitlines()
+    try:
+        lines = (folder / folders.LOG).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
     return "\n".join(lines[-5:]) or None
 
 
@@ -96,7 +109,10 @@ def _scope(run: str) -> list[str]:
     if not inside:
         return []
     scope = [run_scope, "--scope", "--quiet", "--collect", *([] if os.geteuid() == 0 else ["--user"])]
-    works = subprocess.run([*scope, "true"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    try:
+        works = subprocess.run([*scope, "true"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
     return [*scope, f"--description=Reprise {run}", "--"] if works.returncode == 0 else []
 
 

@@ -110,6 +110,8 @@ class Story:
     def _gate(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])
         step.outcome, step.finding, step.answer = "waiting", entry["finding"], None
+        if declined := entry["finding"].get("note"):  # why the last answer was not followed
+            self.notes.append({"at": entry["at"], "step": entry["step"], "text": declined})
 
     def _answer(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])

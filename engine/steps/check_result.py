@@ -1,5 +1,5 @@
 """Checks of the recovered cluster, as it stands promoted and still to itself: the site's own questions, what could be
-silently wrong, and what must be rebuilt by hand. A check that fails is told; it stops nothing."""
+silently wrong, and what must be rebuilt by hand. What fails is told; only the site's own questions stop the run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from engine.formats.settings_file import read_settings
 from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server
-from engine.records.errors import RepriseError
+from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Check
 from engine.steps.protocol import RunningStep
 from engine.steps.reading_through import read_through
@@ -20,16 +20,24 @@ _JOB_TABLES = {"pg_cron": "cron.job", "pgAgent": "pgagent.pga_job", "pg_timetabl
 
 _Found = dict[str, list[str]]
 
+ACCEPTED = "checks-accepted"
+"""A file in the run's folder: the operator goes on although a question of the site was not answered with true."""
+
 
 def apply(step: RunningStep) -> None:
-    """Reads only; applied again, it asks again."""
+    """Reads only; applied again, it asks again. Raises RunFailed where a question of the site is not answered with
+    true, before production is opened, unless the operator has accepted that."""
     layout = layout_of(step.plan)
     server = server_of(step, Path(layout.production or layout.data_dir))
     by_hand: list[str] = []
     with server.connect(statement_timeout=_QUESTION_TIMEOUT) as connection:
+        failed = []
         for question in step.site.verify.sql:
             step.safe_point()
-            step.check(_ask(connection, question))
+            answer = _ask(connection, question)
+            step.check(answer)
+            if answer.ok is not True:
+                failed.append(answer.finding)
         databases = _column(
             connection, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
         )
@@ -44,6 +52,14 @@ def apply(step: RunningStep) -> None:
     if left:
         step.check(Check("rebuild", "info", True, "; ".join(left)))
     step.fact(by_hand=[*by_hand, *left])
+    if failed and not (step.run_dir / ACCEPTED).exists():
+        run = step.run_dir.name
+        raise RunFailed(
+            f"{len(failed)} of {len(step.site.verify.sql)} questions of the site are not answered with true",
+            cause=failed[0],
+            remedy=f"look at the server; then reprise rollback {run}, or to go on all the same: "
+            f"reprise resume {run} --accept-checks",
+        )
 
 
 def undo(step: RunningStep) -> None:

@@ -20,14 +20,23 @@ def run_site_command(
 ) -> None:
     """Run a command line of the site file with ``sh -c`` and log what it says; ``key`` names it to the operator.
 
+    Its text is told nowhere: people write passwords into command lines. It has a session of its own (what it starts
+    outlives our terminal) and the usual umask instead of ours, which would close its files to everybody.
+
     ``waiting`` is called several times a second meanwhile. What the command leaves running in the background lives
     on. Raises RepriseError with its last lines where it fails, Unreachable where it takes over ``timeout`` seconds
     (it is then left alone: nobody knows what half of it would mean).
     """
-    log(f"running {key}: {command}")
+    log(f"running {key}")
     with tempfile.TemporaryFile() as output:  # a pipe would be held open by what it leaves running
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/"
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            umask=0o022,
+            start_new_session=True,
         )
         deadline = time.monotonic() + timeout
         while process.poll() is None:
@@ -36,7 +45,6 @@ def run_site_command(
             if time.monotonic() > deadline:
                 raise Unreachable(
                     f"{key} did not end within {timeout:g} seconds",
-                    cause=command,
                     remedy="see what it waits for, then resume the run",
                 )
             try:
@@ -50,6 +58,6 @@ def run_site_command(
     if process.returncode != 0:
         raise RepriseError(
             f"{key} failed with exit code {process.returncode}",
-            cause="\n".join([command, *lines[-5:]]),
+            cause="\n".join(lines[-5:]) or None,
             remedy="mend it, then resume the run",
         )

@@ -1,9 +1,11 @@
 """Wait at the gate for the operator: finish, advance, or leave."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from engine.postgres.server import Server
+from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.runs import Reached
@@ -11,8 +13,10 @@ from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point, gate_lsn, read_point, tell_point
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import prove
-from engine.steps.recovering import Watch, ensure_recovering, server_of
-from engine.steps.settings import control_of, layout_of, write_configuration
+from engine.steps.recovering import Watch, ensure_recovering, feed_lives, server_of
+from engine.steps.settings import control_of, layout_of, reaches_the_point, write_configuration
+
+_TRY_AGAIN = 30.0  # seconds until what died behind the gate is started again once more
 
 
 def apply(step: RunningStep) -> None:
@@ -22,10 +26,12 @@ def apply(step: RunningStep) -> None:
     note: str | None = None
     while True:
         point = current_point(step)
+        configure(step, server)
         feed = ensure_recovering(step, server)
         Watch(step, server, feed).replay_to(point)
         reached = prove(step, server, point)
-        answer = step.wait_for_answer(finding(step, point, reached, note))
+        guard = Guard(step, server)
+        answer = step.wait_for_answer(finding(step, point, reached, note), meanwhile=guard.look)
         note = None
         if answer.act == "finish":
             if reached.proven:
@@ -34,14 +40,49 @@ def apply(step: RunningStep) -> None:
         elif answer.target is None:
             note = "not advanced: no target came with the answer"
         else:
-            note = advance(step, server, point, answer.target)
+            note = advance(step, point, answer.target)
 
 
 def undo(step: RunningStep) -> None:
     """Nothing was changed."""
 
 
-def advance(step: RunningStep, server: Server, point: RecoveryPoint, target: Mapping[str, Any]) -> str | None:
+def configure(step: RunningStep, server: Server) -> None:
+    """What a later point needs of the server's configuration, timeline or limits, are start-up settings: it is stopped
+    and written anew, and goes on at its last restart point. What stands there is asked, not what was done: an engine
+    may have died on the way."""
+    if not reaches_the_point(step, control_of(server.data_dir)):
+        step.log("the later gate needs another configuration: the server is started again with it")
+        server.stop("fast")
+        write_configuration(step, control_of(server.data_dir), recovering=True)
+
+
+class Guard:
+    """Looks after the server and its feed while the run waits: what died is started again, and that is said."""
+
+    def __init__(self, step: RunningStep, server: Server) -> None:
+        self.step, self.server = step, server
+        self._not_before = 0.0
+        self._said = ""
+
+    def look(self) -> None:
+        server_lives = self.server.pid() is not None
+        if (server_lives and feed_lives(self.step)) or time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + _TRY_AGAIN
+        what = "WAL feed" if server_lives else "server"
+        try:
+            ensure_recovering(self.step, self.server)
+            text = f"the {what} ended while the run waited at the gate, and was started again"
+        except (RepriseError, OSError) as error:
+            text = f"the {what} ended while the run waited at the gate, and cannot be started: {error}"
+        self.step.log(text)
+        if text != self._said:
+            self.step.note(text=text)
+            self._said = text
+
+
+def advance(step: RunningStep, point: RecoveryPoint, target: Mapping[str, Any]) -> str | None:
     """Go to a later point from now on; or why not."""
     later = read_point(target)
     if gate_lsn(later) < gate_lsn(point):
@@ -52,10 +93,6 @@ def advance(step: RunningStep, server: Server, point: RecoveryPoint, target: Map
     if not follows(later, point):
         return f"not advanced: timeline {later.timeline} left the recovered line before the gate"
     tell_point(step, later)
-    if later.timeline != point.timeline:
-        # The timeline is a start-up setting; replay goes on at the last restart point.
-        server.stop("fast")
-        write_configuration(step, control_of(server.data_dir), recovering=True)
     step.log(f"gate raised to {format_lsn(gate_lsn(later))}")
     return None
 

@@ -87,7 +87,7 @@ def stop(step: RunningStep, data_dir: Path, *, by_command: bool = True) -> None:
         if processes.processes_in(data_dir):
             raise Unreachable(
                 f"a server still runs on {data_dir}",
-                cause=f"the site's stop_command succeeded, and it goes on: {command}",
+                cause="[database] stop_command succeeded, and the server goes on",
                 remedy="stop it by hand, then resume the run",
             )
     else:
@@ -128,7 +128,7 @@ def _start_it(step: RunningStep, server: Server, words: Sequence[str]) -> None:
         if waited > 60 or (waited > 2 and pid is not None and not processes.is_postgres(pid)):
             raise RunFailed(
                 f"no server took hold of {server.data_dir}",
-                cause=server.log_tail() or (f"started with: {command}" if command else None),
+                cause=server.log_tail() or ("started with [database] start_command" if command else None),
                 remedy="see why it does not start, then try again",
             )
         time.sleep(0.1)

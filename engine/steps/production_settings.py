@@ -9,8 +9,9 @@ What we overrule stands in one marked block at the end of `postgresql.auto.conf`
 - after `open`: nothing, but `synchronous_standby_names` stays blank (`sync-standby`).
 """
 
+import errno
 import os
-import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -24,8 +25,10 @@ from engine.formats.settings_file import (
     remove_settings,
     write_block,
 )
-from engine.records.errors import RunFailed
+from engine.postgres.running import run_program
+from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Layout
+from engine.records.survey import OsUser
 from engine.site import Database
 from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
@@ -64,7 +67,7 @@ def put_back(step: RunningStep, data_dir: Path) -> None:
         source = _newest(layout, data_dir, name)
         if source is None:
             continue
-        text = source.read_text("utf-8", "surrogateescape")
+        text = read_inside(source, layout.run_as)
         if name == AUTO_CONF:
             text = remove_settings(remove_block(text), STALE)
         write_file(layout, data_dir / name, text)
@@ -77,12 +80,30 @@ def put_back(step: RunningStep, data_dir: Path) -> None:
 def production_settings(step: RunningStep, data_dir: Path) -> dict[str, str]:
     """What production's files set, as they stand in ``data_dir`` or where the site names them; without our block and
     without what is included."""
-    main = Path(step.site.database.config_file or data_dir / "postgresql.conf")
+    named = step.site.database.config_file
     settings: dict[str, str] = {}
-    for path in (main, data_dir / AUTO_CONF):
+    for path in (Path(named) if named else data_dir / "postgresql.conf", data_dir / AUTO_CONF):
         if path.is_file():
-            settings |= read_settings(remove_block(path.read_text("utf-8", "surrogateescape")))
+            outside = named is not None and path == Path(named)  # the operator's own, link or not
+            user = layout_of(step.plan).run_as
+            text = path.read_text("utf-8", "surrogateescape") if outside else read_inside(path, user)
+            settings |= read_settings(remove_block(text))
     return settings
+
+
+def read_inside(path: Path, user: OsUser) -> str:
+    """A file of a data directory, whose owner may have put a link or anything else there: what is no plain file is
+    read as that owner, so that root's rights lead nowhere that he cannot look himself. Raises RepriseError."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return run_program(["/bin/cat", "--", str(path)], user)
+        raise RunFailed(f"{path} cannot be read", cause=error.strerror, remedy="mend it, then resume") from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise RunFailed(f"{path} is no file", remedy="put production's own there, then resume")
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 def archives(settings: Mapping[str, str]) -> bool:
@@ -112,7 +133,7 @@ def write_private_block(
         "synchronous_standby_names": "",
         "max_logical_replication_workers": "0",
         **dict.fromkeys(_COMMANDS, ""),
-        **needed_settings(step.plan, control, production),
+        **needed_settings(step.plan, current_point(step), control, production),
     }
     if "shared_preload_libraries" in production:
         libraries = read_list(production["shared_preload_libraries"])
@@ -130,7 +151,7 @@ def write_private_block(
         settings |= {"hot_standby": "on"} | recovery_settings(layout, current_point(step).timeline)
     write_file(layout, data_dir / _HBA, hba_text())
     write_file(layout, data_dir / _IDENT, f"{MARK}: no maps.\n")
-    text = (data_dir / AUTO_CONF).read_text("utf-8", "surrogateescape")
+    text = read_inside(data_dir / AUTO_CONF, layout.run_as)
     write_file(layout, data_dir / AUTO_CONF, write_block(text, settings))
 
 
@@ -138,7 +159,7 @@ def open_to_production(step: RunningStep, data_dir: Path) -> bool:
     """Take our block away: the next start has production's own addresses. Synchronous standbys stay blanked, since
     those that were named are gone or on the old timeline; returns whether that was needed."""
     layout = layout_of(step.plan)
-    text = remove_block((data_dir / AUTO_CONF).read_text("utf-8", "surrogateescape"))
+    text = remove_block(read_inside(data_dir / AUTO_CONF, layout.run_as))
     named = production_settings(step, data_dir).get("synchronous_standby_names", "")
     if named:
         kept = remove_settings(text, frozenset({"synchronous_standby_names"}))
@@ -164,23 +185,17 @@ def _newest(layout: Layout, data_dir: Path, name: str) -> Path | None:
 
 
 def _bring_includes(layout: Layout, text: str, old: Path, new: Path) -> None:
-    """What production's file includes from inside the data directory is newer there than in the backup."""
+    """What production's file includes from inside the data directory is newer there than in the backup. Copied as
+    run_as, whose folders both are: a link among them leads root nowhere."""
     for _, name in read_settings_file(text).includes:
         inner = PurePosixPath(name)
         if inner.is_absolute() or ".." in inner.parts or not (old / inner).exists():
             continue
         try:
-            if (old / inner).is_dir():
-                shutil.copytree(old / inner, new / inner, dirs_exist_ok=True, symlinks=True)
-                written = [new / inner, *(new / inner).rglob("*")]
-            else:
-                (new / inner).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(old / inner, new / inner)
-                written = [new / inner]
-            if os.geteuid() == 0:
-                for path in written:
-                    os.chown(path, layout.run_as.uid, layout.run_as.gid, follow_symlinks=False)
-        except OSError as error:
+            run_program(["/bin/mkdir", "-p", "--", str((new / inner).parent)], layout.run_as)
+            copying = ["/bin/cp", "-RHT", "--preserve=mode,timestamps", "--remove-destination", "--"]
+            run_program([*copying, str(old / inner), str(new / inner)], layout.run_as)
+        except RepriseError as error:
             raise RunFailed(
-                f"{new / inner} cannot be written", cause=str(error), remedy="mend it, then resume"
+                f"{new / inner} cannot be written", cause=error.cause or error.message, remedy="mend it, then resume"
             ) from error

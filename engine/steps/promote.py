@@ -9,7 +9,7 @@ from engine.records.errors import RepriseError
 from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point
-from engine.steps.promotion import promote, refuse_old_timeline, settle, standing
+from engine.steps.promotion import promote, settle, standing_for_good
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
 from engine.steps.recovering import (
@@ -21,6 +21,7 @@ from engine.steps.recovering import (
     wait_for_orphans,
 )
 from engine.steps.settings import control_of, layout_of, put_standby_signal, write_configuration
+from engine.steps.socket_folder import ensure_socket_folder
 
 REACHED = "reached"
 """The fact that carries the proof at the gate over a crash: afterwards it cannot be had again."""
@@ -34,15 +35,11 @@ def apply(step: RunningStep) -> None:
     """
     server, point = server_of(step), current_point(step)
     step.before(promoted=str(server.data_dir))
-    stands = standing(server.data_dir, point.timeline)
-    if stands == "on the old timeline":
-        raise refuse_old_timeline(server.data_dir, point.timeline)
+    stands = standing_for_good(step, server, point.timeline)
     if stands == "promoted":
         new_timeline = _finish(step, server, point)
     else:
         if stands == "died between":
-            step.log("an earlier promotion died: back behind the gate")
-            server.stop("immediate")
             put_standby_signal(layout_of(step.plan), server.data_dir)
         feed = ensure_recovering(step, server)
         Watch(step, server, feed).replay_to(point)
@@ -70,6 +67,7 @@ def start_copy(server: Server) -> None:
     """`start RUN`: start a finished side copy and wait until it accepts connections. What keeps it harmless stands in
     its own files. Raises RepriseError, Unreachable."""
     if server.pid() is None:
+        ensure_socket_folder(server)
         server.start()
     server.wait_accepting()
 
@@ -78,6 +76,7 @@ def _finish(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """The promotion came through, the engine did not see it. Its crash recovery, if any, needs no WAL of ours."""
     if server.pid() is None:
         wait_for_orphans(step, server)
+        ensure_socket_folder(server)
         write_configuration(step, control_of(server.data_dir), recovering=False)
         server.start(timeout=60)
     layout = layout_of(step.plan)

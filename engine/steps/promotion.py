@@ -37,6 +37,21 @@ def standing(data_dir: Path, timeline: int) -> Standing:
     return "died between" if control.state in _RECOVERING else "on the old timeline"
 
 
+def standing_for_good(step: RunningStep, server: Server, timeline: int) -> Standing:
+    """As ``standing``, of a cluster that nothing moves on by itself: what stands between is stopped, and asked again,
+    since a server that still lives may finish its promotion until then. Raises RunFailed where the cluster was opened
+    on the old timeline."""
+    stands = standing(server.data_dir, timeline)
+    if stands == "died between":
+        server.stop("immediate")
+        stands = standing(server.data_dir, timeline)
+        if stands == "died between":
+            step.log("an earlier promotion died: back behind the gate")
+    if stands == "on the old timeline":
+        raise refuse_old_timeline(server.data_dir, timeline)
+    return stands
+
+
 def refuse_old_timeline(data_dir: Path, timeline: int) -> RunFailed:
     return RunFailed(
         f"the cluster in {data_dir} was opened read-write on the old timeline {timeline}",

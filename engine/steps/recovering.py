@@ -23,6 +23,7 @@ from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point, gate_lsn, gate_of
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of, layout_of, spool_of
+from engine.steps.socket_folder import ensure_socket_folder
 from engine.transfer.failures import mount_point
 
 SALVAGED = "salvage"
@@ -89,6 +90,12 @@ def wal_roots(step: RunningStep, point: RecoveryPoint) -> tuple[str, ...]:
     return (*dict.fromkeys(roots), *([str(salvaged)] if salvaged.is_dir() else []))
 
 
+def feed_lives(step: RunningStep) -> bool:
+    """Whether this engine's feed of the run is alive."""
+    feed = _feeds.get(step.run_dir / "feed")
+    return feed is not None and feed.alive()
+
+
 def stop_feed(step: RunningStep) -> None:
     """End the feed of this engine, where there is one; a server still behind its gate waits."""
     feed = _feeds.pop(step.run_dir / "feed", None)
@@ -109,6 +116,7 @@ def ensure_recovering(step: RunningStep, server: Server, settings: Mapping[str, 
             )
         stop_feed(step)
         wait_for_orphans(step, server)
+        ensure_socket_folder(server)
         feed = ensure_feed(step, server.data_dir)
         pid = server.start(settings, timeout=60)
         step.log(f"server started behind the gate (pid {pid})")

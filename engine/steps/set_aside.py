@@ -41,6 +41,9 @@ def apply(step: RunningStep) -> None:
 def _set_tablespaces_aside(step: RunningStep, production: Path, suffix: str) -> None:
     """This cluster's folder in each tablespace; a tablespace may hold those of other versions, too."""
     version_folder = _version_folder(production)
+    if version_folder is None:
+        step.log(f"{production} says no version: it names no folder in a tablespace as its own")
+        return
     for link in _links(production / "pg_tblspc"):
         place = Path(os.path.realpath(link))
         for folder in sorted(place.glob("PG_*")) if place.is_dir() else []:
@@ -60,9 +63,9 @@ def _set_wal_aside(step: RunningStep, wal: Path, suffix: str) -> None:
         step.log(f"{place} stays as it is: it is a mount point")
         return
     aside = place.with_name(place.name + suffix)
+    step.fact(wal_place=str(place))  # once the link points elsewhere, nothing else says where it was
     move(step, place, aside)
     relink(step, wal, str(aside))
-    step.fact(wal_place=str(place))
 
 
 def undo(step: RunningStep) -> None:
@@ -113,14 +116,18 @@ def _aside(step: RunningStep) -> Path:
     return Path(aside)
 
 
-def _version_folder(data_dir: Path) -> "re.Pattern[str]":
+def _version_folder(data_dir: Path) -> "re.Pattern[str] | None":
     """The name of this cluster's folder in a tablespace, PG_<major version>_<catalog version>
-    (TABLESPACE_VERSION_DIRECTORY in catalog.h); by the major version alone where pg_control is unreadable."""
+    (TABLESPACE_VERSION_DIRECTORY in catalog.h); by the major version alone where pg_control is unreadable, and None
+    where nothing tells: somebody emptied the data directory."""
     try:
         control = read_control_file((data_dir / "global" / "pg_control").read_bytes())
         return re.compile(rf"PG_{control.version}_{control.catalog_version}")
     except (OSError, DamagedCopy):
-        version = (data_dir / "PG_VERSION").read_text().strip()
+        try:
+            version = (data_dir / "PG_VERSION").read_text("ascii").strip()
+        except (OSError, ValueError):
+            return None
         return re.compile(rf"PG_{re.escape(version)}_\d+")
 
 

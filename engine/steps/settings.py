@@ -17,9 +17,10 @@ from pathlib import Path
 
 from engine.feed.script import restore_command
 from engine.formats.control_file import WAL_LEVELS, ControlFile, read_control_file
-from engine.formats.settings_file import quote_setting
+from engine.formats.settings_file import quote_setting, read_settings
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import Layout, Plan
+from engine.records.target import RecoveryPoint
 from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
 
@@ -63,14 +64,29 @@ def undo(step: RunningStep) -> None:
 def write_configuration(step: RunningStep, control: ControlFile, *, recovering: bool) -> None:
     """Write the copy's postgresql.conf, with or without what only a recovery needs."""
     layout = layout_of(step.plan)
-    settings = side_copy_settings(step.plan, control)
+    settings = side_copy_settings(step.plan, current_point(step), control)
     if recovering:
         settings |= recovery_settings(layout, current_point(step).timeline)
     data_dir = Path(layout.data_dir)
     write_file(layout, data_dir / "postgresql.conf", conf_text(settings))
 
 
-def side_copy_settings(plan: Plan, control: ControlFile) -> dict[str, str]:
+def reaches_the_point(step: RunningStep, control: ControlFile) -> bool:
+    """Whether the configuration that stands there lets a recovery come to the run's point: on its timeline, and with
+    nothing lower than a standby needs by then."""
+    point = current_point(step)
+    path = Path(layout_of(step.plan).data_dir) / "postgresql.conf"
+    try:
+        stands = read_settings(path.read_text("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise RunFailed(f"{path} cannot be read", cause=error.strerror) from error
+    needed = needed_settings(step.plan, point, control)
+    return stands.get("recovery_target_timeline") == str(point.timeline) and all(
+        _whole(stands.get(name)) >= int(value) for name, value in needed.items()
+    )
+
+
+def side_copy_settings(plan: Plan, point: RecoveryPoint, control: ControlFile) -> dict[str, str]:
     """All that a harmless copy is started with, recovering or not."""
     layout = layout_of(plan)
     data_dir = Path(layout.data_dir)
@@ -100,12 +116,15 @@ def side_copy_settings(plan: Plan, control: ControlFile) -> dict[str, str]:
         "lc_messages": "C",
         "password_encryption": "scram-sha-256",
     }
-    return settings | needed_settings(plan, control)
+    return settings | needed_settings(plan, point, control)
 
 
-def needed_settings(plan: Plan, control: ControlFile, ours: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a standby must not undercut: the largest of the origin's (pg_control), the plan's (parameter changes in
-    the WAL) and ``ours``. Lower ones stop the replay, or pause it early."""
+def needed_settings(
+    plan: Plan, point: RecoveryPoint, control: ControlFile, ours: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a standby must not undercut: the largest of the origin's (pg_control), the plan's, those that the WAL up to
+    ``point`` changes to (it may be later than the plan's), and ``ours``. Lower ones stop the replay, or pause it
+    early."""
     raised = dict(plan.raised_settings)
     floors = {"max_connections": 20}  # room for superuser_reserved_connections and ours
     return {
@@ -113,6 +132,7 @@ def needed_settings(plan: Plan, control: ControlFile, ours: Mapping[str, str] | 
             max(
                 control.settings[name],
                 _whole(raised.get(name)),
+                *(change.settings.get(name, 0) for change in point.parameter_changes),
                 _whole((ours or {}).get(name)),
                 floors.get(name, 0),
             )
@@ -203,9 +223,16 @@ def put_standby_signal(layout: Layout, data_dir: Path) -> None:
 
 
 def remove_slots(data_dir: Path) -> None:
-    """A copy made with the file system's means may have brought replication slots along."""
+    """A copy made with the file system's means may have brought replication slots along. A link is not followed: what
+    lies behind it is not the copy's; an empty folder takes its place."""
     slots = data_dir / "pg_replslot"
-    if slots.is_dir():
+    if slots.is_symlink():
+        slots.unlink()
+        slots.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            owner = data_dir.stat()
+            os.chown(slots, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    elif slots.is_dir():
         for slot in slots.iterdir():
             shutil.rmtree(slot) if slot.is_dir() and not slot.is_symlink() else slot.unlink()
 

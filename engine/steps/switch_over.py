@@ -4,7 +4,10 @@ production had it elsewhere, its pg_wal."""
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from engine.steps.protocol import RunningStep
 from engine.steps.recovering import server_of, stop_recovering
 from engine.steps.renaming import move, move_back, move_contents, point_link, relink
 from engine.steps.settings import layout_of, sync_folder
+
+_CONTEXTS_TIMEOUT = 1800.0  # seconds; restorecon looks at every file of the cluster
 
 
 def apply(step: RunningStep) -> None:
@@ -63,7 +68,11 @@ def _move_wal_out(step: RunningStep, wal: Path, place: Path) -> None:
     """Production keeps pg_wal elsewhere: so does the recovered cluster. It may be another file system: copied."""
     old = wal.with_name("pg_wal.reprise-old")
     if not wal.is_symlink():
-        step.before(wal=[str(wal), str(place)])
+        record = [str(wal), str(place)]
+        ours = any(told.get("wal") == record for told in step.undo_records)
+        if os.path.lexists(place) and not ours:
+            raise RunFailed(f"{place} is in the way", remedy="move it elsewhere, then resume the run")
+        step.before(wal=record)
         if wal.is_dir():
             _copy_folder(wal, place)
             wal.rename(old)
@@ -101,7 +110,7 @@ def _copy_folder(source: Path, target: Path) -> None:
     if building.exists():
         shutil.rmtree(building)
     if target.exists():
-        shutil.rmtree(target)  # our own, of an attempt that was killed: the old one was renamed away
+        shutil.rmtree(target)  # our own, of an attempt that was killed: before the first one nothing was there
     shutil.copytree(source, building, symlinks=True)
     for path, model in [
         (building, source),
@@ -147,9 +156,32 @@ def _restore_contexts(step: RunningStep, places: list[Path]) -> None:
     program = shutil.which("restorecon")
     if program is None or not Path("/sys/fs/selinux/enforce").exists():
         return
-    told = subprocess.run(
-        [program, "-R", *map(str, places)], capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
-    step.log(f"restorecon: exit {told.returncode} {told.stderr.decode(errors='replace').strip()}")
-    if told.returncode != 0:
-        raise RunFailed("restorecon failed", cause=told.stderr.decode(errors="replace").strip() or None)
+    _run_serving(step, [program, "-R", *map(str, places)], _CONTEXTS_TIMEOUT)
+
+
+def _run_serving(step: RunningStep, words: Sequence[str], timeout: float) -> None:
+    """Run a program while the run goes on being served. Raises RunFailed where it fails, or does not end within
+    ``timeout`` seconds: it is then killed, and can be run again."""
+    name = Path(words[0]).name
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/")
+        deadline = time.monotonic() + timeout
+        try:
+            while process.poll() is None:
+                step.progress(0, None, detail=name)
+                if time.monotonic() > deadline:
+                    raise RunFailed(
+                        f"{name} did not end within {timeout:g} seconds",
+                        remedy="see what it waits for, then resume the run",
+                    )
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.2)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="replace").strip()
+    step.log(f"{name}: exit {process.returncode} {said}")
+    if process.returncode != 0:
+        raise RunFailed(f"{name} failed", cause=said or None, remedy="mend it, then resume the run")

@@ -28,11 +28,12 @@ from engine.steps.production_settings import (
     write_private_block,
 )
 from engine.steps.promote import REACHED
-from engine.steps.promotion import promote, refuse_old_timeline, settle, standing
+from engine.steps.promotion import promote, settle, standing_for_good
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
 from engine.steps.recovering import Watch, ensure_recovering, server_of, stop_feed, wait_for_orphans
 from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
+from engine.steps.socket_folder import ensure_socket_folder
 
 _HISTORY_WAIT = 20  # seconds for production's archive command to take the history file
 
@@ -47,15 +48,9 @@ def apply(step: RunningStep) -> None:
     data_dir = Path(layout.production or layout.data_dir)
     server = server_of(step, data_dir)
     step.before(stop=str(data_dir))
-    stands = standing(data_dir, point.timeline)
-    if stands == "on the old timeline":
-        raise refuse_old_timeline(data_dir, point.timeline)
-    if stands == "promoted":
+    if standing_for_good(step, server, point.timeline) == "promoted":
         new_timeline = _finish(step, server, point)
     else:
-        if stands == "died between":
-            step.log("an earlier promotion died: back behind the gate")
-            server.stop("immediate")
         new_timeline = _behind_the_gate(step, server, point)
     _give_archiving_back(step, server, new_timeline)
     stop_feed(step)
@@ -94,6 +89,7 @@ def _finish(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     whole was proven before it was given back."""
     if server.pid() is None:
         wait_for_orphans(step, server)
+        ensure_socket_folder(server)
         control = control_of(server.data_dir)
         write_private_block(step, server.data_dir, control, recovering=False, hold_archiving=True)
         server.start(start_settings(step.site.database, server.data_dir), timeout=60)

@@ -71,7 +71,7 @@ def take_survey(
         as_root=is_root(),
         programs=programs,
         cluster=cluster,
-        destination=_destination(destination, database.port, held_by),
+        destination=_destination(site, destination, held_by),
         file_systems=tuple(file_systems),
         memory_total=total,
         memory_available=available,
@@ -115,9 +115,9 @@ def _look_into(folder: str) -> str | None:
     return None
 
 
-def _destination(destination: Destination, own_port: int, held_by: LockHolder | None) -> DestinationFacts:
+def _destination(site: Site, destination: Destination, held_by: LockHolder | None) -> DestinationFacts:
     if destination.kind == "in-place":
-        return DestinationFacts(destination.path, "absent", port=own_port, held_by=held_by)
+        return DestinationFacts(destination.path, "absent", port=site.database.port, held_by=held_by)
     path = Path(destination.path)
     port = destination.port
     if port is None:
@@ -130,7 +130,19 @@ def _destination(destination: Destination, own_port: int, held_by: LockHolder | 
     state, contents = within(5, partial(_folder, path), silent)
     nearest = file_system(destination.path)
     writable = nearest is not None and nearest.writable
-    return DestinationFacts(destination.path, state, contents, writable, port, user, held_by)
+    inside = within(5, partial(_inside, site, path), None)
+    return DestinationFacts(destination.path, state, contents, writable, port, user, held_by, inside)
+
+
+def _inside(site: Site, path: Path) -> str | None:
+    """The site's own folder that a destination would lie in, links followed."""
+    own = [site.database.data_dir]
+    for repository in site.database.repository:
+        own += [repository.base_backups, repository.wal, *([repository.dumps] if repository.dumps else [])]
+    if site.media is not None:
+        own += [site.media.path, *(each.path for each in site.media.repository)]
+    real = path.resolve()
+    return next((folder for folder in own if real.is_relative_to(Path(folder).resolve())), None)
 
 
 def _folder(path: Path) -> _Folder:

@@ -86,7 +86,9 @@ def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFac
         timeline=control.timeline if control else None,
         state=control.state if control else None,
         settings=settings,
-        lacks_configuration=site.database.config_file is None and not (data_dir / "postgresql.conf").exists(),
+        lacks_configuration=site.database.config_file is None
+        and (data_dir / "PG_VERSION").exists()  # an emptied folder is no cluster that is started from elsewhere
+        and not (data_dir / "postgresql.conf").exists(),
         postmaster_pid=pid,
         running=pid is not None,
         answers=(told is not None) if pid else None,

@@ -6,6 +6,7 @@ frame does, or whose own checksum does not fit, is a DamagedCopy that names it.
 
 import io
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -158,10 +159,16 @@ class _BlockReader(io.RawIOBase):
 
 
 def open_compressed(path: Path) -> io.BufferedReader:
-    """A file's unpacked bytes, to be read as from a file. Raises OSError; DamagedCopy when read."""
+    """A file's unpacked bytes, to be read as from a file. Raises OSError; DamagedCopy where it is no regular file, and
+    when read."""
     file = open(path, "rb", buffering=0, opener=_no_surprises)  # noqa: SIM115
     return io.BufferedReader(_BlockReader(file, read_blocks(path, file)), BLOCK)
 
 
 def _no_surprises(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY)
+    """Opens no device, and does not wait for the other end of a pipe."""
+    handle = os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DamagedCopy(f"{shown(path)} is not a regular file")
+    return handle

@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 
+from engine.records.errors import RunFailed
 from engine.transfer.durable import fsync_path
 from engine.transfer.failures import writing
+from engine.transfer.naming import shown
 
 _DOOMED = ".reprise-deleted"
 
@@ -54,10 +57,28 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def make_folder(folder: Path, owner: tuple[int, int] | None) -> None:
-    """A folder (0700) of this owner, which may be there already; its parent must be. Raises RunFailed."""
+    """A folder (0700) of this owner, which may be there already; its parent must be. Raises RunFailed.
+
+    Links are not followed. Where everybody may make folders (/tmp), one that is neither ours nor this owner's is
+    refused: whoever made it can have known its name beforehand.
+    """
     with writing(folder):
-        folder.mkdir(0o700, exist_ok=True)
-        folder.chmod(0o700)
-        if owner is not None:
-            os.chown(folder, *owner, follow_symlinks=False)
+        with suppress(FileExistsError):
+            folder.mkdir(0o700)
+        if folder.is_symlink() or not folder.is_dir():
+            raise RunFailed(f"{shown(folder)} is not a folder", remedy="remove it, then: reprise resume")
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(handle).st_uid
+            if found not in (os.geteuid(), owner and owner[0]) and folder.parent.stat().st_mode & stat.S_IWOTH:
+                raise RunFailed(
+                    f"{shown(folder)} belongs to somebody else",
+                    cause=f"its owner is uid {found}, and everybody may make folders in {shown(folder.parent)}",
+                    remedy="see whose it is and remove it, then: reprise resume",
+                )
+            if owner is not None:
+                os.fchown(handle, *owner)
+            os.fchmod(handle, 0o700)
+        finally:
+            os.close(handle)
         fsync_path(folder.parent)

@@ -17,7 +17,7 @@ from threading import Condition, Thread
 from typing import Any
 
 from engine.records.errors import RepriseError
-from engine.transfer.carrying import Order, Tally, carry
+from engine.transfer.passing import Order, Tally, carry
 
 REPORT_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1

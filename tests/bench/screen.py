@@ -10,7 +10,9 @@ is started; "paint" is the first screen with words on it, "filled" the one that 
 import argparse
 import os
 import shutil
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -56,6 +58,7 @@ def main(arguments: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="rt-bench-", dir="/var/tmp"))
     folder.chmod(0o755)
     os.environ["REPRISE_TEST_ROOT"] = str(folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers and files below go away
     try:
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         cluster = make_cluster("screen")
@@ -213,12 +216,16 @@ def _restore(cluster: Cluster, folder: Path) -> None:
         shown.press("\r")
         shown.until("server log")
         shown.settle(0.1)
-        began, before = time.perf_counter(), len(shown.sent)
-        shown.until("PAUSED AT THE TARGET", "FAILED", seconds=600)
-        took, sent = time.perf_counter() - began, len(shown.sent) - before
-        if "PAUSED" not in shown.text:
-            raise SystemExit(shown.text)
-        _judge(f"bytes per second during a restore of {took:.0f} s", sent / took, RUN_GOAL)
+        began = until = time.perf_counter()
+        before = sent = len(shown.sent)
+        while "PAUSED AT THE TARGET" not in shown.text:
+            if "FAILED" in shown.text or time.perf_counter() > began + 600:
+                raise SystemExit(shown.text)
+            if not shown.read(0.05):  # quiet between two repaints: the last such moment lies before the gate's picture
+                until, sent = time.perf_counter(), len(shown.sent)
+        took = until - began
+        _judge(f"bytes per second during a restore of {took:.0f} s", (sent - before) / took, RUN_GOAL)
+        print(f"  the gate's picture after it: {len(shown.sent) - sent} bytes")
         _judge("memory at the gate, MB", _megabytes(shown), MEMORY_GOAL)
         (run,) = operator.call("runs").document["runs"]
         operator.call("cancel", run["run"], "--yes")

@@ -53,3 +53,9 @@ def test_wrong_words_are_wrong_usage(words: list[str]) -> None:
 def test_targets_that_cannot_be_are_wrong_usage(target: list[str]) -> None:
     with pytest.raises(UsageError):
         arguments.target_of(arguments.read(["plan", *target, *INTO]))
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+03:00", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-03:00"])
+def test_a_time_that_no_calendar_here_holds_is_wrong_usage(time: str) -> None:
+    with pytest.raises(UsageError, match="9999"):
+        arguments.read_time(time)

@@ -97,12 +97,17 @@ def test_the_application_stays_stopped_until_the_operator_opens_it(cluster: Clus
     assert started.exists()
 
 
-def test_a_failing_site_check_is_told_and_nothing_is_lost(cluster: Cluster, open_dir: Path) -> None:
+def test_a_wrong_answer_to_the_sites_question_stops_the_run_before_production_is_opened(
+    cluster: Cluster, open_dir: Path
+) -> None:
     cluster.write(10, seed=1)
     cluster.base_backup("one")
     cluster.switch()
     operator = operator_for(cluster, open_dir, verify=("SELECT false",))
-    said = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes")
-    failed = [check for check in said.document["checks"] if check["ok"] is False and "SELECT false" in check["finding"]]
-    assert failed
-    assert Path(said.document["data_dir"]).exists()
+    said = operator.call("restore", "--latest", "--in-place", "--yes", expect=1).document
+    assert said["outcome"] == "failed"
+    assert [check["ok"] for check in said["checks"] if "SELECT false" in check["finding"]] == [False]
+    assert not cluster.server.is_accepting()  # nobody has come in
+    done = operator.call("resume", said["run"], "--accept-checks", "--yes", expect=0).document
+    assert done["outcome"] == "completed"
+    assert _rows(cluster) == {row.id for row in cluster.rows}

@@ -154,6 +154,14 @@ def test_an_occupied_destination_is_refused_and_left_as_it_was(operator: Operato
     assert [path.name for path in place.iterdir()] == ["precious"]
 
 
+def test_a_copy_among_the_backups_or_in_the_archive_is_refused(operator: Operator, history: History) -> None:
+    for place in (history.cluster.archive, history.cluster.backups, history.cluster.data_dir):
+        said = operator.call("plan", "--latest", "--timeline", "2", "--into", place / "copy", expect=3)
+        check = next(check for check in said.document["checks"] if check["name"] == "destination")
+        assert str(place) in check["finding"]
+        assert not (place / "copy").exists()
+
+
 def test_wrong_usage_and_a_wrong_site_file_exit_with_2_and_one_document(operator: Operator, tmp_path: Path) -> None:
     operator.call("plan", "--time", "2026-11-22T14:03:10", "--into", "/x", expect=2)
     operator.call("plan", "--latest", "--exclusive", "--into", "/x", expect=2)

@@ -143,6 +143,36 @@ def test_an_absent_history_is_answered_at_once_and_a_new_one_is_found(tmp_path: 
     assert restore(tmp_path, "00000002.history").returncode == 0
 
 
+def test_a_damaged_history_of_another_line_stops_nothing_and_its_number_is_taken(
+    tmp_path: Path, fed: Callable[..., Feed]
+) -> None:
+    archive(tmp_path / "archive", 1, range(1, 3))
+    (tmp_path / "archive" / "00000002.history").touch()
+    (tmp_path / "archive" / "00000003.history.gz").write_bytes(b"\x1f\x8b\x08\x00 cut")
+    feed = fed(2 * MB + 5000)
+    assert take(tmp_path, name(1, 1)) == segment(1, 1)
+    assert restore(tmp_path, "00000002.history").returncode == 0
+    assert until(feed, lambda status: status.listed).timelines == (2, 3)
+
+
+def test_a_damaged_history_of_the_gates_own_line_makes_it_wait_until_it_is_mended(
+    tmp_path: Path, fed: Callable[..., Feed]
+) -> None:
+    archive(tmp_path / "archive", 1, range(1, 4))
+    archive(tmp_path / "archive", 2, range(3, 5))
+    history = tmp_path / "archive" / "00000002.history"
+    history.touch()
+    fed(3 * MB + 5000).stop()  # a line that does not need it: known to be taken
+    fork, gate = 3 * MB + 4096, 4 * MB + 5000
+    feed = fed(gate, pieces=(Piece(1, MB, fork), Piece(2, fork, gate)))
+    assert history.name in str(until(feed, lambda status: status.waiting is not None).waiting)
+    assert restore(tmp_path, history.name).returncode == 1
+    history.write_text("1\t0/301000\tpromoted\n")
+    until(feed, lambda status: status.listed)
+    assert restore(tmp_path, history.name).returncode == 0
+    assert (tmp_path / "pg_wal" / "RECOVERYXLOG").read_text().startswith("1\t0/301000")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

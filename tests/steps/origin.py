@@ -239,7 +239,9 @@ class Rehearsal:
     checks: list[Check] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     answers: list[Told] = field(default_factory=list)
+    notes: list[Mapping[str, Any]] = field(default_factory=list)
     at_safe_point: Callable[[], None] = lambda: None
+    while_it_waits: Callable[[Callable[[], None] | None], None] = lambda _: None
 
     def before(self, **how_to_undo: Any) -> None:
         self.undo_records.append(how_to_undo)
@@ -253,8 +255,9 @@ class Rehearsal:
     def safe_point(self) -> None:
         self.at_safe_point()
 
-    def wait_for_answer(self, finding: Mapping[str, Any]) -> Told:
+    def wait_for_answer(self, finding: Mapping[str, Any], *, meanwhile: Callable[[], None] | None = None) -> Told:
         self.found.append(finding)
+        self.while_it_waits(meanwhile)
         if not self.answers:
             raise Stopped
         return self.answers.pop(0)
@@ -268,19 +271,22 @@ class Rehearsal:
     def server(self, **where: Any) -> None:
         self.facts["server"] = where
 
+    def note(self, **content: Any) -> None:
+        self.notes.append(content)
+
     def log(self, line: str) -> None:
         self.lines.append(line)
 
     @property
     def copy(self) -> Server:
-        return server_of(self)  # type: ignore[arg-type]
+        return server_of(self)
 
     def rows(self, query: str) -> list[Any]:
         with self.copy.connect() as connection:
-            return connection.execute(query).fetchall()  # type: ignore[call-overload]
+            return connection.execute(query).fetchall()
 
     def end(self) -> None:
-        stop_feed(self)  # type: ignore[arg-type]
+        stop_feed(self)
         self.copy.stop("immediate")
 
 

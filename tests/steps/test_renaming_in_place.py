@@ -1,5 +1,6 @@
 """Setting aside and switching over, on real files: dead before every single rename, then tried again or undone."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -103,12 +104,13 @@ class Machine:
 
 
 class Death:
-    """Renames and new links count; the engine dies in front of the one whose number is up."""
+    """Renames, new links and facts that are told count; the engine dies in front of the one whose number is up."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left: int | None = None
         for name in ("rename", "replace", "symlink_to", "mkdir"):
             monkeypatch.setattr(Path, name, self.counted(getattr(Path, name)))
+        monkeypatch.setattr(Rehearsal, "fact", self.counted(Rehearsal.fact))
 
     def counted(self, act: Callable[..., Any]) -> Callable[..., Any]:
         def counting(*args: Any, **named: Any) -> Any:
@@ -130,8 +132,8 @@ def both(machine: Machine) -> tuple[list[Callable[[], None]], list[Callable[[], 
     """What does both steps, and what undoes them."""
     facts: dict[str, Any] = {}
     aside, over = machine.step(facts), machine.step(facts)
-    does = [partial(set_aside.apply, aside), partial(switch_over.apply, over)]  # type: ignore[arg-type]
-    return does, [partial(switch_over.undo, over), partial(set_aside.undo, aside)]  # type: ignore[arg-type, return-value]
+    does = [partial(set_aside.apply, aside), partial(switch_over.apply, over)]
+    return does, [partial(switch_over.undo, over), partial(set_aside.undo, aside)]  # type: ignore[return-value]
 
 
 KINDS = [
@@ -250,6 +252,39 @@ def test_the_switch_over_keeps_productions_mode_and_never_opens_it_wider(tmp_pat
     facts: dict[str, Any] = {}
     carry(lambda: set_aside.apply(machine.step(facts)), lambda: switch_over.apply(machine.step(facts)))
     assert (tmp_path / "db/main").stat().st_mode & 0o777 == 0o750
+
+
+def test_an_emptied_data_directory_is_set_aside_and_comes_back(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    shutil.rmtree(tmp_path / "db/main")
+    (tmp_path / "db/main").mkdir()
+    write(tmp_path / "db/main/left", "over")
+    (tmp_path / "disk/space/PG_15_202209061").rename(tmp_path / "lost too")
+    before = tree(tmp_path)
+    facts: dict[str, Any] = {}
+    aside, over = machine.step(facts), machine.step(facts)
+    carry(lambda: set_aside.apply(aside), lambda: switch_over.apply(over))
+    assert (tmp_path / "db/main/base/1/2").read_text() == "new"
+    assert (Path(str(machine.layout.set_aside)) / "left").read_text() == "over"
+    carry(lambda: switch_over.undo(over), lambda: set_aside.undo(aside))
+    assert tree(tmp_path) == before
+
+
+def test_what_stands_where_pg_wal_shall_go_is_not_deleted(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    facts: dict[str, Any] = {}
+    set_aside.apply(machine.step(facts))
+    write(tmp_path / "wal/here/precious", "stays")
+    with pytest.raises(RunFailed, match="is in the way"):
+        switch_over.apply(machine.step(facts))
+    assert (tmp_path / "wal/here/precious").read_text() == "stays"
+
+
+def test_a_program_that_does_not_end_fails_the_step_and_the_run_is_served_meanwhile(tmp_path: Path) -> None:
+    step = Machine(tmp_path).step({})
+    with pytest.raises(RunFailed, match="sleep did not end"):
+        switch_over._run_serving(step, ["sleep", "600"], 0.3)
+    assert step.progresses
 
 
 def test_a_bare_machine_has_nothing_in_the_way(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ import pytest
 from engine.formats.control_file import read_control_file
 from engine.records.coding import to_builtins
 from engine.records.errors import RunFailed
+from engine.records.history import ParameterChange
 from engine.records.lsn import SegmentName, format_lsn, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import gate, prove, recovering, replay, settings
 from engine.steps.protocol import Stopped
+from engine.steps.socket_folder import ensure_socket_folder
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal, Told
 
@@ -97,6 +99,68 @@ def test_the_gate_is_raised_and_replay_goes_on(ledger: Ledger, begun: Callable[.
     assert "lies before the gate" in step.found[1]["note"]
     assert all(proof.proven for proof in step.proofs)
     assert count(step) == ledger.rows_before(second.lsn)
+
+
+@once
+@pytest.mark.parametrize("died", [False, True], ids=["advanced", "died before the configuration was written"])
+def test_behind_a_later_gate_the_server_has_the_limits_that_the_wal_raises_and_the_gates_timeline(
+    ledger: Ledger, begun: Callable[..., Rehearsal], died: bool
+) -> None:
+    step = begun(ledger.origin.point(ledger.ends[20].lsn))
+    replay.apply(step)
+    second = ledger.ends[-10].lsn
+    change = ParameterChange(1, ledger.ends[30].lsn, {"max_connections": 321})
+    later = to_builtins(replace(ledger.origin.point(second), parameter_changes=(change,)))
+    if died:
+        step.fact(point=later)
+        conf = step.copy.data_dir / "postgresql.conf"
+        conf.write_text(conf.read_text() + "recovery_target_timeline = '7'\n")
+    else:
+        step.answers.append(Told("advance", later))
+    step.answers.append(Told("finish"))
+    gate.apply(step)
+    assert step.found[-1]["lsn"] == format_lsn(second) and step.proofs[-1].proven
+    shown = dict(step.rows("SELECT name, setting FROM pg_settings"))
+    assert shown["max_connections"] == "321" and shown["recovery_target_timeline"] == "1"
+
+
+@once
+def test_what_dies_while_the_run_waits_at_the_gate_is_started_again_and_told(
+    ledger: Ledger, begun: Callable[..., Rehearsal]
+) -> None:
+    step = begun(ledger.origin.point(ledger.ends[20].lsn))
+    replay.apply(step)
+
+    def die(meanwhile: Callable[[], None] | None) -> None:
+        assert meanwhile is not None
+        meanwhile()
+        assert step.notes == []
+        os.kill(step.copy.pid() or 0, signal.SIGKILL)
+        step.copy.wait(lambda: step.copy.pid() is None, 20, "it lives")
+        meanwhile()
+        assert step.copy.pid() is not None and recovering.feed_lives(step)
+
+    step.while_it_waits = die
+    step.answers = [Told("finish")]
+    gate.apply(step)
+    assert ["server ended" in note["text"] for note in step.notes] == [True]
+    prove.apply(step)
+    assert step.proofs[-1].proven
+
+
+@once
+def test_a_socket_folder_that_a_boot_took_away_is_made_again(
+    ledger: Ledger, begun: Callable[..., Rehearsal], tmp_path: Path
+) -> None:
+    folder = ledger.origin.root / f"sockets-{next(NUMBERS)}"
+    step = begun(ledger.origin.point(ledger.ends[20].lsn), socket_dir=str(folder))
+    replay.apply(step)
+    status = folder.lstat()
+    assert (status.st_mode & 0o777, status.st_uid) == (0o700, ledger.origin.user.uid)
+    planted = tmp_path / "planted"
+    planted.symlink_to(tmp_path)
+    with pytest.raises(RunFailed, match="cannot be made"):
+        ensure_socket_folder(replace(step.copy, socket_dir=planted))
 
 
 class Damage:

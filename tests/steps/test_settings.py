@@ -1,11 +1,13 @@
 """The copy's own files: complete, harmless, and written twice the same."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from engine.formats.settings_file import read_settings
 from engine.steps import settings
+from engine.steps.points import current_point
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal
 
@@ -59,6 +61,17 @@ def test_applied_again_it_writes_the_same_and_keeps_the_first_original(ledger: L
 
 
 @once
+def test_slots_behind_a_link_are_left_alone(ledger: Ledger, copy: Rehearsal, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    slots = copy.copy.data_dir / "pg_replslot"
+    shutil.rmtree(slots)
+    slots.symlink_to(tmp_path)
+    settings.apply(copy)
+    assert (tmp_path / "precious").is_dir()
+    assert slots.is_dir() and not slots.is_symlink() and list(slots.iterdir()) == []
+
+
+@once
 def test_a_plain_start_is_harmless(ledger: Ledger, copy: Rehearsal) -> None:
     """Without a feed, started by hand: it waits, in recovery, and speaks to its own socket only."""
     settings.apply(copy)
@@ -75,7 +88,9 @@ def test_a_plain_start_is_harmless(ledger: Ledger, copy: Rehearsal) -> None:
 def test_settings_never_undercut_the_origins(ledger: Ledger) -> None:
     step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), "settings-needed")
     control = settings.control_of(step.copy.data_dir)
-    needed = settings.needed_settings(step.plan, control, {"max_connections": "7", "max_worker_processes": "64"})
+    needed = settings.needed_settings(
+        step.plan, current_point(step), control, {"max_connections": "7", "max_worker_processes": "64"}
+    )
     assert needed["max_worker_processes"] == "64"
     assert int(needed["max_connections"]) >= control.settings["max_connections"]
     assert set(needed) == set(settings.STANDBY_NEEDS)

@@ -12,7 +12,7 @@ import pytest
 
 from engine.records.copies import BaseBackup
 from engine.records.errors import DamagedCopy, RunFailed
-from engine.transfer.carrying import Order, Tally, carry
+from engine.transfer.passing import Order, Tally, carry
 from tests.transfer.backups import Backups, make_copy, rewrite
 
 
@@ -30,7 +30,7 @@ def refused(backups: Backups, kind: str, folder: Path, spoil: Callable[[Path], o
 def flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x10
-    rewrite(path, data)
+    rewrite(path, bytes(data))
 
 
 def largest(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -81,3 +82,9 @@ def test_random_bytes_behind_a_magic_never_end_in_another_error(tmp_path: Path) 
         for _ in range(60):
             with pytest.raises(DamagedCopy):
                 unpack(tmp_path / "f", magic + chance.randbytes(chance.randrange(200)) + b"!")
+
+
+def test_a_pipe_in_a_segments_place_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "000000010000000000000001")
+    with pytest.raises(DamagedCopy, match="regular"):
+        open_compressed(tmp_path / "000000010000000000000001")

@@ -57,7 +57,7 @@ def mount_point(question: Question) -> Check | None:
 
 
 def destination(question: Question) -> Check | None:
-    """CONTRACT.md: the folder of a side copy is absent or empty."""
+    """CONTRACT.md: the folder of a side copy is absent or empty; and no copy is built among what it is made from."""
     facts = question.survey.destination
     if question.in_place:
         return None
@@ -66,6 +66,8 @@ def destination(question: Question) -> Check | None:
         words = facts.contents or ("something else" if facts.state == "occupied" else "not a folder")
         name = "half-restored" if facts.contents and "half" in facts.contents else "destination"
         return refuse(name, False, f"{facts.path} is not empty: {words}", remedy)
+    if facts.inside is not None:
+        return refuse("destination", False, f"{facts.path} lies in the site's own {facts.inside}", remedy)
     if not facts.parent_writable:
         return refuse("ownership", False, f"{facts.path} cannot be made: no right to write there", remedy)
     return refuse("destination", True, f"{facts.path} is {facts.state}")

@@ -1,0 +1,142 @@
+"""Whatever goes wrong, the command line says it once, without a traceback, and with --json as one document."""
+
+import json
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from engine import acts, cli
+from engine.cli import commands
+from engine.records.errors import RepriseError
+from engine.run import folder as folders
+from engine.run.journal import Journal
+from engine.run.story import Story
+from tests.run.toys import new_run, site, toy
+
+PROGRAM = [sys.executable, "-c", "import sys; from tui.command import main; sys.exit(main())"]
+SITE = """
+[site]
+name = "archive"
+[database]
+data_dir = "/nowhere/data"
+[[database.repository]]
+kind = "directory"
+base_backups = "/nowhere/base"
+wal = "/nowhere/wal"
+"""
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    (tmp_path / "site.toml").write_text(SITE)
+    return ["--site", str(tmp_path / "site.toml"), "--state", str(tmp_path / "state")]
+
+
+def raising(error: BaseException) -> Callable[..., NoReturn]:
+    def carry_out(*_: object) -> NoReturn:
+        raise error
+
+    return carry_out
+
+
+def said(monkeypatch: pytest.MonkeyPatch, error: BaseException, words: list[str]) -> int:
+    monkeypatch.setattr(commands, "carry_out", raising(error))
+    return cli.main(words, open_screen=lambda: 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "outcome"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (EOFError(), 2, "failed"),
+        (ZeroDivisionError("x"), 1, "failed"),
+        (RepriseError("m", cause="c", remedy="r"), 1, "failed"),
+    ],
+)
+def test_every_end_has_one_document(
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    error: BaseException,
+    code: int,
+    outcome: str,
+) -> None:
+    assert said(monkeypatch, error, ["--json", "restore", "--latest", "--into", "/srv/copy"]) == code
+    document = json.loads(capfdbinary.readouterr().out)
+    assert (document["run"], document["outcome"]) == (None, outcome)
+    assert document["error"]["message"]
+
+
+def test_an_error_after_a_run_was_made_names_it(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    error = RepriseError("m")
+    error.run = "20261122T000000Z-archive"
+    said(monkeypatch, error, ["--json", "restore", "--latest", "--into", "/srv/copy"])
+    assert json.loads(capfdbinary.readouterr().out)["run"] == error.run
+
+
+def test_a_wrong_restore_has_a_document_with_run_and_outcome(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert cli.main(["--json", "restore", "--latest"], open_screen=lambda: 0) == 2
+    document = json.loads(capfdbinary.readouterr().out)
+    assert (document["run"], document["outcome"]) == (None, "failed")
+
+
+@pytest.mark.parametrize("words", [["runs", "--json"], ["--json", "report", "nothing"], ["runs", "--help"]])
+@pytest.mark.parametrize("output", ["closed pipe", "full"])
+def test_an_output_that_takes_nothing_gives_no_traceback(options: list[str], words: list[str], output: str) -> None:
+    if output == "full":
+        writing = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, writing = os.pipe()
+        os.close(reading)
+    try:
+        done = subprocess.run([*PROGRAM, *options, *words], stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+
+
+def test_a_damaged_run_is_told_among_the_runs(options: list[str], tmp_path: Path) -> None:
+    damaged = tmp_path / "state" / "runs" / "20200101T000000Z-archive"
+    damaged.mkdir(parents=True)
+    done = subprocess.run([*PROGRAM, *options, "runs", "--json"], capture_output=True, check=True)
+    document = json.loads(done.stdout)
+    assert document["runs"] == [] and [each["where"] for each in document["problems"]] == [str(damaged)]
+    plain = subprocess.run([*PROGRAM, *options, "runs"], capture_output=True, check=True, text=True)
+    assert str(damaged) in plain.stdout
+
+
+def a_run(tmp_path: Path, outcome: str | None) -> tuple[acts.Desk, str]:
+    """A run of toys, as its journal tells it; None: its engine died."""
+    run = new_run(tmp_path, toy("one", tmp_path))
+    journal = Journal(run / folders.JOURNAL, Story().hear)
+    journal.append("engine", {"act": "apply", "pid": 1})
+    if outcome is not None:
+        journal.append("finished", {"outcome": outcome, "error": {"message": "it went wrong"}})
+    journal.close()
+    return acts.Desk(site(), tmp_path / "site.toml", tmp_path / "state"), run.name
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("failed", 1), (None, 1), ("completed", 0)])
+def test_a_run_that_is_left_alone_is_not_called_running_where_it_ended(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], outcome: str | None, code: int
+) -> None:
+    desk, run = a_run(tmp_path, outcome)
+    assert commands._leave(Namespace(json=True), desk, run) == code
+    document = json.loads(capfdbinary.readouterr().out)
+    assert (document["run"], document["outcome"], document["pid"]) == (run, outcome or "interrupted", None)
+
+
+def test_ctrl_c_while_following_still_gives_the_runs_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    desk, run = a_run(tmp_path, "completed")
+    monkeypatch.setattr(acts, "follow", raising(KeyboardInterrupt()), raising=False)
+    assert commands._follow(Namespace(json=True), desk, run) == 130
+    assert json.loads(capfdbinary.readouterr().out)["run"] == run
