@@ -21,8 +21,8 @@ from engine.run.folder import create_run, find_run, read_run, read_run_site, rea
 from engine.run.starting import start_engine, wait_for_end
 from engine.steps.check_result import ACCEPTED
 from engine.steps.gate import follows
-from engine.steps.points import POINT, gate_lsn, read_point
 from engine.steps.promote import start_copy, stop_copy
+from engine.steps.shared.points import POINT, gate_lsn, read_point
 
 
 def start(desk: Desk, planned: Plan) -> str:

@@ -7,7 +7,7 @@ from engine.run import folder as folders
 from engine.run.journal import Journal
 from engine.run.locks import take_lock
 from engine.run.story import Story
-from engine.steps.commands import run_site_command
+from engine.steps.shared.commands import run_site_command
 
 
 def open_application(folder: Path) -> None:

@@ -11,9 +11,9 @@ from engine.postgres.server import Server
 from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Check
 from engine.steps.protocol import RunningStep
-from engine.steps.reading_through import read_through
-from engine.steps.recovering import server_of
 from engine.steps.settings import FILES, ORIGINAL, layout_of
+from engine.steps.shared.reading_through import read_through
+from engine.steps.shared.recovering import server_of
 
 _QUESTION_TIMEOUT = 300.0  # seconds for each of the site's own questions
 _JOB_TABLES = {"pg_cron": "cron.job", "pgAgent": "pgagent.pga_job", "pg_timetable": "timetable.chain"}

@@ -17,11 +17,11 @@ from engine.formats.manifest import read_manifest
 from engine.postgres.running import run
 from engine.records.errors import DamagedCopy, RepriseError, RunFailed
 from engine.records.plan import Layout
-from engine.steps.children import Child
 from engine.steps.copy import record_folders, remove_recorded, staged_tablespaces
 from engine.steps.prepare import owner_ids
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of
+from engine.steps.shared.children import Child
 from engine.transfer.contents import CONTROL, MANIFEST, tablespace_of
 from engine.transfer.copying import hold_control, release_control
 from engine.transfer.durable import FileSystems, fsync_path

@@ -8,11 +8,12 @@ from engine.records.coding import from_json, to_builtins, to_json
 from engine.records.errors import RepriseError
 from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
-from engine.steps.points import current_point
-from engine.steps.promotion import promote, settle, standing_for_good
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
-from engine.steps.recovering import (
+from engine.steps.settings import control_of, layout_of, put_standby_signal, write_configuration
+from engine.steps.shared.points import current_point
+from engine.steps.shared.promotion import promote, settle, standing_for_good
+from engine.steps.shared.recovering import (
     Watch,
     ensure_recovering,
     server_of,
@@ -20,8 +21,7 @@ from engine.steps.recovering import (
     stop_recovering,
     wait_for_orphans,
 )
-from engine.steps.settings import control_of, layout_of, put_standby_signal, write_configuration
-from engine.steps.socket_folder import ensure_socket_folder
+from engine.steps.shared.socket_folder import ensure_socket_folder
 
 REACHED = "reached"
 """The fact that carries the proof at the gate over a crash: afterwards it cannot be had again."""

@@ -19,10 +19,17 @@ from engine.records.lsn import Lsn, format_lsn, parse_segment, skip_page_header
 from engine.records.plan import Check
 from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
-from engine.steps.points import current_point, gate_lsn, gate_of
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import Watch, ensure_feed, ensure_recovering, last_restored, log_since_start, server_of
 from engine.steps.settings import control_of
+from engine.steps.shared.points import current_point, gate_lsn, gate_of
+from engine.steps.shared.recovering import (
+    Watch,
+    ensure_feed,
+    ensure_recovering,
+    last_restored,
+    log_since_start,
+    server_of,
+)
 
 _OPENING = 5.0  # seconds
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from engine.records.lsn import format_lsn
-from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import Watch, ensure_recovering, server_of, stop_recovering
 from engine.steps.settings import layout_of, put_standby_signal
+from engine.steps.shared.points import current_point
+from engine.steps.shared.recovering import Watch, ensure_recovering, server_of, stop_recovering
 
 
 def apply(step: RunningStep) -> None:

@@ -15,11 +15,11 @@ from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.records.history import Piece, TransactionEnd
 from engine.records.lsn import Lsn, SegmentName, format_lsn, parse_segment, segment_of
 from engine.records.target import RecoveryPoint
-from engine.steps.points import current_point, gate_lsn, tell_point
-from engine.steps.production import production_dir
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import SALVAGED, wal_roots
 from engine.steps.settings import layout_of, sync_folder
+from engine.steps.shared.points import current_point, gate_lsn, tell_point
+from engine.steps.shared.production import production_dir
+from engine.steps.shared.recovering import SALVAGED, wal_roots
 from engine.wal.index import WalIndex
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")

@@ -21,8 +21,8 @@ from engine.formats.settings_file import quote_setting, read_settings
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import Layout, Plan
 from engine.records.target import RecoveryPoint
-from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
+from engine.steps.shared.points import current_point
 
 ORIGINAL = ".reprise-original"
 MARK = "# Made by Reprise"

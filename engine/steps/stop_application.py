@@ -1,7 +1,7 @@
 """Stop the application that works with production, with the site's own command."""
 
-from engine.steps.commands import run_site_command
 from engine.steps.protocol import RunningStep
+from engine.steps.shared.commands import run_site_command
 
 
 def apply(step: RunningStep) -> None:

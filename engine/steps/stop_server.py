@@ -1,7 +1,7 @@
 """Stop production's server. Where none runs, there is nothing to do."""
 
-from engine.steps import production
 from engine.steps.protocol import RunningStep
+from engine.steps.shared import production
 
 
 def apply(step: RunningStep) -> None:

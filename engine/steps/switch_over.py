@@ -13,11 +13,11 @@ from typing import Any
 
 from engine.records.errors import RunFailed
 from engine.records.plan import Layout
-from engine.steps.production import production_dir
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import server_of, stop_recovering
-from engine.steps.renaming import move, move_back, move_contents, point_link, relink
 from engine.steps.settings import layout_of, sync_folder
+from engine.steps.shared.production import production_dir
+from engine.steps.shared.recovering import server_of, stop_recovering
+from engine.steps.shared.renaming import move, move_back, move_contents, point_link, relink
 
 _CONTEXTS_TIMEOUT = 1800.0  # seconds; restorecon looks at every file of the cluster
 

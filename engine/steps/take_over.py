@@ -19,21 +19,21 @@ from engine.records.lsn import format_lsn
 from engine.records.plan import Check
 from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
-from engine.steps.points import current_point
-from engine.steps.production_settings import (
+from engine.steps.promote import REACHED
+from engine.steps.protocol import RunningStep
+from engine.steps.prove import require_proven
+from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
+from engine.steps.shared.points import current_point
+from engine.steps.shared.production_settings import (
     archives,
     production_settings,
     put_back,
     start_settings,
     write_private_block,
 )
-from engine.steps.promote import REACHED
-from engine.steps.promotion import promote, settle, standing_for_good
-from engine.steps.protocol import RunningStep
-from engine.steps.prove import require_proven
-from engine.steps.recovering import Watch, ensure_recovering, server_of, stop_feed, wait_for_orphans
-from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
-from engine.steps.socket_folder import ensure_socket_folder
+from engine.steps.shared.promotion import promote, settle, standing_for_good
+from engine.steps.shared.recovering import Watch, ensure_recovering, server_of, stop_feed, wait_for_orphans
+from engine.steps.shared.socket_folder import ensure_socket_folder
 
 _HISTORY_WAIT = 20  # seconds for production's archive command to take the history file
 

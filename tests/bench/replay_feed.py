@@ -23,7 +23,7 @@ from engine.records.errors import Unreachable
 from engine.records.lsn import SegmentName, format_lsn, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import replay, settings
-from engine.steps.points import gate_of
+from engine.steps.shared.points import gate_of
 from tests.steps.origin import Origin, Rehearsal, origin, own
 
 if sys.version_info >= (3, 14):

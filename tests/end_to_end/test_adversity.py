@@ -14,7 +14,7 @@ import pytest
 from engine.records.lsn import Lsn, SegmentName, format_lsn
 from engine.records.runs import RunState
 from engine.run.folder import list_runs
-from engine.steps.promotion import standing
+from engine.steps.shared.promotion import standing
 from tests.clusters import Cluster, kill_processes_below, make_cluster, processes_below, wait_until
 from tests.end_to_end.middle import (
     FEED,

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from engine.records.errors import RepriseError
-from engine.steps.commands import run_site_command
+from engine.steps.shared.commands import run_site_command
 
 
 def test_a_command_lines_text_is_told_nowhere() -> None:

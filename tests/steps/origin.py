@@ -28,7 +28,7 @@ from engine.records.survey import OsUser, Programs
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.site import Database, DatabaseRepository, Identity, Site
 from engine.steps.protocol import Stopped
-from engine.steps.recovering import server_of, stop_feed
+from engine.steps.shared.recovering import server_of, stop_feed
 
 MB = 1 << 20
 _END = re.compile(

@@ -14,8 +14,9 @@ from engine.records.coding import to_builtins
 from engine.records.errors import RunFailed
 from engine.records.lsn import skip_page_header
 from engine.records.target import RecoveryPoint
-from engine.steps import promote, promotion, prove, replay, settings
-from engine.steps.recovering import stop_feed
+from engine.steps import promote, prove, replay, settings
+from engine.steps.shared import promotion
+from engine.steps.shared.recovering import stop_feed
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal, listing
 

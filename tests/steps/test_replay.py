@@ -18,9 +18,10 @@ from engine.records.errors import RunFailed
 from engine.records.history import ParameterChange
 from engine.records.lsn import SegmentName, format_lsn, segment_of
 from engine.records.target import RecoveryPoint
-from engine.steps import gate, prove, recovering, replay, settings
+from engine.steps import gate, prove, replay, settings
 from engine.steps.protocol import Stopped
-from engine.steps.socket_folder import ensure_socket_folder
+from engine.steps.shared import recovering
+from engine.steps.shared.socket_folder import ensure_socket_folder
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal, Told
 

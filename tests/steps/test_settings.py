@@ -7,7 +7,7 @@ import pytest
 
 from engine.formats.settings_file import read_settings
 from engine.steps import settings
-from engine.steps.points import current_point
+from engine.steps.shared.points import current_point
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal
 

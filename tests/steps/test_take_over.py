@@ -14,8 +14,9 @@ from engine.postgres.server import Server
 from engine.records.coding import to_builtins
 from engine.records.errors import RunFailed
 from engine.records.history import Piece
-from engine.steps import gate, production_settings, promote, recovering, replay, settings, take_over
+from engine.steps import gate, promote, replay, settings, take_over
 from engine.steps.protocol import Stopped
+from engine.steps.shared import production_settings, recovering
 from tests.steps.ledger import Ledger, once
 from tests.steps.origin import Rehearsal, Told, listing, own
 

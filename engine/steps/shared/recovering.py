@@ -20,10 +20,10 @@ from engine.postgres.server import Server, in_recovery, replay_lsn
 from engine.records.errors import RunFailed, Unreachable
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, format_lsn, parse_segment, segment_of, skip_page_header
 from engine.records.target import RecoveryPoint
-from engine.steps.points import current_point, gate_lsn, gate_of
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of, layout_of, spool_of
-from engine.steps.socket_folder import ensure_socket_folder
+from engine.steps.shared.points import current_point, gate_lsn, gate_of
+from engine.steps.shared.socket_folder import ensure_socket_folder
 from engine.transfer.failures import mount_point
 
 SALVAGED = "salvage"

@@ -17,10 +17,10 @@ from engine.postgres.server import Server, in_recovery
 from engine.records.errors import RunFailed, Unreachable
 from engine.records.lsn import format_lsn, skip_page_header
 from engine.records.target import RecoveryPoint
-from engine.steps.points import gate_lsn, gate_of
 from engine.steps.protocol import RunningStep
-from engine.steps.recovering import wait_until
 from engine.steps.settings import STANDBY_SIGNAL, control_of
+from engine.steps.shared.points import gate_lsn, gate_of
+from engine.steps.shared.recovering import wait_until
 
 Standing = Literal["behind the gate", "died between", "promoted", "on the old timeline"]
 

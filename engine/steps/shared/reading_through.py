@@ -7,8 +7,8 @@ from typing import NamedTuple
 from engine.postgres.running import run
 from engine.postgres.server import Server
 from engine.records.errors import RepriseError, Unreachable
-from engine.steps.children import Child
 from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Child
 
 TIME_LIMIT = 120.0  # seconds: nobody should wait for the system any longer because of it
 

@@ -30,7 +30,6 @@ from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Layout
 from engine.records.survey import OsUser
 from engine.site import Database
-from engine.steps.points import current_point
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import (
     FILES,
@@ -44,6 +43,7 @@ from engine.steps.settings import (
     recovery_settings,
     write_file,
 )
+from engine.steps.shared.points import current_point
 
 AUTO_CONF = "postgresql.auto.conf"
 _HBA, _IDENT = "pg_hba.reprise.conf", "pg_ident.reprise.conf"

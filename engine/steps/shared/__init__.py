@@ -1,0 +1,13 @@
+"""What several kinds of steps share.
+
+points               the recovery point that the run goes to now (a gate may have been raised since it was planned)
+recovering           the recovering server and its feed: started, watched, stopped
+promotion            what a promotion that died left behind
+production           production's own server: whether it runs, how it was started
+production_settings  production's own configuration files, kept and put back
+renaming             renames that can be undone, whenever they were interrupted
+commands             the site's own command lines
+children             a long call in a child process, so that the step keeps answering
+socket_folder        the folder of a server's socket, made where it is missing
+reading_through      pg_amcheck over a recovered server
+"""
