@@ -17,7 +17,8 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
     stop = min(grid.width - 1, WIDEST)
     if step is None or step.progress is None:
         grid.put(1, top, step.title if step else "between two steps", "text", stop)
-        grid.put(1, top + 1, "this step has no measure; it says when it is done" if step else "", "muted", stop)
+        waits = "nothing measured yet" if step and step.bytes else "this step has no measure; it says when it is done"
+        grid.put(1, top + 1, waits if step else "", "muted", stop)
         return top + 3
     progress = step.progress
     count = words.count if progress.unit == "files" else words.size
