@@ -17,53 +17,51 @@ needs_root = pytest.mark.skipif(not is_root(), reason="only root has more rights
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(open_dir: Path) -> Machine:
     """Production was set aside, its copy is in its place; both belong to an everyday user."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
-    made = Machine(tmp_path / "m")
+    made = Machine(open_dir / "m")
     aside = Path(str(made.layout.set_aside))
-    (tmp_path / "m/db/main").rename(aside)
-    Path(made.layout.data_dir).rename(tmp_path / "m/db/main")
+    (open_dir / "m/db/main").rename(aside)
+    Path(made.layout.data_dir).rename(open_dir / "m/db/main")
     user = everyday_user()
     made.layout = replace(made.layout, run_as=user)
-    for folder in (tmp_path / "m", tmp_path / "m/db"):
+    for folder in (open_dir / "m", open_dir / "m/db"):
         folder.chmod(0o755)
     own(aside, user)
-    own(tmp_path / "m/db/main", user)
+    own(open_dir / "m/db/main", user)
     return made
 
 
 @needs_root
-def test_a_link_to_what_its_owner_cannot_read_is_not_read(machine: Machine, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
+def test_a_link_to_what_its_owner_cannot_read_is_not_read(machine: Machine, open_dir: Path) -> None:
+    secret = open_dir / "secret"
     secret.write_text("root's own")
     secret.chmod(0o600)
     planted = Path(str(machine.layout.set_aside)) / "postgresql.conf"
     planted.symlink_to(secret)
     with pytest.raises(RepriseError):
-        put_back(machine.step({}), tmp_path / "m/db/main")
-    assert not (tmp_path / "m/db/main/postgresql.conf").exists()
+        put_back(machine.step({}), open_dir / "m/db/main")
+    assert not (open_dir / "m/db/main/postgresql.conf").exists()
 
 
-def test_a_link_to_a_file_that_its_owner_can_read_is_read(machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "m" / "there.conf").write_text("work_mem = '5MB'\n")
+def test_a_link_to_a_file_that_its_owner_can_read_is_read(machine: Machine, open_dir: Path) -> None:
+    (open_dir / "m" / "there.conf").write_text("work_mem = '5MB'\n")
     linked = Path(str(machine.layout.set_aside)) / "postgresql.conf"
-    linked.symlink_to(tmp_path / "m" / "there.conf")
-    put_back(machine.step({}), tmp_path / "m/db/main")
-    assert (tmp_path / "m/db/main/postgresql.conf").read_text() == "work_mem = '5MB'\n"
+    linked.symlink_to(open_dir / "m" / "there.conf")
+    put_back(machine.step({}), open_dir / "m/db/main")
+    assert (open_dir / "m/db/main/postgresql.conf").read_text() == "work_mem = '5MB'\n"
 
 
-def test_a_pipe_is_refused_and_waits_for_nobody(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "postgresql.conf")
+def test_a_pipe_is_refused_and_waits_for_nobody(open_dir: Path) -> None:
+    os.mkfifo(open_dir / "postgresql.conf")
     with pytest.raises(RepriseError, match="is no file"):
-        read_inside(tmp_path / "postgresql.conf", everyday_user())
+        read_inside(open_dir / "postgresql.conf", everyday_user())
 
 
 @needs_root
-def test_what_is_included_is_copied_with_its_owners_rights_only(machine: Machine, tmp_path: Path) -> None:
-    aside, production = Path(str(machine.layout.set_aside)), tmp_path / "m/db/main"
-    secret = tmp_path / "secret"
+def test_what_is_included_is_copied_with_its_owners_rights_only(machine: Machine, open_dir: Path) -> None:
+    aside, production = Path(str(machine.layout.set_aside)), open_dir / "m/db/main"
+    secret = open_dir / "secret"
     secret.mkdir()
     write(secret / "key.conf", "root's own")
     secret.chmod(0o700)
