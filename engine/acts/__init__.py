@@ -7,6 +7,7 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
+copying     a plan that takes a copy
 following   how runs stand
 running     starting a run, and what is said to it
 practising  the lab
@@ -16,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
     from engine.acts.following import damaged_runs as damaged_runs
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from engine.acts.running import stop_server as stop_server
 
 _WHERE = {
+    "copying": ("plan_base_backup",),
     "desk": ("Desk", "open_desk"),
     "founding": ("Proposal", "propose_site", "save_site"),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),

@@ -115,6 +115,7 @@ def _parser() -> _Parser:
     command("plan", "steps and checks of a restore; changes nothing", target, destination, action)
     restore = command("restore", "plans and runs", target, destination, action, yes)
     restore.add_argument("--detach", action="store_true", help="return once the run is journalled")
+    _backup_commands(command("backup", "take a copy"), [everywhere, yes])
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)
@@ -138,6 +139,20 @@ def _parser() -> _Parser:
     demo.add_argument("--headless", action="store_true", help="build it, stop its server, open no screen")
     _screen_options(demo)
     return parser
+
+
+def _backup_commands(backup: _Parser, parents: list[_Parser]) -> None:
+    """`backup WHAT`: one parser for each kind of copy."""
+    kinds = backup.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
+
+    def kind(name: str, help: str) -> _Parser:
+        parser = kinds.add_parser(name, help=help, description=help, parents=parents, allow_abbrev=False)
+        parser.add_argument("--detach", action="store_true", help="return once the run is journalled")
+        return parser
+
+    base = kind("base", "a base backup of the cluster, verified")
+    base.add_argument("--incremental", action="store_true", help="against the newest one, where that can be done")
+    base.add_argument("--format", choices=["tar", "plain"], default="tar", help="default: tar, compressed")
 
 
 def _screen_options(parser: argparse.ArgumentParser) -> None:

@@ -135,7 +135,7 @@ def _follow(given: Given, desk: acts.Desk, run: str) -> int:
 
 def _show(given: Given, desk: acts.Desk, state: RunState) -> None:
     if given.json:
-        documents.write(documents.report(state))
+        documents.write(documents.copy(state) if state.plan.copying else documents.report(state))
     else:
         telling.report(state, desk.site.zone)
 
@@ -229,6 +229,32 @@ def _confirm(given: Given, question: str, expected: str) -> None:
         raise UsageError("not confirmed; nothing was done")
 
 
+def _backup(given: Given) -> int:
+    """Take a copy. Nothing is replaced by that, so it asks nothing on a terminal; without one it wants no --yes."""
+    desk = _desk(given)
+    planned = _COPIES[given.what](desk, given)
+    if planned.refused:
+        if given.json:
+            documents.write(documents.copy_refusal(planned))
+        else:
+            telling.copy_plan(planned)
+        return 3
+    if not given.json:
+        telling.copy_plan(planned)
+    run = acts.start(desk, planned)
+    if given.detach:
+        return _leave(given, desk, run)
+    try:
+        return _follow(given, desk, run)
+    except RepriseError as error:
+        error.run = run
+        raise
+
+
+_COPIES: dict[str, Callable[[acts.Desk, Given], Plan]] = {
+    "base": lambda desk, given: acts.plan_base_backup(desk, incremental=given.incremental, format=given.format),
+}
+
 # Lambdas, so that an act is imported when it is used.
 _COMMANDS: dict[str, Callable[[Given], int]] = {
     "catalog": _catalog,
@@ -260,4 +286,5 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
         lambda desk, run: acts.open_application(desk, run), "Start the application on {run}? [yes/no] ", follow=False
     ),
     "init": _init,
+    "backup": _backup,
 }

@@ -170,7 +170,6 @@ def plan(planned: Plan) -> Document:
 
 def refusal(planned: Plan) -> Document:
     """A restore that a check refused: its report without a run."""
-    failed = [each for each in planned.checks if each.refuses]
     return {
         **plan(planned),
         "outcome": "refused",
@@ -183,11 +182,7 @@ def refusal(planned: Plan) -> Document:
             {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
             for step in planned.steps
         ],
-        "error": {
-            "message": "; ".join(f"{each.name}: {each.finding}" for each in failed) or "the plan was refused",
-            "cause": None,
-            "remedy": "; ".join(each.remedy for each in failed if each.remedy) or None,
-        },
+        "error": _refusal(planned),
     }
 
 
@@ -209,20 +204,75 @@ def report(state: RunState) -> Document:
         "host": state.host,
         "port": state.port,
         "reached": _reached(state.reached),
-        "steps": [
-            {
-                "name": step.name,
-                "title": step.title,
-                "outcome": step.outcome,
-                "seconds": step.seconds,
-                "bytes": step.bytes,
-            }
-            for step in state.steps
-        ],
+        "steps": _steps(state),
         "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
         "error": _error(state.error),
         "answers": list(state.answers),
         "notes": [dict(note) for note in state.notes],
+    }
+
+
+def copy(state: RunState) -> Document:
+    """The report of a run that takes a copy."""
+    taken = state.taken
+    return {
+        "id": state.run,
+        "run": state.run,
+        "outcome": state.outcome,
+        "pid": state.pid,
+        "copy": {
+            "id": taken.id,
+            "kind": taken.kind,
+            "path": taken.path,
+            "size_bytes": taken.size_bytes,
+            "started_at": time(taken.started_at),
+            "stopped_at": time(taken.stopped_at),
+            **taken.facts,
+        }
+        if taken
+        else None,
+        "steps": _steps(state),
+        "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
+        "error": _error(state.error),
+        "answers": list(state.answers),
+    }
+
+
+def copy_refusal(planned: Plan) -> Document:
+    """A copy that a check refused."""
+    return {
+        "id": None,
+        "run": None,
+        "outcome": "refused",
+        "copy": None,
+        "steps": [
+            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
+            for step in planned.steps
+        ],
+        "checks": [check(each) for each in planned.checks],
+        "error": _refusal(planned),
+    }
+
+
+def _steps(state: RunState) -> list[Document]:
+    return [
+        {
+            "name": step.name,
+            "title": step.title,
+            "outcome": step.outcome,
+            "seconds": step.seconds,
+            "bytes": step.bytes,
+        }
+        for step in state.steps
+    ]
+
+
+def _refusal(planned: Plan) -> Document:
+    failed = [each for each in planned.checks if each.refuses]
+    return {
+        "message": "; ".join(f"{each.name}: {each.finding}" for each in failed) or "the plan was refused",
+        "cause": None,
+        "remedy": "; ".join(each.remedy for each in failed if each.remedy) or None,
     }
 
 
@@ -236,7 +286,7 @@ def runs(found: Iterable[RunState], problems: Iterable[Problem]) -> Document:
                 "started_at": time(state.started_at),
                 "finished_at": time(state.finished_at),
                 "destination": _destination(state.plan),
-                "target": target(state.plan.target),
+                "target": target(state.plan.target) if state.plan.target else None,
             }
             for state in found
         ],
@@ -268,7 +318,7 @@ def target(asked: RecoveryTarget) -> Document:
 def _plan_keys(planned: Plan) -> Document:
     point = planned.point
     return {
-        "target": target(planned.target),
+        "target": target(planned.target) if planned.target else None,
         "backup": point.backup.id if point else None,
         "chain": [backup.id for backup in point.chain] if point else None,
         "timeline": point.timeline if point else None,

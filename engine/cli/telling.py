@@ -112,6 +112,16 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
 
 
+def copy_plan(planned: Plan) -> None:
+    assert planned.copying is not None
+    print(f"take        {planned.copying.path}")
+    print("\nchecks")
+    for each in planned.checks:
+        _check(each)
+    if planned.refused:
+        print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
 def _check(each: Check) -> None:
     if each.ok:
         sign = SIGNS["ok"]
@@ -138,6 +148,8 @@ def report(state: RunState, zone: ZoneInfo) -> None:
     for step in state.steps:
         took = duration(step.seconds) if step.seconds is not None else ""
         print(f"   {step.title:<58} {step.outcome:<9} {took}")
+    if state.taken:
+        print(f"copy        {state.taken.path}, {size(state.taken.size_bytes)}")
     if state.reached:
         proven = "proven" if state.reached.proven else "NOT PROVEN"
         print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")

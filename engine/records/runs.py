@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from engine.records.copying import TakenCopy
 from engine.records.lsn import Lsn
 from engine.records.plan import Check, Plan
 
@@ -69,7 +70,9 @@ class RunError:
 @dataclass(frozen=True, slots=True)
 class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
-    ``answers`` are what the run accepts now (finish, advance, cancel, resume, rollback, discard, stop, start, open)."""
+    ``answers`` are what the run accepts now (finish, advance, cancel, resume, rollback, discard, stop, start, open).
+    ``taken`` is the copy that a run which takes one has put into its repository.
+    """
 
     run: str
     folder: str
@@ -89,3 +92,4 @@ class RunState:
     server_log: str | None = None
     answers: tuple[str, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
+    taken: TakenCopy | None = None

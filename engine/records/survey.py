@@ -68,6 +68,22 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveServer:
+    """The site's server as it answers now. ``summarizes_wal`` is its summarize_wal; ``senders_free`` how many more WAL
+    senders it takes; ``tablespaces`` how many lie outside the data directory."""
+
+    version: int
+    system_identifier: int
+    timeline: int
+    size_bytes: int
+    summarizes_wal: bool = False
+    senders_free: int = 2
+    may_replicate: bool = True
+    in_recovery: bool = False
+    tablespaces: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LockHolder:
     """Who holds the lock of a site or folder, and since when."""
 

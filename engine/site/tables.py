@@ -155,3 +155,12 @@ class Site(Table, frozen=True):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.site.timezone)
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """Every folder that copies are taken into, once each. Archived WAL is the archive command's to write."""
+        places = [place for each in self.database.repository for place in (each.base_backups, each.dumps)]
+        places += [each.path for each in self.media.repository] if self.media else []
+        places += [each.mirror or each.bundles for each in self.source]
+        places += [self.environment.store] if self.environment else []
+        return tuple(dict.fromkeys(place for place in places if place is not None))

@@ -23,7 +23,12 @@ STEPS = {
     "check-result": "engine.steps.check_result",
     "open": "engine.steps.open_up",
     "report": "engine.steps.report",
+    "take-base": "engine.steps.copying.base",
+    "publish": "engine.steps.copying.publish",
 }
+
+TAKEN = "taken"
+"""The fact under which a step tells the copy (records.copying.TakenCopy) that it has put into the repository."""
 
 BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate"})
 """Kinds that build the copy beside production; undoing them deletes it."""

@@ -13,21 +13,28 @@ from engine.records import errors
 from engine.records.errors import RepriseError
 from engine.transfer.worker import die_with
 
+Say = Callable[[str], None]
+
 
 class Child:
-    """Use it as a context: leaving it ends the child and the programs that it started (its process group)."""
+    """Use it as a context: leaving it ends the child and the programs that it started (its process group).
 
-    def __init__(self, work: Callable[[], object]) -> None:
+    ``work`` is given a function to say a line with, from whatever thread; ``hear`` hears it on this side.
+    """
+
+    def __init__(self, work: Callable[[Say], object], hear: Say = lambda line: None) -> None:
+        self._hear = hear
         engine = os.getpid()
         self._out, told = os.pipe()
-        self._said = b""
+        self._pending = b""
+        self._told: dict[str, str | None] | None = None
         self._pid = os.fork()
         if self._pid == 0:
             try:
                 os.setpgid(0, 0)
                 os.close(self._out)
                 die_with(engine)
-                os.write(told, json.dumps(_outcome(work)).encode())
+                os.write(told, _encode(_outcome(work, lambda line: _say(told, line))))
             finally:
                 os._exit(0)
         os.close(told)
@@ -40,17 +47,22 @@ class Child:
             data = os.read(self._out, 65536)
             if not data:
                 return True
-            self._said += data
+            *lines, self._pending = (self._pending + data).split(b"\n")
+            for line in lines:
+                said = json.loads(line)
+                if isinstance(said, str):
+                    self._hear(said)
+                else:
+                    self._told = said
         return False
 
     def result(self) -> None:
         """Raises the RepriseError that the work ended with, if it did."""
-        if not self._said:
+        if self._told is None:
             raise errors.RunFailed("the process that was to wait for a program died", remedy="reprise resume")
-        said = json.loads(self._said)
-        if said is not None:
-            kind: type[RepriseError] = getattr(errors, said.pop("kind"), RepriseError)
-            raise kind(said["message"], cause=said["cause"], remedy=said["remedy"])
+        if failure := self._told.get("message"):
+            kind: type[RepriseError] = getattr(errors, self._told["kind"] or "", RepriseError)
+            raise kind(failure, cause=self._told["cause"], remedy=self._told["remedy"])
 
     def __enter__(self) -> "Child":
         return self
@@ -64,13 +76,25 @@ class Child:
         os.close(self._out)
 
 
-def _outcome(work: Callable[[], object]) -> dict[str, str | None] | None:
+_LONGEST_LINE = 2000  # characters; a pipe takes 4096 bytes in one piece, whoever else writes (pipe(7))
+
+
+def _say(told: int, line: str) -> None:
+    os.write(told, _encode(line[:_LONGEST_LINE].encode("ascii", "replace").decode()))
+
+
+def _encode(said: object) -> bytes:
+    return json.dumps(said).encode() + b"\n"
+
+
+def _outcome(work: Callable[[Say], object], say: Say) -> dict[str, str | None]:
+    """What came of the work; an error has a message."""
     try:
-        work()
+        work(say)
     except RepriseError as problem:
         said = {"message": problem.message, "cause": problem.cause, "remedy": problem.remedy}
         return {"kind": type(problem).__name__, **said}
     except BaseException as problem:
         traceback.print_exc()
         return {"kind": "RepriseError", "message": "a program could not be run", "cause": repr(problem), "remedy": None}
-    return None
+    return {}

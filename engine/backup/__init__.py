@@ -1,0 +1,6 @@
+"""Taking copies: what a copy will be called, how it is taken, what may stand against it. Each is a plan that the same
+runner carries out as a restore's; the steps are in `engine/steps/copying`.
+
+planning    what all plans of copies have in common
+base        a base backup: full or incremental
+"""

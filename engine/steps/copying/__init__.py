@@ -1,0 +1,6 @@
+"""Steps that take a copy. Each kind of copy has its own file; they share where a copy grows and how it gets its name.
+
+drafts     the folder in which a copy grows, unseen by all readers of the repository
+base       a base backup, by pg_basebackup
+publish    a copy that is complete and verified gets its name
+"""
