@@ -1,6 +1,5 @@
 """Taking base backups from the command line, on a real cluster."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.clusters import Cluster
