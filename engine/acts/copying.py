@@ -7,18 +7,20 @@ from typing import Literal
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
 from engine.acts.looking import backup_cache
-from engine.backup import base
+from engine.backup import base, media
 from engine.backup.planning import Place
 from engine.catalog.directory import read_repository
+from engine.catalog.media import read_media
 from engine.postgres.programs import choose_programs, programs_for
-from engine.postgres.users import default_run_as, may_reach, may_write
+from engine.postgres.users import current_user, default_run_as, may_reach, may_write
 from engine.records.copies import BaseBackup
-from engine.records.errors import RepriseError, Unreachable
+from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.plan import Plan
 from engine.records.survey import OsUser, Programs
 from engine.run.locks import lock_holder, repository_lock
 from engine.site import DatabaseRepository
 from engine.survey.machine import file_system
+from engine.survey.patience import within
 from engine.survey.server import ask_server
 
 
@@ -51,6 +53,27 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         owner=owner,
         programs=_programs(desk, owner, server.version if server else None),
         now=datetime.now(UTC),
+        measured=measured(runs(desk)),
+    )
+
+
+def plan_media_snapshot(desk: Desk) -> Plan:
+    """The plan of a snapshot of the users' files into the first media repository. Raises UsageError."""
+    files = desk.site.media
+    if files is None or not files.repository:
+        raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
+    repository = files.repository[0]
+    owner = current_user()  # who may read everybody's files; as root the copies keep their owners
+    found = read_media(repository, repository.path)
+    return media.plan_media(
+        desk.site.name,
+        files.path,
+        within(10, lambda: any(Path(files.path).iterdir()), False),
+        place_of(desk, repository.path, owner, files.path),
+        found.snapshots,
+        owner=owner,
+        now=datetime.now(UTC),
+        second=repository.second,
         measured=measured(runs(desk)),
     )
 

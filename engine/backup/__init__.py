@@ -3,4 +3,5 @@ runner carries out as a restore's; the steps are in `engine/steps/copying`.
 
 planning    what all plans of copies have in common
 base        a base backup: full or incremental
+media       a snapshot of the users' files
 """

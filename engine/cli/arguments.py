@@ -153,6 +153,7 @@ def _backup_commands(backup: _Parser, parents: list[_Parser]) -> None:
     base = kind("base", "a base backup of the cluster, verified")
     base.add_argument("--incremental", action="store_true", help="against the newest one, where that can be done")
     base.add_argument("--format", choices=["tar", "plain"], default="tar", help="default: tar, compressed")
+    kind("media", "a snapshot of the users' files, with its catalogue")
 
 
 def _screen_options(parser: argparse.ArgumentParser) -> None:

@@ -253,6 +253,7 @@ def _backup(given: Given) -> int:
 
 _COPIES: dict[str, Callable[[acts.Desk, Given], Plan]] = {
     "base": lambda desk, given: acts.plan_base_backup(desk, incremental=given.incremental, format=given.format),
+    "media": lambda desk, given: acts.plan_media_snapshot(desk),
 }
 
 # Lambdas, so that an act is imported when it is used.

@@ -140,6 +140,7 @@ class MediaSnapshot:
     stopped_at: datetime
     size_bytes: int | None = None
     files: int | None = None
+    has_catalogue: bool = False
     usable: bool = True
     reason: str | None = None
 

@@ -24,6 +24,7 @@ STEPS = {
     "open": "engine.steps.open_up",
     "report": "engine.steps.report",
     "take-base": "engine.steps.copying.base",
+    "take-media": "engine.steps.copying.media",
     "publish": "engine.steps.copying.publish",
 }
 

@@ -2,6 +2,9 @@
 
 All of it is put on disk first. What stands beside a copy is renamed before the copy itself: whoever sees the copy finds
 the rest. A copy that has its name stays, also when the run is rolled back; what stands beside none is taken away.
+
+The steps before have told ``interval`` (its beginning and end), and may have told ``size`` (bytes) and ``told`` (what
+else a reader of the run should know of the copy).
 """
 
 import os
@@ -41,13 +44,9 @@ def apply(step: RunningStep) -> None:
         raise RunFailed(f"the copy is neither in {shown(draft)} nor at {shown(path)}", remedy="take another one")
     remove_tree(draft)
     started, stopped = (datetime.fromisoformat(text) for text in step.facts["interval"])
-    step.fact(
-        **{
-            TAKEN: TakenCopy(
-                copying.id, copying.kind, copying.path, _size(path), started, stopped, step.facts.get("told", {})
-            )
-        }
-    )
+    size = step.facts["size"] if "size" in step.facts else _size(path)
+    told = step.facts.get("told", {})
+    step.fact(**{TAKEN: TakenCopy(copying.id, copying.kind, copying.path, size, started, stopped, told)})
 
 
 def _size(path: Path) -> int:
