@@ -8,6 +8,7 @@ founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 copying     a plan that takes a copy
+keeping     what the policy lets go
 following   how runs stand
 running     starting a run, and what is said to it
 practising  the lab
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from engine.acts.founding import Proposal as Proposal
     from engine.acts.founding import propose_site as propose_site
     from engine.acts.founding import save_site as save_site
+    from engine.acts.keeping import expire as expire
     from engine.acts.looking import Moment as Moment
     from engine.acts.looking import View as View
     from engine.acts.looking import look as look
@@ -54,6 +56,7 @@ _WHERE = {
     "copying": ("plan_base_backup", "plan_media_snapshot"),
     "desk": ("Desk", "open_desk"),
     "founding": ("Proposal", "propose_site", "save_site"),
+    "keeping": ("expire",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "restoring": ("plan",),

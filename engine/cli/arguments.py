@@ -116,6 +116,8 @@ def _parser() -> _Parser:
     restore = command("restore", "plans and runs", target, destination, action, yes)
     restore.add_argument("--detach", action="store_true", help="return once the run is journalled")
     _backup_commands(command("backup", "take a copy"), [everywhere, yes])
+    expire = command("expire", "what the policy lets go: listed, or deleted", yes)
+    expire.add_argument("--apply", action="store_true", help="delete it")
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)

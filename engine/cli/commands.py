@@ -251,6 +251,21 @@ def _backup(given: Given) -> int:
         raise
 
 
+def _expire(given: Given) -> int:
+    """What goes is listed before it is confirmed; without --apply nothing is deleted."""
+    desk = _desk(given)
+    if given.apply and not given.yes:
+        if not given.json:
+            telling.expiry(acts.expire(desk))
+        _confirm(given, "Delete these for good? [yes/no] ", "yes")
+    expiry = acts.expire(desk, apply=given.apply)
+    if given.json:
+        documents.write(documents.expiry(expiry, applied=given.apply))
+    else:
+        telling.expiry(expiry, applied=given.apply)
+    return 0
+
+
 _COPIES: dict[str, Callable[[acts.Desk, Given], Plan]] = {
     "base": lambda desk, given: acts.plan_base_backup(desk, incremental=given.incremental, format=given.format),
     "media": lambda desk, given: acts.plan_media_snapshot(desk),
@@ -288,4 +303,5 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     ),
     "init": _init,
     "backup": _backup,
+    "expire": _expire,
 }

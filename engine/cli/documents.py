@@ -10,6 +10,7 @@ import msgspec
 from engine.records.copies import BaseBackup, Catalog, Problem
 from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
+from engine.records.keeping import Expiry
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
 from engine.records.runs import Reached, RunState
@@ -251,6 +252,20 @@ def copy_refusal(planned: Plan) -> Document:
         ],
         "checks": [check(each) for each in planned.checks],
         "error": _refusal(planned),
+    }
+
+
+def expiry(found: Expiry, *, applied: bool) -> Document:
+    """What goes and what stays."""
+    return {
+        "applied": applied,
+        "delete": [
+            {"id": each.verdict.id, "kind": each.verdict.kind, "bytes": each.bytes, "why": each.verdict.why}
+            for each in found.leaving
+        ],
+        "keep": [{"id": each.id, "kind": each.kind, "why": each.why} for each in found.staying],
+        "bytes": found.bytes,
+        "findings": list(found.findings),
     }
 
 

@@ -10,6 +10,7 @@ from humanize import naturalsize, precisedelta
 
 from engine.records.copies import Catalog, Problem
 from engine.records.history import TransactionEnd
+from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
 from engine.records.runs import RunState
@@ -120,6 +121,21 @@ def copy_plan(planned: Plan) -> None:
         _check(each)
     if planned.refused:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def expiry(found: Expiry, *, applied: bool = False) -> None:
+    for title, verdicts in (
+        ("deleted" if applied else "would go", [(each.verdict, size(each.bytes)) for each in found.leaving]),
+        ("stays", [(each, "") for each in found.staying]),
+    ):
+        print(title if verdicts else f"{title}: nothing")
+        for verdict, count in verdicts:
+            print(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.why}")
+    print(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
+    for finding in found.findings:
+        print(f" {SIGNS['warn']} {finding}")
+    if found.leaving and not applied:
+        print("nothing was deleted; do it with: reprise expire --apply")
 
 
 def _check(each: Check) -> None:

@@ -11,14 +11,13 @@ that have any, the newest one stays (as restic's ``forget`` has it).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 from engine.records.copies import BaseBackup, MediaSnapshot, Timeline, WalFile
+from engine.records.keeping import KeptKind, Verdict
 from engine.records.lsn import Lsn, segment_of
 from engine.recovery.lines import holds_backup, line_of
 from engine.recovery.reach import Reach
-
-Kind = Literal["base", "dump", "media", "wal"]
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _CLOCKS = timedelta(minutes=1)  # by how much a backup's own time and those of the commits around it may differ
@@ -40,16 +39,6 @@ class CalendarRule:
     daily: int = 0
     weekly: int = 0
     monthly: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One copy: stays or goes, and why."""
-
-    id: str
-    kind: Kind
-    keep: bool
-    why: str
 
 
 class _Dated(Protocol):
@@ -184,7 +173,7 @@ def judge_wal(
 
 
 def judge_by_calendar(
-    copies: Sequence[_Dated], rule: CalendarRule | None, kind: Kind, needed: Mapping[str, str], now: datetime
+    copies: Sequence[_Dated], rule: CalendarRule | None, kind: KeptKind, needed: Mapping[str, str], now: datetime
 ) -> list[Verdict]:
     """Each dump or snapshot. ``needed``: ids that stay whatever the rule says, and why."""
     if rule is None:
