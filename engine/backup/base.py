@@ -58,6 +58,8 @@ def plan_base(
     steps = [
         PlannedStep("take-base", "take-base", title, size if parent is None else None,
                     {"format": asked.format, "compress": compress, "manifest": manifest, **reach}),
+        PlannedStep("verify-copy", "verify-copy", "read it back and verify it", size if parent is None else None,
+                    {"format": asked.format}),
     ]  # fmt: skip
     checks = [*_server_checks(asked, server, no_server, programs)]
     checks += [Check("incremental", "info", True, why_full)] if why_full else []

@@ -25,6 +25,7 @@ STEPS = {
     "report": "engine.steps.report",
     "take-base": "engine.steps.copying.base",
     "take-media": "engine.steps.copying.media",
+    "verify-copy": "engine.steps.copying.verify",
     "publish": "engine.steps.copying.publish",
 }
 

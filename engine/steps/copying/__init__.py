@@ -3,5 +3,6 @@
 drafts     the folder in which a copy grows, unseen by all readers of the repository
 base       a base backup, by pg_basebackup
 media      a snapshot of the users' files
+verify     the copy read back before it gets its name
 publish    a copy that is complete and verified gets its name
 """
