@@ -9,6 +9,7 @@ looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 copying     a plan that takes a copy
 keeping     what the policy lets go
+proving     copies verified
 following   how runs stand
 running     starting a run, and what is said to it
 practising  the lab
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from engine.acts.looking import read_archive as read_archive
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
+    from engine.acts.proving import verify as verify
     from engine.acts.restoring import plan as plan
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
@@ -59,6 +61,7 @@ _WHERE = {
     "keeping": ("expire",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
+    "proving": ("verify",),
     "restoring": ("plan",),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (

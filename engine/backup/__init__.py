@@ -3,5 +3,7 @@ runner carries out as a restore's; the steps are in `engine/steps/copying`.
 
 planning    what all plans of copies have in common
 base        a base backup: full or incremental
+expiring    what is past its time is taken away
+proofs      what was verified, when, with which result
 media       a snapshot of the users' files
 """

@@ -251,6 +251,17 @@ def _backup(given: Given) -> int:
         raise
 
 
+def _verify(given: Given) -> int:
+    if bool(given.ids) == given.all:
+        raise UsageError("name the copies to verify, or say --all", remedy="list them with: reprise catalog")
+    proofs = acts.verify(_desk(given), given.ids, progress=telling.verifying(given.json))
+    if given.json:
+        documents.write(documents.proofs(proofs))
+    else:
+        telling.proofs(proofs)
+    return 0 if all(proof.ok for proof in proofs) else 1
+
+
 def _expire(given: Given) -> int:
     """What goes is listed before it is confirmed; without --apply nothing is deleted."""
     desk = _desk(given)
@@ -304,4 +315,5 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "init": _init,
     "backup": _backup,
     "expire": _expire,
+    "verify": _verify,
 }

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.records.copies import BaseBackup, Catalog, Problem
+from engine.records.copying import Proof
 from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
 from engine.records.keeping import Expiry
@@ -252,6 +253,23 @@ def copy_refusal(planned: Plan) -> Document:
         ],
         "checks": [check(each) for each in planned.checks],
         "error": _refusal(planned),
+    }
+
+
+def proofs(found: Iterable[Proof]) -> Document:
+    return {
+        "results": [
+            {
+                "id": each.id,
+                "kind": each.kind,
+                "repository": each.repository,
+                "ok": each.ok,
+                "findings": list(each.findings),
+                "seconds": each.seconds,
+                "at": time(each.at),
+            }
+            for each in found
+        ]
     }
 
 

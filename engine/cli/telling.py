@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from humanize import naturalsize, precisedelta
 
 from engine.records.copies import Catalog, Problem
+from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
 from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
@@ -121,6 +122,27 @@ def copy_plan(planned: Plan) -> None:
         _check(each)
     if planned.refused:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def proofs(found: Iterable[Proof]) -> None:
+    for each in found:
+        print(f" {SIGNS['ok' if each.ok else 'bad']} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
+        for finding in each.findings:
+            print(f"          {finding}")
+
+
+def verifying(quiet: bool) -> Callable[[str, int, int | None], None]:
+    """Progress of verifying, on stderr, where somebody watches."""
+    shown = [clock.monotonic() + 1.0]
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        now = clock.monotonic()
+        if not quiet and sys.stderr.isatty() and now >= shown[0]:
+            shown[0] = now + 0.5
+            share = f"{100 * done // total} %" if total else str(done)
+            print(f"\rverifying {what}: {share}   ", end="", file=sys.stderr)
+
+    return progress
 
 
 def expiry(found: Expiry, *, applied: bool = False) -> None:

@@ -45,3 +45,17 @@ class TakenCopy:
     started_at: datetime
     stopped_at: datetime
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of verifying a copy: ``kind`` is a copy's, or ``wal`` for a repository's archive. ``at`` is when it
+    ended; ``findings`` are empty where all is right."""
+
+    id: str
+    kind: CopyKind | Literal["wal"]
+    repository: str
+    at: datetime
+    ok: bool
+    findings: tuple[str, ...] = ()
+    seconds: float = 0.0

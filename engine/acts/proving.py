@@ -1,0 +1,121 @@
+"""Verifying copies: each read to its end and held against what it says of itself. Results are remembered."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from engine.acts.desk import Desk
+from engine.acts.looking import View, contents_of, look
+from engine.backup.proofs import keep_proof
+from engine.media.verifying import verify_snapshot
+from engine.records.copies import BaseBackup, MediaSnapshot
+from engine.records.copying import CopyKind, Proof
+from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
+from engine.recovery.lines import name_missing
+from engine.site import DatabaseRepository
+from engine.transfer.verifying import verify_backup
+from engine.wal.index import WalIndex
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One thing that can be verified: ``work`` gives its findings, none where all is right."""
+
+    id: str
+    kind: CopyKind | str
+    repository: str
+    work: Callable[[Callable[[int, int | None], None]], list[str]]
+
+
+def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda what, done, total: None) -> list[Proof]:
+    """Verify the copies with these ids, or all (the archived WAL among them, by its repository's name ``wal``).
+
+    ``progress`` hears the copy's id, and bytes (for media: files) done and known. Raises UsageError for an id that no
+    copy has.
+    """
+    subjects = list(_subjects(desk, look(desk)))
+    wanted = list(ids)
+    known = {subject.id for subject in subjects}
+    for id in wanted:
+        if id not in known:
+            raise UsageError(f"there is no copy {id!r}", remedy="list them with: reprise catalog")
+    return [_prove(desk, each, progress) for each in subjects if not wanted or each.id in wanted]
+
+
+def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
+    started = time.monotonic()
+    try:
+        findings = subject.work(lambda done, total: progress(subject.id, done, total))
+    except (DamagedCopy, Unreachable) as error:
+        findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
+    except OSError as error:
+        findings = [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
+    proof = Proof(
+        subject.id,
+        subject.kind,  # type: ignore[arg-type]
+        subject.repository,
+        datetime.now(UTC),
+        not findings,
+        tuple(findings),
+        round(time.monotonic() - started, 3),
+    )
+    if not desk.read_only:
+        keep_proof(desk.state, proof)
+    return proof
+
+
+def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
+    for backup in view.catalog.base_backups:
+        yield _Subject(backup.id, "base", backup.repository, partial(_base, backup, view))
+    for snapshot in view.catalog.media_snapshots:
+        yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot))
+    for number, repository in enumerate(desk.site.database.repository):
+        id = "wal" if number == 0 else f"wal-{number + 1}"
+        yield _Subject(id, "wal", repository.wal, partial(_wal, desk, repository))
+
+
+def _base(backup: BaseBackup, view: View, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Its own bytes, and whether what it builds on is there."""
+    findings = [backup.reason or "not usable"] if not backup.usable else []
+    if backup.incremental:
+        try:
+            view.reach.chain(backup)
+        except ValueError as error:
+            findings.append(str(error))
+    if not findings and not verify_backup(backup.path, backup.format, tell):
+        findings.append("it has no checksums to be verified by: taken without a manifest")
+    return findings
+
+
+def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> list[str]:
+    if not snapshot.usable:
+        return [snapshot.reason or "not usable"]
+    if not snapshot.has_catalogue:
+        return ["it has no catalogue to be verified by: taken by another program"]
+    return verify_snapshot(snapshot.path, lambda files, bytes: tell(files, snapshot.files))
+
+
+def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Every archived segment read anew, record by record, with no help of what the index remembers."""
+    contents = contents_of(desk, repository)
+    if not contents.archive_answers:
+        raise Unreachable(f"the archive {repository.wal} does not answer", cause=contents.archive_problem)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="verify-", dir=desk.state)
+    except OSError as error:
+        raise RepriseError(f"nothing can be written into {desk.state}", cause=error.strerror) from None
+    with folder as place:
+        index = WalIndex.open(Path(place) / "wal.sqlite")
+        try:
+            index.refresh(contents.wal_files, contents.histories, progress=tell)
+            findings = [f"{problem.where}: {problem.what}" for problem in index.problems()]
+            findings += [f"missing on timeline {gap.timeline}: {name_missing([gap])}" for gap in index.gaps()]
+        finally:
+            index.close()
+    return findings
