@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.acts.copying import plan_base_backup as plan_base_backup
+    from engine.acts.copying import plan_dump as plan_dump
     from engine.acts.copying import plan_media_snapshot as plan_media_snapshot
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from engine.acts.running import stop_server as stop_server
 
 _WHERE = {
-    "copying": ("plan_base_backup", "plan_media_snapshot"),
+    "copying": ("plan_base_backup", "plan_dump", "plan_media_snapshot"),
     "desk": ("Desk", "open_desk"),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),

@@ -7,21 +7,22 @@ from typing import Literal
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
 from engine.acts.looking import backup_cache
-from engine.backup import base, media
+from engine.backup import base, dump, media
 from engine.backup.planning import Place
 from engine.catalog.directory import read_repository
 from engine.catalog.media import read_media
+from engine.dumps.layout import DumpFormat
 from engine.postgres.programs import choose_programs, programs_for
 from engine.postgres.users import current_user, default_run_as, may_reach, may_write
 from engine.records.copies import BaseBackup
 from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.plan import Plan
-from engine.records.survey import OsUser, Programs
+from engine.records.survey import LiveDatabase, OsUser, Programs
 from engine.run.locks import lock_holder, repository_lock
 from engine.site import DatabaseRepository
 from engine.survey.machine import file_system
 from engine.survey.patience import within
-from engine.survey.server import ask_server
+from engine.survey.server import ask_databases, ask_server
 
 
 def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["tar", "plain"] = "tar") -> Plan:
@@ -52,6 +53,35 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         _backups(desk, repository),
         owner=owner,
         programs=_programs(desk, owner, server.version if server else None),
+        now=datetime.now(UTC),
+        measured=measured(runs(desk)),
+    )
+
+
+def plan_dump(desk: Desk, *, database: str | None = None, format: DumpFormat = "custom") -> Plan:
+    """The plan of a dump into the first repository that has a place for dumps. Raises UsageError."""
+    site = desk.site.database
+    repository = next((each for each in site.repository if each.dumps), None)
+    if repository is None or repository.dumps is None:
+        raise UsageError("the site names no place for dumps", remedy='add dumps = "/…" to its [[database.repository]]')
+    owner = default_run_as(site.run_as, site.data_dir, [Path(repository.dumps)])
+    version: int | None = None
+    databases: list[LiveDatabase] = []
+    no_server = None
+    try:
+        version, databases = ask_databases(desk.site, owner)
+    except Unreachable as error:
+        no_server = ": ".join(filter(None, (error.message, error.cause)))
+    return dump.plan_dump(
+        dump.AskedDump(
+            desk.site.name, database, format, site.host, site.port, site.user, site.dbname, repository.second
+        ),
+        place_of(desk, repository.dumps, owner, site.data_dir),
+        version,
+        no_server,
+        databases,
+        owner=owner,
+        programs=_programs(desk, owner, version),
         now=datetime.now(UTC),
         measured=measured(runs(desk)),
     )

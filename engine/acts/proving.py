@@ -11,8 +11,12 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.looking import View, contents_of, look
 from engine.backup.proofs import keep_proof
+from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
+from engine.dumps.whole import read_globals_through, read_through
 from engine.media.verifying import verify_snapshot
-from engine.records.copies import BaseBackup, MediaSnapshot
+from engine.postgres.programs import choose_programs
+from engine.postgres.users import current_user
+from engine.records.copies import BaseBackup, Dump, MediaSnapshot
 from engine.records.copying import CopyKind, Proof
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
 from engine.recovery.lines import name_missing
@@ -73,6 +77,8 @@ def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
 def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
     for backup in view.catalog.base_backups:
         yield _Subject(backup.id, "base", backup.repository, partial(_base, backup, view))
+    for dump in view.catalog.dumps:
+        yield _Subject(dump.id, "dump", dump.repository, partial(_dump, desk, dump))
     for snapshot in view.catalog.media_snapshots:
         yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot))
     for number, repository in enumerate(desk.site.database.repository):
@@ -91,6 +97,18 @@ def _base(backup: BaseBackup, view: View, tell: Callable[[int, int | None], None
     if not findings and not verify_backup(backup.path, backup.format, tell):
         findings.append("it has no checksums to be verified by: taken without a manifest")
     return findings
+
+
+def _dump(desk: Desk, dump: Dump, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Read to its end; its roles too, where Reprise took it."""
+    if not dump.usable:
+        return [dump.reason or "not usable"]
+    own = (dump.path / NOTE).is_file()
+    if own:
+        read_globals_through(dump.path / GLOBALS)
+    contents = dump.path / CONTENTS[dump.format] if own else dump.path
+    read_through(choose_programs(None, desk.site.database.bin_dir), contents, dump.format, current_user())
+    return []
 
 
 def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> list[str]:

@@ -5,5 +5,6 @@ planning    what all plans of copies have in common
 base        a base backup: full or incremental
 expiring    what is past its time is taken away
 proofs      what was verified, when, with which result
+dump        a dump of one database
 media       a snapshot of the users' files
 """

@@ -158,6 +158,9 @@ def _backup_commands(backup: _Parser, parents: list[_Parser]) -> None:
     base = kind("base", "a base backup of the cluster, verified")
     base.add_argument("--incremental", action="store_true", help="against the newest one, where that can be done")
     base.add_argument("--format", choices=["tar", "plain"], default="tar", help="default: tar, compressed")
+    dump = kind("dump", "a dump of one database, with its cluster's roles, read back to its end")
+    dump.add_argument("--database", metavar="NAME", help="default: the site's own")
+    dump.add_argument("--format", choices=["custom", "directory", "plain"], default="custom", help="default: custom")
     kind("media", "a snapshot of the users' files, with its catalogue")
 
 

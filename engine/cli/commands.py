@@ -279,6 +279,7 @@ def _expire(given: Given) -> int:
 
 _COPIES: dict[str, Callable[[acts.Desk, Given], Plan]] = {
     "base": lambda desk, given: acts.plan_base_backup(desk, incremental=given.incremental, format=given.format),
+    "dump": lambda desk, given: acts.plan_dump(desk, database=given.database, format=given.format),
     "media": lambda desk, given: acts.plan_media_snapshot(desk),
 }
 

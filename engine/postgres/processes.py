@@ -122,7 +122,7 @@ def end_strays(program: str, folder: Path) -> None:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
-            named = any(word == os.fspath(folder) or word.startswith(f"{folder}/") for word in words)
+            named = any(word.endswith(os.fspath(folder)) or f"{folder}/" in word for word in words)
             if named and any(Path(word).name == program for word in words[:2]):
                 process.kill()
                 strays.append(process)

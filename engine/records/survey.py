@@ -84,6 +84,14 @@ class LiveServer:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveDatabase:
+    """A database of the live cluster that takes connections."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LockHolder:
     """Who holds the lock of a site or folder, and since when."""
 

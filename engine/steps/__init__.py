@@ -24,6 +24,8 @@ STEPS = {
     "open": "engine.steps.open_up",
     "report": "engine.steps.report",
     "take-base": "engine.steps.copying.base",
+    "take-dump": "engine.steps.copying.dump",
+    "verify-dump": "engine.steps.copying.verify_dump",
     "take-media": "engine.steps.copying.media",
     "verify-copy": "engine.steps.copying.verify",
     "publish": "engine.steps.copying.publish",

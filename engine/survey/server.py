@@ -3,7 +3,7 @@
 from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import connect_site
 from engine.records.errors import Unreachable
-from engine.records.survey import LiveServer, OsUser
+from engine.records.survey import LiveDatabase, LiveServer, OsUser
 from engine.site import Site
 
 _ASK = """
@@ -17,6 +17,21 @@ SELECT current_setting('server_version_num')::int / 10000,
        pg_is_in_recovery(),
        (SELECT count(*) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '')
 """
+
+
+_DATABASES = """
+SELECT datname, pg_database_size(oid) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname
+"""
+
+
+def ask_databases(site: Site, run_as: OsUser) -> tuple[int, list[LiveDatabase]]:
+    """The server's major version, and its databases. Raises Unreachable."""
+    with connect_site(site.database, run_as) as connection:
+        try:
+            found = [LiveDatabase(name, size) for name, size in connection.execute(_DATABASES).fetchall()]
+        except QueryFailed as failure:
+            raise Unreachable("the server does not name its databases", cause=str(failure).strip()) from None
+        return connection.info.server_version // 10000, found
 
 
 def ask_server(site: Site, run_as: OsUser) -> LiveServer:

@@ -2,6 +2,8 @@
 
 drafts     the folder in which a copy grows, unseen by all readers of the repository
 base       a base backup, by pg_basebackup
+dump       a dump of one database, with its cluster's roles
+verify_dump  a dump read back to its end
 media      a snapshot of the users' files
 verify     the copy read back before it gets its name
 publish    a copy that is complete and verified gets its name
