@@ -10,6 +10,7 @@ restoring   a plan and its checks
 copying     a plan that takes a copy
 keeping     what the policy lets go
 proving     copies verified
+unpacking   source code and environment brought back
 following   how runs stand
 running     starting a run, and what is said to it
 practising  the lab
@@ -21,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.copying import plan_dump as plan_dump
+    from engine.acts.copying import plan_image as plan_image
     from engine.acts.copying import plan_media_snapshot as plan_media_snapshot
+    from engine.acts.copying import plan_source_copies as plan_source_copies
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
     from engine.acts.following import damaged_runs as damaged_runs
@@ -54,15 +57,18 @@ if TYPE_CHECKING:
     from engine.acts.running import start as start
     from engine.acts.running import start_server as start_server
     from engine.acts.running import stop_server as stop_server
+    from engine.acts.unpacking import restore_image as restore_image
+    from engine.acts.unpacking import restore_source as restore_source
 
 _WHERE = {
-    "copying": ("plan_base_backup", "plan_dump", "plan_media_snapshot"),
+    "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("verify",),
+    "unpacking": ("restore_image", "restore_source"),
     "restoring": ("plan",),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (

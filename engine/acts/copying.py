@@ -7,7 +7,7 @@ from typing import Literal
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
 from engine.acts.looking import backup_cache
-from engine.backup import base, dump, media
+from engine.backup import base, dump, image, media, source
 from engine.backup.planning import Place
 from engine.catalog.directory import read_repository
 from engine.catalog.media import read_media
@@ -19,7 +19,8 @@ from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.plan import Plan
 from engine.records.survey import LiveDatabase, OsUser, Programs
 from engine.run.locks import lock_holder, repository_lock
-from engine.site import DatabaseRepository
+from engine.site import DatabaseRepository, Source
+from engine.source.git import git, who_reads
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.survey.server import ask_databases, ask_server
@@ -106,6 +107,76 @@ def plan_media_snapshot(desk: Desk) -> Plan:
         second=repository.second,
         measured=measured(runs(desk)),
     )
+
+
+def plan_source_copies(desk: Desk, path: str | None = None) -> list[Plan]:
+    """A plan for each git repository of the site, or for the one with this path. Raises UsageError where there is
+    none."""
+    if not desk.site.source:
+        raise UsageError(
+            "the site names no source code", remedy="add [[source]] to it, with path and mirror or bundles"
+        )
+    wanted = [each for each in desk.site.source if path in (None, each.path)]
+    if not wanted:
+        named = ", ".join(each.path for each in desk.site.source)
+        raise UsageError(f"the site has no source {path!r}", remedy=f"it has: {named}")
+    return [_plan_source(desk, each) for each in wanted]
+
+
+def _plan_source(desk: Desk, wanted: Source) -> Plan:
+    form = "mirror" if wanted.mirror is not None else "bundle"
+    target = wanted.mirror or wanted.bundles or ""
+    folder = str(Path(target).parent) if form == "mirror" else target
+    owner = who_reads(wanted.path)
+    why_not = None
+    try:
+        git("ls-remote", "--quiet", "--", wanted.path, user=owner)
+    except (RepriseError, Unreachable) as error:
+        why_not = error.cause or error.message
+    return source.plan_source(
+        desk.site.name,
+        wanted.path,
+        form,
+        target,
+        why_not,
+        place_of(desk, folder, owner, wanted.path if wanted.path.startswith("/") else None),
+        owner=owner,
+        now=datetime.now(UTC),
+        second=wanted.second,
+        measured=measured(runs(desk)),
+    )
+
+
+def plan_image(desk: Desk) -> Plan:
+    """The plan of a copy of the environment. Raises UsageError where the site names none."""
+    wanted = desk.site.environment
+    if wanted is None:
+        raise UsageError(
+            "the site names no environment", remedy="add [environment] to it, with path or image, and store"
+        )
+    origin = wanted.path or wanted.image or ""
+    owner = current_user()
+    return image.plan_image(
+        desk.site.name,
+        origin,
+        "packed" if wanted.path is not None else "registered",
+        within(10, lambda: Path(origin).is_dir() if wanted.path else Path(origin).is_file(), False),
+        _inside(desk, origin) if wanted.path is not None else (),
+        place_of(desk, wanted.store, owner, origin),
+        owner=owner,
+        now=datetime.now(UTC),
+        second=wanted.second,
+        measured=measured(runs(desk)),
+    )
+
+
+def _inside(desk: Desk, folder: str) -> list[str]:
+    """What lies in a folder and has copies of its own, or is a place of copies."""
+    site = desk.site
+    places = [site.database.data_dir, *site.repositories, *(each.wal for each in site.database.repository)]
+    places += [site.media.path] if site.media else []
+    inside = [place for place in places if Path(place).is_relative_to(folder) and place != folder]
+    return list(dict.fromkeys(inside))
 
 
 def place_of(desk: Desk, folder: str, owner: OsUser, source: str | None) -> Place:

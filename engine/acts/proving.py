@@ -13,14 +13,17 @@ from engine.acts.looking import View, contents_of, look
 from engine.backup.proofs import keep_proof
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
+from engine.environment.images import verify_image
 from engine.media.verifying import verify_snapshot
 from engine.postgres.programs import choose_programs
 from engine.postgres.users import current_user
-from engine.records.copies import BaseBackup, Dump, MediaSnapshot
+from engine.records.copies import BaseBackup, Dump, ImageCopy, MediaSnapshot, SourceCopy
 from engine.records.copying import CopyKind, Proof
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
 from engine.recovery.lines import name_missing
 from engine.site import DatabaseRepository
+from engine.source.copies import check_bundle, check_repository
+from engine.source.git import who_reads
 from engine.transfer.verifying import verify_backup
 from engine.wal.index import WalIndex
 
@@ -81,6 +84,10 @@ def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
         yield _Subject(dump.id, "dump", dump.repository, partial(_dump, desk, dump))
     for snapshot in view.catalog.media_snapshots:
         yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot))
+    for source in view.catalog.sources:
+        yield _Subject(source.id, "source", str(source.path.parent), partial(_source, desk, source))
+    for image in view.catalog.images:
+        yield _Subject(image.id, "image", str(image.path.parent), partial(_image, image))
     for number, repository in enumerate(desk.site.database.repository):
         id = "wal" if number == 0 else f"wal-{number + 1}"
         yield _Subject(id, "wal", repository.wal, partial(_wal, desk, repository))
@@ -119,16 +126,26 @@ def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> 
     return verify_snapshot(snapshot.path, lambda files, bytes: tell(files, snapshot.files))
 
 
+def _source(desk: Desk, source: SourceCopy, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Every object that a ref leads to; a bundle is cloned for that into the state folder."""
+    if source.form == "mirror":
+        check_repository(source.path, who_reads(str(source.path)), lambda line: None)
+        return []
+    with _scratch(desk) as place:
+        check_bundle(source.path, Path(place) / "clone.git", current_user(), lambda line: None)
+    return []
+
+
+def _image(image: ImageCopy, tell: Callable[[int, int | None], None]) -> list[str]:
+    return verify_image(image, lambda done: tell(done, image.size_bytes))
+
+
 def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | None], None]) -> list[str]:
     """Every archived segment read anew, record by record, with no help of what the index remembers."""
     contents = contents_of(desk, repository)
     if not contents.archive_answers:
         raise Unreachable(f"the archive {repository.wal} does not answer", cause=contents.archive_problem)
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="verify-", dir=desk.state)
-    except OSError as error:
-        raise RepriseError(f"nothing can be written into {desk.state}", cause=error.strerror) from None
-    with folder as place:
+    with _scratch(desk) as place:
         index = WalIndex.open(Path(place) / "wal.sqlite")
         try:
             index.refresh(contents.wal_files, contents.histories, progress=tell)
@@ -137,3 +154,11 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
         finally:
             index.close()
     return findings
+
+
+def _scratch(desk: Desk) -> "tempfile.TemporaryDirectory[str]":
+    """A folder for what verifying needs, gone behind it. Raises RepriseError."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="verify-", dir=desk.state)
+    except OSError as error:
+        raise RepriseError(f"nothing can be written into {desk.state}", cause=error.strerror) from None

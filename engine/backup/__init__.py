@@ -6,5 +6,7 @@ base        a base backup: full or incremental
 expiring    what is past its time is taken away
 proofs      what was verified, when, with which result
 dump        a dump of one database
+source      a git repository
+image       the environment
 media       a snapshot of the users' files
 """

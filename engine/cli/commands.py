@@ -230,9 +230,16 @@ def _confirm(given: Given, question: str, expected: str) -> None:
 
 
 def _backup(given: Given) -> int:
-    """Take a copy. Nothing is replaced by that, so it asks nothing on a terminal; without one it wants no --yes."""
+    """Take a copy. Nothing is replaced by that, so it asks nothing."""
     desk = _desk(given)
     planned = _COPIES[given.what](desk, given)
+    if given.json and len(planned) > 1:
+        remedy = "name one of the repositories: --path PATH"
+        raise UsageError("with --json one copy is taken at a time", remedy=remedy)
+    return max(_take(given, desk, each) for each in planned)
+
+
+def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
     if planned.refused:
         if given.json:
             documents.write(documents.copy_refusal(planned))
@@ -249,6 +256,25 @@ def _backup(given: Given) -> int:
     except RepriseError as error:
         error.run = run
         raise
+
+
+def _restore_source(given: Given) -> int:
+    at = arguments.read_time(given.time) if given.time is not None else None
+    done = acts.restore_source(_desk(given), given.copy, given.into.absolute(), revision=given.commit, at=at)
+    if given.json:
+        documents.write({"copy": done.copy, "into": done.into, "commit": done.commit})
+    else:
+        print(f"{done.into} holds {done.copy} at {done.commit}")
+    return 0
+
+
+def _restore_image(given: Given) -> int:
+    done = acts.restore_image(_desk(given), given.copy, given.into.absolute(), progress=telling.verifying(given.json))
+    if given.json:
+        documents.write({"copy": done.copy, "into": done.into})
+    else:
+        print(f"{done.into} holds {done.copy}; every byte had the noted checksum")
+    return 0
 
 
 def _verify(given: Given) -> int:
@@ -277,10 +303,12 @@ def _expire(given: Given) -> int:
     return 0
 
 
-_COPIES: dict[str, Callable[[acts.Desk, Given], Plan]] = {
-    "base": lambda desk, given: acts.plan_base_backup(desk, incremental=given.incremental, format=given.format),
-    "dump": lambda desk, given: acts.plan_dump(desk, database=given.database, format=given.format),
-    "media": lambda desk, given: acts.plan_media_snapshot(desk),
+_COPIES: dict[str, Callable[[acts.Desk, Given], list[Plan]]] = {
+    "base": lambda desk, given: [acts.plan_base_backup(desk, incremental=given.incremental, format=given.format)],
+    "dump": lambda desk, given: [acts.plan_dump(desk, database=given.database, format=given.format)],
+    "source": lambda desk, given: acts.plan_source_copies(desk, given.path),
+    "image": lambda desk, given: [acts.plan_image(desk)],
+    "media": lambda desk, given: [acts.plan_media_snapshot(desk)],
 }
 
 # Lambdas, so that an act is imported when it is used.
@@ -317,4 +345,6 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "backup": _backup,
     "expire": _expire,
     "verify": _verify,
+    "restore-source": _restore_source,
+    "restore-image": _restore_image,
 }

@@ -99,6 +99,33 @@ def catalog(found: Catalog) -> Document:
             for dump in found.dumps
         ],
         "media_snapshots": [_media(each) for each in found.media_snapshots],
+        "sources": [
+            {
+                "id": each.id,
+                "form": each.form,
+                "path": str(each.path),
+                "origin": each.origin,
+                "started_at": time(each.started_at),
+                "stopped_at": time(each.stopped_at),
+                "head": each.head,
+            }
+            for each in found.sources
+        ],
+        "images": [
+            {
+                "id": each.id,
+                "form": each.form,
+                "path": str(each.path),
+                "origin": each.origin,
+                "started_at": time(each.started_at),
+                "stopped_at": time(each.stopped_at),
+                "size_bytes": each.size_bytes,
+                "sha256": each.sha256,
+                "usable": each.usable,
+                "reason": each.reason,
+            }
+            for each in found.images
+        ],
         "problems": _problems(found.problems),
     }
 

@@ -26,6 +26,8 @@ STEPS = {
     "take-base": "engine.steps.copying.base",
     "take-dump": "engine.steps.copying.dump",
     "verify-dump": "engine.steps.copying.verify_dump",
+    "take-source": "engine.steps.copying.source",
+    "take-image": "engine.steps.copying.image",
     "take-media": "engine.steps.copying.media",
     "verify-copy": "engine.steps.copying.verify",
     "publish": "engine.steps.copying.publish",
