@@ -10,6 +10,7 @@ restoring   a plan and its checks
 copying     a plan that takes a copy
 keeping     what the policy lets go
 proving     copies verified
+watching    how the five things stand
 unpacking   source code and environment brought back
 following   how runs stand
 running     starting a run, and what is said to it
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from engine.acts.running import stop_server as stop_server
     from engine.acts.unpacking import restore_image as restore_image
     from engine.acts.unpacking import restore_source as restore_source
+    from engine.acts.watching import status as status
 
 _WHERE = {
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
@@ -68,6 +70,7 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("verify",),
+    "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),
     "restoring": ("plan",),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),

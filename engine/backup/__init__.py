@@ -4,6 +4,7 @@ runner carries out as a restore's; the steps are in `engine/steps/copying`.
 planning    what all plans of copies have in common
 base        a base backup: full or incremental
 expiring    what is past its time is taken away
+status      whether all is copied and proven as the policy wants
 proofs      what was verified, when, with which result
 dump        a dump of one database
 source      a git repository

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import acts
-from engine.cli import arguments, documents, telling
+from engine.cli import arguments, documents, monitoring, telling
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
 from engine.records.runs import RunState
@@ -258,6 +258,18 @@ def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
         raise
 
 
+def _status(given: Given) -> int:
+    desk = _desk(given)
+    found = acts.status(desk)
+    if given.prometheus is not None:
+        monitoring.write_metrics(found, given.prometheus.absolute())
+    if given.json:
+        documents.write(documents.status(found))
+    else:
+        monitoring.tell(found, desk.site.zone)
+    return int(found.level)
+
+
 def _restore_source(given: Given) -> int:
     at = arguments.read_time(given.time) if given.time is not None else None
     done = acts.restore_source(_desk(given), given.copy, given.into.absolute(), revision=given.commit, at=at)
@@ -345,6 +357,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "backup": _backup,
     "expire": _expire,
     "verify": _verify,
+    "status": _status,
     "restore-source": _restore_source,
     "restore-image": _restore_image,
 }

@@ -15,6 +15,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
 from engine.records.runs import Reached, RunState
+from engine.records.status import SiteStatus
 from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
 
 Document = dict[str, Any]
@@ -280,6 +281,27 @@ def copy_refusal(planned: Plan) -> Document:
         ],
         "checks": [check(each) for each in planned.checks],
         "error": _refusal(planned),
+    }
+
+
+def status(found: SiteStatus) -> Document:
+    return {
+        "site": found.site,
+        "at": time(found.at),
+        "level": int(found.level),
+        "things": [
+            {
+                "name": each.name,
+                "level": int(each.level),
+                "newest": {"id": each.newest, "at": time(each.newest_at)} if each.newest else None,
+                "age_seconds": each.age_seconds,
+                "policy_seconds": each.policy_seconds,
+                "last_proof": {"at": time(each.proven_at), "ok": each.proof_ok} if each.proven_at else None,
+                "would_lose": {"seconds": each.lose_seconds, "files": each.lose_files},
+                "findings": list(each.findings),
+            }
+            for each in found.things
+        ],
     }
 
 
