@@ -10,6 +10,7 @@ restoring   a plan and its checks
 copying     a plan that takes a copy
 keeping     what the policy lets go
 proving     copies verified
+scheduling  what runs by itself
 watching    how the five things stand
 unpacking   source code and environment brought back
 following   how runs stand
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
     from engine.acts.running import start as start
     from engine.acts.running import start_server as start_server
     from engine.acts.running import stop_server as stop_server
+    from engine.acts.scheduling import install_schedule as install_schedule
+    from engine.acts.scheduling import remove_schedule as remove_schedule
+    from engine.acts.scheduling import show_schedule as show_schedule
     from engine.acts.unpacking import restore_image as restore_image
     from engine.acts.unpacking import restore_source as restore_source
     from engine.acts.watching import status as status
@@ -70,6 +74,7 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("verify",),
+    "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),
     "restoring": ("plan",),

@@ -5,6 +5,8 @@ planning    what all plans of copies have in common
 base        a base backup: full or incremental
 expiring    what is past its time is taken away
 status      whether all is copied and proven as the policy wants
+calendar    calendar times, as cron and systemd write them
+schedule    what runs when
 proofs      what was verified, when, with which result
 dump        a dump of one database
 source      a git repository

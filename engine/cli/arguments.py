@@ -127,6 +127,8 @@ def _parser() -> _Parser:
     image.add_argument("copy", nargs="?", metavar="ID", help="default: the newest")
     status = command("status", "whether all is copied and proven as the policy wants; the exit code is Nagios'")
     status.add_argument("--prometheus", type=Path, metavar="FILE", help="write metrics for the node exporter too")
+    schedule = command("schedule", "what runs by itself, from [schedule] in the site file", yes)
+    schedule.add_argument("act", nargs="?", choices=["show", "install", "remove"], default="show")
     verify = command("verify", "read copies to their end and hold them against what they say of themselves")
     verify.add_argument("ids", nargs="*", metavar="ID", help="a copy's id, as `reprise catalog` shows it")
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")

@@ -270,6 +270,23 @@ def _status(given: Given) -> int:
     return int(found.level)
 
 
+def _schedule(given: Given) -> int:
+    """What would be installed is shown before it is confirmed."""
+    desk = _desk(given)
+    state = acts.show_schedule(desk)
+    if given.act != "show":
+        if not given.json and not given.yes:
+            print(state.text)
+        question = "Install this? [yes/no] " if given.act == "install" else "Remove what is installed? [yes/no] "
+        _confirm(given, question, "yes")
+        state = acts.install_schedule(desk) if given.act == "install" else acts.remove_schedule(desk)
+    if given.json:
+        documents.write(documents.schedule(state))
+    else:
+        telling.schedule(state)
+    return 0
+
+
 def _restore_source(given: Given) -> int:
     at = arguments.read_time(given.time) if given.time is not None else None
     done = acts.restore_source(_desk(given), given.copy, given.into.absolute(), revision=given.commit, at=at)
@@ -357,6 +374,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "backup": _backup,
     "expire": _expire,
     "verify": _verify,
+    "schedule": _schedule,
     "status": _status,
     "restore-source": _restore_source,
     "restore-image": _restore_image,

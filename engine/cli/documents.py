@@ -15,7 +15,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
 from engine.records.runs import Reached, RunState
-from engine.records.status import SiteStatus
+from engine.records.status import ScheduleState, SiteStatus
 from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
 
 Document = dict[str, Any]
@@ -302,6 +302,17 @@ def status(found: SiteStatus) -> Document:
             }
             for each in found.things
         ],
+    }
+
+
+def schedule(found: ScheduleState) -> Document:
+    return {
+        "entries": [
+            {"what": each.what, "when": each.when, "next_at": time(each.next_at), "command": each.command}
+            for each in found.entries
+        ],
+        "by": found.by,
+        "installed": found.installed,
     }
 
 

@@ -15,6 +15,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
 from engine.records.runs import RunState
+from engine.records.status import ScheduleState
 from engine.records.target import RecoveryWindow
 
 SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
@@ -122,6 +123,18 @@ def copy_plan(planned: Plan) -> None:
         _check(each)
     if planned.refused:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def schedule(found: ScheduleState) -> None:
+    for each in found.entries:
+        then = f"{each.next_at:%a %d %b %H:%M}" if each.next_at else "unknown"
+        print(f"   {each.what:<12} {each.when:<20} next {then:<18} {each.command}")
+    if not found.entries:
+        print("the site file has no [schedule]")
+    elif found.installed:
+        print(f"installed; {found.by} runs it")
+    else:
+        print("not installed, or not as it stands here; do it with: reprise schedule install")
 
 
 def proofs(found: Iterable[Proof]) -> None:

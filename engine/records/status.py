@@ -76,3 +76,25 @@ class ArchiverFacts:
     wal_bytes: int
     max_wal_bytes: int
     slots: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEntry:
+    """One thing that runs by itself: ``what`` as in the site file's ``[schedule]``, ``when`` as written there,
+    ``next_at`` in the machine's own zone (None: not known), the whole ``command`` line."""
+
+    what: str
+    when: str
+    next_at: datetime | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleState:
+    """What a site's schedule comes to, and whether just that is installed (``installed``); ``text`` is what is, or
+    would be, written."""
+
+    entries: tuple[ScheduleEntry, ...]
+    by: Literal["systemd", "cron"]
+    installed: bool
+    text: str
