@@ -7,6 +7,7 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
+archiving   the live cluster's WAL on its way into the archive
 copying     a plan that takes a copy
 keeping     what the policy lets go
 proving     copies verified
@@ -22,6 +23,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.acts.archiving import plan_archiving as plan_archiving
+    from engine.acts.archiving import prove_archiving as prove_archiving
+    from engine.acts.archiving import set_up_archiving as set_up_archiving
+    from engine.acts.archiving import stream_wal as stream_wal
     from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.copying import plan_dump as plan_dump
     from engine.acts.copying import plan_image as plan_image
@@ -67,6 +72,7 @@ if TYPE_CHECKING:
     from engine.acts.watching import status as status
 
 _WHERE = {
+    "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "founding": ("Proposal", "propose_site", "save_site"),

@@ -287,6 +287,27 @@ def _schedule(given: Given) -> int:
     return 0
 
 
+def _archiving(given: Given) -> int:
+    desk = _desk(given)
+    if given.act == "set-up":
+        planned = acts.plan_archiving(desk, zstd=given.zstd)
+        if planned.ok:
+            if not given.json:
+                telling.archiving(planned)
+            _confirm(given, "Set the server so? [yes/no] ", "yes")
+            planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart)
+        found = planned
+    elif given.act == "test":
+        found = acts.prove_archiving(desk)
+    else:
+        found = acts.stream_wal(desk, say=lambda line: print(line, file=sys.stderr, flush=True))
+    if given.json:
+        documents.write(documents.archiving(found))
+    else:
+        telling.archiving(found)
+    return 0 if found.ok else 1
+
+
 def _restore_source(given: Given) -> int:
     at = arguments.read_time(given.time) if given.time is not None else None
     done = acts.restore_source(_desk(given), given.copy, given.into.absolute(), revision=given.commit, at=at)
@@ -374,6 +395,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "backup": _backup,
     "expire": _expire,
     "verify": _verify,
+    "archiving": _archiving,
     "schedule": _schedule,
     "status": _status,
     "restore-source": _restore_source,

@@ -15,7 +15,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
 from engine.records.runs import Reached, RunState
-from engine.records.status import ScheduleState, SiteStatus
+from engine.records.status import Archiving, ScheduleState, SiteStatus
 from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
 
 Document = dict[str, Any]
@@ -313,6 +313,19 @@ def schedule(found: ScheduleState) -> Document:
         ],
         "by": found.by,
         "installed": found.installed,
+    }
+
+
+def archiving(found: Archiving) -> Document:
+    return {
+        "ok": found.ok,
+        "changes": [
+            {"setting": each.setting, "from": each.old, "to": each.new, "restart": each.restart}
+            for each in found.changes
+        ],
+        "segment": found.segment,
+        "seconds": found.seconds,
+        "findings": list(found.findings),
     }
 
 

@@ -15,7 +15,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
 from engine.records.runs import RunState
-from engine.records.status import ScheduleState
+from engine.records.status import Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
 
 SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
@@ -135,6 +135,21 @@ def schedule(found: ScheduleState) -> None:
         print(f"installed; {found.by} runs it")
     else:
         print("not installed, or not as it stands here; do it with: reprise schedule install")
+
+
+def archiving(found: Archiving) -> None:
+    for each in found.changes:
+        note = "  (needs a restart)" if each.restart else ""
+        print(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
+    if found.segment:
+        took = f" after {duration(found.seconds)}" if found.seconds is not None else ""
+        print(
+            f" {SIGNS['ok' if found.ok else 'bad']} {found.segment} {'arrived' if found.ok else 'did not arrive'}{took}"
+        )
+    for finding in found.findings:
+        print(f" {SIGNS['warn']} {finding}")
+    if found.ok and not found.changes and not found.segment:
+        print("nothing needs to be changed")
 
 
 def proofs(found: Iterable[Proof]) -> None:

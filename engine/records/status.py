@@ -98,3 +98,25 @@ class ScheduleState:
     by: Literal["systemd", "cron"]
     installed: bool
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that changes; ``restart``: only a restart of the server makes it hold."""
+
+    setting: str
+    old: str
+    new: str
+    restart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """What came of setting archiving up, or of testing it. ``segment`` and ``seconds``: which one arrived in a test,
+    and how long that took."""
+
+    ok: bool
+    changes: tuple[Change, ...] = ()
+    segment: str | None = None
+    seconds: float | None = None
+    findings: tuple[str, ...] = ()
