@@ -44,6 +44,7 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         database.port,
         database.user,
         full_every=desk.site.policy.seconds("database-full"),
+        wal=repository.wal,
         second=repository.second,
     )
     return base.plan_base(

@@ -27,6 +27,7 @@ class Asked:
     port: int
     user: str
     full_every: int | None = None
+    wal: str | None = None
     second: str | None = None
 
 
@@ -64,7 +65,7 @@ def plan_base(
     checks = [*_server_checks(asked, server, no_server, programs)]
     checks += [Check("incremental", "info", True, why_full)] if why_full else []
     checks += place_checks(place, owner, size)
-    return make_plan(asked.site, now, copying, steps, checks, bytes=size, measured=measured)
+    return make_plan(asked.site, now, copying, steps, checks, bytes=size, wal=asked.wal, measured=measured)
 
 
 def choose_parent(

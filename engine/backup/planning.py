@@ -55,12 +55,15 @@ def make_plan(
     checks: Iterable[Check],
     *,
     bytes: int | None,
+    wal: str | None = None,
     measured: Iterable[Measured] = (),
 ) -> Plan:
-    """The plan of one copy: its own steps, then the copy gets its name, is pushed on, and the report is written."""
+    """The plan of one copy: its own steps, then the copy gets its name, is pushed on (with the archive ``wal``, without
+    which a base backup is worth nothing), and the report is written."""
     ending = [PlannedStep("publish", "publish", f"put it on disk as {copying.path}", None, {})]
     if copying.second is not None:
-        ending.append(PlannedStep("push", "push", f"push it to {copying.second}", None, {}))
+        args = {"into": second_place(copying), "wal": wal, "wal_into": f"{copying.second}/wal"}
+        ending.append(PlannedStep("push", "push", f"push it to {args['into']}", None, args))
     ending.append(PlannedStep("report", "report", "write the report", None, {}))
     planned = (*steps, *ending)
     return Plan(
@@ -76,6 +79,12 @@ def make_plan(
         estimate=estimate(planned, measured),
         copying=copying,
     )
+
+
+def second_place(copying: Copying) -> str:
+    """Where at the second place a copy goes: a database's repository has a folder for each kind there."""
+    folders = {"base": "/base", "dump": "/dumps"}
+    return f"{(copying.second or '').rstrip('/')}{folders.get(copying.kind, '')}"
 
 
 def place_checks(place: Place, owner: OsUser, bytes: int | None) -> Iterable[Check]:

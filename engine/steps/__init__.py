@@ -30,6 +30,7 @@ STEPS = {
     "take-image": "engine.steps.copying.image",
     "take-media": "engine.steps.copying.media",
     "verify-copy": "engine.steps.copying.verify",
+    "push": "engine.steps.copying.push",
     "publish": "engine.steps.copying.publish",
 }
 

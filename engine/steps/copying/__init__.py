@@ -8,5 +8,6 @@ source     a git repository's mirror or bundle
 image      the environment packed, or registered
 media      a snapshot of the users' files
 verify     the copy read back before it gets its name
+push       a copy sent to its second place
 publish    a copy that is complete and verified gets its name
 """
