@@ -10,6 +10,7 @@ restoring   a plan and its checks
 archiving   the live cluster's WAL on its way into the archive
 copying     a plan that takes a copy
 keeping     what the policy lets go
+distant     the second places
 proving     copies verified
 scheduling  what runs by itself
 watching    how the five things stand
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from engine.acts.copying import plan_source_copies as plan_source_copies
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
+    from engine.acts.distant import fetch_back as fetch_back
+    from engine.acts.distant import push_all as push_all
     from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
@@ -75,6 +78,7 @@ _WHERE = {
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
+    "distant": ("fetch_back", "push_all"),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),

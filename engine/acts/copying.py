@@ -45,6 +45,8 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         database.user,
         full_every=desk.site.policy.seconds("database-full"),
         wal=repository.wal,
+        data_dir=database.data_dir,
+        site_file=str(desk.site_file),
         second=repository.second,
     )
     return base.plan_base(

@@ -28,6 +28,8 @@ class Asked:
     user: str
     full_every: int | None = None
     wal: str | None = None
+    data_dir: str = ""
+    site_file: str | None = None
     second: str | None = None
 
 
@@ -59,6 +61,8 @@ def plan_base(
     steps = [
         PlannedStep("take-base", "take-base", title, size if parent is None else None,
                     {"format": asked.format, "compress": compress, "manifest": manifest, **reach}),
+        PlannedStep("beside", "beside", "keep beside it what a bare machine needs", None,
+                    {**reach, "data_dir": asked.data_dir, "site_file": asked.site_file}),
         PlannedStep("verify-copy", "verify-copy", "read it back and verify it", size if parent is None else None,
                     {"format": asked.format}),
     ]  # fmt: skip

@@ -62,7 +62,8 @@ def make_plan(
     which a base backup is worth nothing), and the report is written."""
     ending = [PlannedStep("publish", "publish", f"put it on disk as {copying.path}", None, {})]
     if copying.second is not None:
-        args = {"into": second_place(copying), "wal": wal, "wal_into": f"{copying.second}/wal"}
+        second = copying.second.rstrip("/")
+        args = {"into": second_folder(second, copying.kind), "wal": wal, "wal_into": f"{second}/wal"}
         ending.append(PlannedStep("push", "push", f"push it to {args['into']}", None, args))
     ending.append(PlannedStep("report", "report", "write the report", None, {}))
     planned = (*steps, *ending)
@@ -81,10 +82,9 @@ def make_plan(
     )
 
 
-def second_place(copying: Copying) -> str:
-    """Where at the second place a copy goes: a database's repository has a folder for each kind there."""
-    folders = {"base": "/base", "dump": "/dumps"}
-    return f"{(copying.second or '').rstrip('/')}{folders.get(copying.kind, '')}"
+def second_folder(second: str, kind: CopyKind) -> str:
+    """Where at a second place a copy goes: a database's repository has a folder for each kind there."""
+    return second.rstrip("/") + {"base": "/base", "dump": "/dumps"}.get(kind, "")
 
 
 def place_checks(place: Place, owner: OsUser, bytes: int | None) -> Iterable[Check]:

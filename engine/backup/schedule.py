@@ -28,6 +28,7 @@ COMMANDS = {
     "files": ("backup", "media"),
     "source": ("backup", "source"),
     "environment": ("backup", "image"),
+    "push": ("push",),
     "verify": ("verify", "--all"),
     "expire": ("expire", "--apply", "--yes"),
 }

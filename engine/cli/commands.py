@@ -308,6 +308,26 @@ def _archiving(given: Given) -> int:
     return 0 if found.ok else 1
 
 
+def _push(given: Given) -> int:
+    done = acts.push_all(_desk(given), progress=telling.sending(given.json))
+    if given.json:
+        documents.write({"pushed": done})
+    else:
+        print(f"at the second places, verified by checksum: {', '.join(done)}")
+    return 0
+
+
+def _fetch(given: Given) -> int:
+    """Wants no site file: the machine that had it may be gone."""
+    acts.fetch_back(given.address, given.into.absolute(), progress=telling.sending(given.json))
+    if given.json:
+        documents.write({"from": given.address, "into": str(given.into.absolute())})
+    else:
+        print(f"{given.into.absolute()} holds all of {given.address}, verified by checksum")
+        print(f"write a site file from it with: reprise init --from {given.into.absolute()}")
+    return 0
+
+
 def _restore_source(given: Given) -> int:
     at = arguments.read_time(given.time) if given.time is not None else None
     done = acts.restore_source(_desk(given), given.copy, given.into.absolute(), revision=given.commit, at=at)
@@ -395,6 +415,8 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "backup": _backup,
     "expire": _expire,
     "verify": _verify,
+    "push": _push,
+    "fetch": _fetch,
     "archiving": _archiving,
     "schedule": _schedule,
     "status": _status,

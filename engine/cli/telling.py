@@ -125,6 +125,12 @@ def copy_plan(planned: Plan) -> None:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
 
 
+def sending(quiet: bool) -> Callable[[str, int], None]:
+    """Progress of what goes over a line, on stderr, where somebody watches."""
+    progress = verifying(quiet, "sending")
+    return lambda what, done: progress(what, done, None)
+
+
 def schedule(found: ScheduleState) -> None:
     for each in found.entries:
         then = f"{each.next_at:%a %d %b %H:%M}" if each.next_at else "unknown"
@@ -159,16 +165,16 @@ def proofs(found: Iterable[Proof]) -> None:
             print(f"          {finding}")
 
 
-def verifying(quiet: bool) -> Callable[[str, int, int | None], None]:
-    """Progress of verifying, on stderr, where somebody watches."""
+def verifying(quiet: bool, verb: str = "verifying") -> Callable[[str, int, int | None], None]:
+    """Progress of a long reading, on stderr, where somebody watches."""
     shown = [clock.monotonic() + 1.0]
 
     def progress(what: str, done: int, total: int | None) -> None:
         now = clock.monotonic()
         if not quiet and sys.stderr.isatty() and now >= shown[0]:
             shown[0] = now + 0.5
-            share = f"{100 * done // total} %" if total else str(done)
-            print(f"\rverifying {what}: {share}   ", end="", file=sys.stderr)
+            share = f"{100 * done // total} %" if total else size(done)
+            print(f"\r{verb} {what}: {share}   ", end="", file=sys.stderr)
 
     return progress
 

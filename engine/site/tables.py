@@ -121,6 +121,7 @@ class Schedule(Table, frozen=True):
     files: str | None = None
     source: str | None = None
     environment: str | None = None
+    push: str | None = None
     verify: str | None = None
     expire: str | None = None
 

@@ -31,6 +31,7 @@ STEPS = {
     "take-media": "engine.steps.copying.media",
     "verify-copy": "engine.steps.copying.verify",
     "push": "engine.steps.copying.push",
+    "beside": "engine.steps.copying.beside",
     "publish": "engine.steps.copying.publish",
 }
 

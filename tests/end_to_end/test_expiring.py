@@ -13,6 +13,14 @@ def policy(operator: Operator, text: str) -> None:
         file.write(f"[retention]\n{text}\n")
 
 
+def backups_of(cluster: Cluster) -> list[str]:
+    """Their ids; what stands beside a backup comes and goes with it."""
+    names = sorted(path.name for path in cluster.backups.iterdir())
+    ids = [name for name in names if not name.endswith(".beside")]
+    assert names == sorted([*ids, *(f"{id}.beside" for id in ids)])
+    return ids
+
+
 def aged(cluster: Cluster) -> None:
     """Archived segments look as old as they would be on another day: the newest hour's always stay."""
     for path in cluster.archive.iterdir():
@@ -33,17 +41,17 @@ def test_old_backups_and_the_wal_that_only_they_need_go_and_the_rest_is_restored
     cluster.sql("INSERT INTO ledger VALUES (3)")
     cluster.switch()
     aged(cluster)
-    before = sorted(path.name for path in cluster.backups.iterdir())
+    before = backups_of(cluster)
     archived = sorted(path.name for path in cluster.archive.iterdir())
     listed = operator.call("expire", expect=0).document
     assert listed["applied"] is False
-    assert sorted(path.name for path in cluster.backups.iterdir()) == before
+    assert backups_of(cluster) == before
     assert {each["id"] for each in listed["delete"] if each["kind"] == "base"} == set(before[:2])
     assert [each["id"] for each in listed["keep"] if each["kind"] == "base"] == before[2:]
     assert listed["bytes"] == sum(each["bytes"] for each in listed["delete"]) > 0
     done = operator.call("expire", "--apply", "--yes", expect=0).document
     assert done["delete"] == listed["delete"]
-    assert sorted(path.name for path in cluster.backups.iterdir()) == before[2:]
+    assert backups_of(cluster) == before[2:]
     left = sorted(path.name for path in cluster.archive.iterdir())
     assert set(left) < set(archived)
     assert operator.call("expire", "--apply", "--yes", expect=0).document["delete"] == []

@@ -9,5 +9,6 @@ image      the environment packed, or registered
 media      a snapshot of the users' files
 verify     the copy read back before it gets its name
 push       a copy sent to its second place
+beside     what a bare machine needs besides a base backup
 publish    a copy that is complete and verified gets its name
 """
