@@ -9,6 +9,7 @@ looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 archiving   the live cluster's WAL on its way into the archive
 copying     a plan that takes a copy
+loading     a dump restored
 keeping     what the policy lets go
 distant     the second places
 proving     copies verified
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from engine.acts.founding import propose_site as propose_site
     from engine.acts.founding import save_site as save_site
     from engine.acts.keeping import expire as expire
+    from engine.acts.loading import plan_dump_restore as plan_dump_restore
     from engine.acts.looking import Moment as Moment
     from engine.acts.looking import View as View
     from engine.acts.looking import look as look
@@ -81,6 +83,7 @@ _WHERE = {
     "distant": ("fetch_back", "push_all"),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
+    "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("verify",),

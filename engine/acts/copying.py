@@ -56,7 +56,7 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         no_server,
         _backups(desk, repository),
         owner=owner,
-        programs=_programs(desk, owner, server.version if server else None),
+        programs=programs_of(desk, owner, server.version if server else None),
         now=datetime.now(UTC),
         measured=measured(runs(desk)),
     )
@@ -85,7 +85,7 @@ def plan_dump(desk: Desk, *, database: str | None = None, format: DumpFormat = "
         no_server,
         databases,
         owner=owner,
-        programs=_programs(desk, owner, version),
+        programs=programs_of(desk, owner, version),
         now=datetime.now(UTC),
         measured=measured(runs(desk)),
     )
@@ -202,7 +202,7 @@ def _backups(desk: Desk, repository: DatabaseRepository) -> list[BaseBackup]:
     return found.base_backups
 
 
-def _programs(desk: Desk, owner: OsUser, major: int | None) -> Programs | None:
+def programs_of(desk: Desk, owner: OsUser, major: int | None) -> Programs | None:
     """The programs for the server's major version, where ``owner`` can run them."""
     try:
         chosen = choose_programs(major, desk.site.database.bin_dir)

@@ -64,6 +64,8 @@ def target_of(given: argparse.Namespace) -> RecoveryTarget:
         target = RecoveryTarget("xid", xid=int(given.xid) & 0xFFFFFFFF)
     elif given.name is not None:
         target = RecoveryTarget("name", name=given.name)
+    elif given.dump is not None:
+        raise UsageError("--dump goes with plan and restore", remedy="a recovering cluster cannot replay a dump")
     else:
         kind = "immediate" if given.immediate else "latest"
         target = RecoveryTarget(kind)
@@ -202,6 +204,7 @@ def _target() -> _Parser:
     which.add_argument("--xid", metavar="X", help="a transaction")
     which.add_argument("--name", metavar="N", help="a restore point")
     which.add_argument("--latest", action="store_true", help="the end of the archived WAL")
+    which.add_argument("--dump", metavar="ID", help="the moment of this dump (plan, restore; with --in-place or --as)")
     which.add_argument("--immediate", action="store_true", help="as soon as the backup is consistent")
     group.add_argument("--exclusive", action="store_true", help="stop just before the target")
     group.add_argument("--backup", metavar="ID", help="start from this base backup")
@@ -215,6 +218,8 @@ def _destination() -> _Parser:
     group = parser.add_argument_group("destination")
     where: Any = group.add_mutually_exclusive_group(required=True)
     where.add_argument("--into", type=Path, metavar="DIR", help="a side copy in this absent or empty folder")
+    where.add_argument("--as", dest="beside", metavar="NAME", help="with --dump: a new database of this name")
     where.add_argument("--in-place", action="store_true", help="the site's own data directory")
+    group.add_argument("--database", metavar="NAME", help="with --dump: another database's place than its own")
     group.add_argument("--port", type=int, metavar="P", help="port of the side copy (default: a free one)")
     return parser

@@ -58,6 +58,10 @@ def _windows(given: Given) -> int:
 
 
 def _planned(given: Given) -> tuple[acts.Desk, Plan]:
+    if given.dump is not None:
+        return _planned_dump(given)
+    if given.beside is not None or given.database is not None:
+        raise UsageError("--as and --database go with --dump")
     target = arguments.target_of(given)
     if given.in_place and given.port is not None:
         raise UsageError("--port goes with --into; in place the site's own port is used")
@@ -70,6 +74,18 @@ def _planned(given: Given) -> tuple[acts.Desk, Plan]:
     else:
         destination = Destination("side-copy", str(given.into.absolute()), given.port)
     return desk, acts.plan(desk, target, destination, action=given.action)
+
+
+def _planned_dump(given: Given) -> tuple[acts.Desk, Plan]:
+    """A dump goes into a database of the live server: no folder, no replay."""
+    if given.into is not None or given.port is not None or given.exclusive or given.backup or given.timeline:
+        remedy = "reprise restore --dump ID --in-place, or --as NAME"
+        raise UsageError("a dump is loaded into a database of the live server", remedy=remedy)
+    if given.beside is not None and given.database is not None:
+        raise UsageError("--as names the database already; --database goes with --in-place")
+    desk = _desk(given)
+    name = given.beside or given.database
+    return desk, acts.plan_dump_restore(desk, given.dump, database=name, beside=given.beside is not None)
 
 
 def _plan(given: Given) -> int:
@@ -91,11 +107,12 @@ def _restore(given: Given) -> int:
         return 3
     if not given.json:
         telling.plan(planned, desk.site.zone)
-    question = (
-        f"This replaces the cluster of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
-        if given.in_place
-        else f"Build the copy in {planned.destination.path}? [yes/no] "
-    )
+    question = f"Build the copy in {planned.destination.path}? [yes/no] "
+    if planned.loading is not None:
+        question = f"Load it into the database {planned.destination.path}? [yes/no] "
+    if given.in_place:
+        what = f"the database {planned.destination.path}" if planned.loading is not None else "the cluster"
+        question = f"This replaces {what} of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
     _confirm(given, question, desk.site.name if given.in_place else "yes")
     run = acts.start(desk, planned)
     if given.detach:

@@ -98,7 +98,8 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print(f"last kept   {_end(point.kept, zone)}")
         print(f"first lost  {_end(point.lost, zone)}")
         print(f"loses       {point.lost_commits} commits that the repository holds")
-    where = "in place" if planned.destination.kind == "in-place" else "into a side copy"
+    kinds = {"in-place": "in place", "side-copy": "into a side copy", "database": "into the database"}
+    where = kinds.get(planned.destination.kind, planned.destination.kind)
     print(f"where       {where}, {planned.destination.path}")
     print("\nchecks")
     for each in planned.checks:

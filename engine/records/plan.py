@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from engine.records.copying import Copying
+from engine.records.loading import Loading
 from engine.records.survey import OsUser, Programs
 from engine.records.target import RecoveryPoint, RecoveryTarget
 
@@ -40,9 +41,9 @@ class Resolution:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where the outcome of a plan shall stand: a recovered cluster in place, or as a side copy in ``path`` (port None:
-    a free one); a copy in the repository ``path``."""
+    a free one); a copy in the repository ``path``; a dump in the database ``path``."""
 
-    kind: Literal["side-copy", "in-place", "repository"]
+    kind: Literal["side-copy", "in-place", "repository", "database"]
     path: str
     port: int | None = None
 
@@ -104,8 +105,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered steps from today's state to what was asked for: a recovery point (``target``), or a copy
-    (``copying``). A target without a ``point`` could not be resolved, and the checks say why."""
+    """The ordered steps from today's state to what was asked for: a recovery point (``target``), a dump's contents
+    (``loading``), or a copy that is taken (``copying``). A target without a ``point`` could not be resolved, and the
+    checks say why."""
 
     site: str
     created_at: datetime
@@ -119,8 +121,9 @@ class Plan:
     bytes_to_copy: int | None = None
     estimate: Estimate | None = None
     copying: Copying | None = None
+    loading: Loading | None = None
 
     @property
     def refused(self) -> bool:
-        unresolved = self.copying is None and self.point is None
+        unresolved = self.copying is None and self.loading is None and self.point is None
         return unresolved or any(check.refuses for check in self.checks)

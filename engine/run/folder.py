@@ -243,7 +243,7 @@ def answers_of_the_dead(plan: Plan, site: Site, story: Story) -> tuple[str, ...]
 
 def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple[str, ...]:
     """Which acts the run accepts now."""
-    in_place = plan.destination.kind == "in-place"
+    in_place = plan.destination.kind in ("in-place", "database")
     opened = bool(story.facts.get("application_opened"))
     to_open = ("open",) if in_place and site.application.start and not opened else ()
     match outcome:

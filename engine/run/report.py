@@ -40,7 +40,10 @@ def tell(state: RunState, facts: Mapping[str, Any]) -> list[str]:
     lines += [f"- started {_time(state.started_at)}, ended {_time(state.finished_at)}"]
     if plan.point is not None:
         lines += _point(plan.point)
-    lines += _taken(state) if plan.copying is not None else _reached(state)
+    if plan.copying is not None:
+        lines += _taken(state)
+    elif plan.loading is None:
+        lines += _reached(state)
     if state.data_dir:
         lines += [f"- data directory `{state.data_dir}`"]
     if state.host and state.outcome == "completed":
@@ -59,6 +62,8 @@ def tell(state: RunState, facts: Mapping[str, Any]) -> list[str]:
 def _what(plan: Plan) -> str:
     if plan.copying is not None:
         return f"a copy ({plan.copying.kind}) taken into"
+    if plan.loading is not None:
+        return f"the dump {plan.loading.dump} restored into the database"
     return f"restored {'in place' if plan.destination.kind == 'in-place' else 'as a side copy'}"
 
 

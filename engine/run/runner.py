@@ -110,12 +110,14 @@ class Engine:
             wanted.append((folder_lock(state, destination), str(destination)))
         elif self.plan.destination.kind == "repository":
             wanted.append((repository_lock(state, str(destination)), str(destination)))
+        elif self.plan.destination.kind == "database":
+            wanted.append((site_lock(state, self.site.name), f"the site {self.site.name!r}"))
         else:
             wanted.append((site_lock(state, self.site.name), f"the site {self.site.name!r}"))
             wanted += [(repository_lock(state, place), place) for place in self.site.repositories]
         for path, what in wanted:
             self._locks.append(take_lock(path, self.folder.name, f"another run holds {what}"))
-        if self.plan.destination.kind != "side-copy":
+        if self.plan.destination.kind in ("in-place", "repository"):
             held = hold_folder(destination, f"another run holds {destination}")
             self._locks += [held] if held is not None else []
 

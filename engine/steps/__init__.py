@@ -23,6 +23,10 @@ STEPS = {
     "check-result": "engine.steps.check_result",
     "open": "engine.steps.open_up",
     "report": "engine.steps.report",
+    "roles": "engine.steps.loading.roles",
+    "load": "engine.steps.loading.load",
+    "ask-database": "engine.steps.loading.ask",
+    "swap-database": "engine.steps.loading.swap",
     "take-base": "engine.steps.copying.base",
     "take-dump": "engine.steps.copying.dump",
     "verify-dump": "engine.steps.copying.verify_dump",
@@ -38,10 +42,10 @@ STEPS = {
 TAKEN = "taken"
 """The fact under which a step tells the copy (records.copying.TakenCopy) that it has put into the repository."""
 
-BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate"})
+BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate", "load", "roles"})
 """Kinds that build the copy beside production; undoing them deletes it."""
 
-SERVED = frozenset({"open"})
+SERVED = frozenset({"open", "swap-database"})
 """Kinds from whose beginning on others may have written into the recovered cluster."""
 
 
