@@ -78,7 +78,7 @@ def test_a_plain_start_is_harmless(ledger: Ledger, copy: Rehearsal) -> None:
     server = copy.copy
     server.start()
     try:
-        server.wait(lambda: "standby mode" in server.log_tail(50), 20, "it does not wait")
+        server.wait(lambda: (server.startup_title() or "").startswith("waiting for "), 20, "it does not wait")
         assert server.pid() is not None
         assert (server.data_dir / "standby.signal").exists()
     finally:
