@@ -24,6 +24,7 @@ from engine.records.lsn import SegmentName, format_lsn, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import replay, settings
 from engine.steps.shared.points import gate_of
+from tests.clusters import wanted_programs
 from tests.steps.origin import Origin, Rehearsal, origin, own
 
 if sys.version_info >= (3, 14):
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> None:
     chosen = options.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="reprise-bench-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
-        with origin(Path(folder) / "site", None, segment_size_mb=16, max_wal_size="8GB") as cluster:
+        with origin(Path(folder) / "site", wanted_programs()[0], segment_size_mb=16, max_wal_size="8GB") as cluster:
             point = write_wal(cluster, chosen.megabytes)
             prepare(cluster, point)
             compare(cluster, point, chosen.rounds)

@@ -95,7 +95,7 @@ class Production:
 
 @contextmanager
 def production(root: Path) -> Iterator[Production]:
-    with origin(root / "o", test_programs().version) as cluster:
+    with origin(root / "o", test_programs()) as cluster:
         cluster.sql(f"ALTER SYSTEM SET port = {cluster.server.port}")
         cluster.sql(f"ALTER SYSTEM SET unix_socket_directories = '{cluster.server.socket_dir}'")
         shutil.rmtree(cluster.root / "base" / "b1")

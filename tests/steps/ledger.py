@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from engine.postgres.programs import find_programs
 from engine.records.history import TransactionEnd
+from engine.records.survey import Programs
+from tests.clusters import wanted_programs
 from tests.steps.origin import Origin, origin
 
 
@@ -34,20 +35,20 @@ once = pytest.mark.parametrize("ledger", ["first"], indirect=True)
 
 @contextmanager
 def a_ledger(which: str, rows: int = 300) -> Iterator[Ledger]:
-    """A ledger on the ``first`` PostgreSQL of this machine, or on the ``last`` one (the embedded build)."""
-    found = find_programs()
+    """A ledger on the ``first`` PostgreSQL of this run, or on the ``last`` one (the embedded build)."""
+    found = wanted_programs()
     programs = found[0] if which == "first" else found[-1]
     if which == "last" and len(found) == 1:
         pytest.skip("there is one PostgreSQL only, and it is tested as the first")
     with TemporaryDirectory(prefix="reprise-steps-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
-        with written_ledger(Path(folder) / "site", programs.version, rows) as written:
+        with written_ledger(Path(folder) / "site", programs, rows) as written:
             yield written
 
 
 @contextmanager
-def written_ledger(root: Path, major: int | None, rows: int = 300) -> Iterator[Ledger]:
-    with origin(root, major) as cluster:
+def written_ledger(root: Path, programs: Programs, rows: int = 300) -> Iterator[Ledger]:
+    with origin(root, programs) as cluster:
         with cluster.server.connect(statement_timeout=120) as connection:
             for number in range(rows):
                 if number % 50 == 49:

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.formats.backup_label import read_backup_label
 from engine.formats.control_file import read_control_file
-from engine.postgres.programs import choose_programs, programs_for
+from engine.postgres.programs import programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
 from engine.postgres.users import everyday_user, is_root
@@ -299,11 +299,11 @@ def own(path: Path, user: OsUser) -> None:
 
 
 @contextmanager
-def origin(root: Path, major: int | None, *, segment_size_mb: int = 1, **settings: str) -> Iterator[Origin]:
+def origin(root: Path, programs: Programs, *, segment_size_mb: int = 1, **settings: str) -> Iterator[Origin]:
     """A running cluster that archives into ``root``/archive, with an empty ledger and a base backup."""
     user = everyday_user()
     root.mkdir(mode=0o755)
-    programs = programs_for(user, choose_programs(major), root / "programs")
+    programs = programs_for(user, programs, root / "programs")
     for name in ("archive", "base", "socket"):
         (root / name).mkdir(mode=0o755)
         own(root / name, user)

@@ -22,8 +22,9 @@ from engine.steps import gate, prove, replay, settings
 from engine.steps.protocol import Stopped
 from engine.steps.shared import recovering
 from engine.steps.shared.socket_folder import ensure_socket_folder
+from tests.clusters import test_programs
 from tests.steps.ledger import Ledger, once
-from tests.steps.origin import Rehearsal, Told
+from tests.steps.origin import Rehearsal, Told, origin
 
 NUMBERS = itertools.count()
 
@@ -412,3 +413,25 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
             replay.apply(step)
     finally:
         archive.with_name("away").rename(archive)
+
+
+def test_a_subscriber_of_many_publishers_is_replayed(open_dir: Path) -> None:
+    """Where a server tracks more replication origins than it may have, it stops in mid-replay."""
+    names = [f"publisher_{number}" for number in range(30)]
+    limit = "max_active_replication_origins" if test_programs().version >= 18 else "max_replication_slots"
+    with origin(open_dir / "o", test_programs(), **{limit: "40"}) as subscriber:
+        subscriber.sql(*(f"SELECT pg_replication_origin_create('{name}')" for name in names))
+        subscriber.sql(*(f"SELECT pg_replication_origin_advance('{name}', '0/100')" for name in names[:15]))
+        subscriber.sql("CHECKPOINT")
+        subscriber.backup = subscriber.take_backup("b2")  # holds the progress of 15 of them
+        subscriber.sql(*(f"SELECT pg_replication_origin_advance('{name}', '0/200')" for name in names))
+        subscriber.sql("INSERT INTO ledger SELECT 1", "INSERT INTO ledger SELECT 2")
+        subscriber.archived("everything")
+        ends = [end for end in subscriber.ends() if end.is_commit]
+        step = subscriber.rehearse(subscriber.point(ends[-1].lsn), "copy")
+        try:
+            settings.apply(step)
+            replay.apply(step)
+            assert step.rows("SELECT count(*) FROM pg_replication_origin_status WHERE remote_lsn = '0/200'") == [(30,)]
+        finally:
+            step.end()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.programs import find_programs
 from engine.wal.index import WalIndex
+from tests.clusters import wanted_programs
 from tests.wal.real_wal import RealWal, make
 
-PROGRAMS = {("embedded" if programs.embedded else str(programs.version)): programs for programs in find_programs()}
+PROGRAMS = {("embedded" if programs.embedded else str(programs.version)): programs for programs in wanted_programs()}
 
 
 @pytest.fixture(scope="session")
