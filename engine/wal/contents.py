@@ -7,11 +7,10 @@ import numpy as np
 
 from engine.wal import records
 from engine.wal.images import compression_seen
+from engine.wal.marks import END, TOLD
 from engine.wal.packing import EndsSummary, join
 from engine.wal.records import HEADER_SIZE, Findings, Header, UnknownRecord
 from engine.wal.stripped import SLACK, Numbers, Stripped
-
-_LAST_KIND = (len(records.END_KINDS) - 1) << 4
 
 
 class Unreadable(Exception):
@@ -31,21 +30,18 @@ class Contents:
         self.found = Findings()
         self._ends: list[tuple[Numbers, ...]] = []
 
-    def add(self, starts: Numbers, stops: Numbers, headers: Numbers) -> None:
+    def add(self, starts: Numbers, stops: Numbers, headers: Numbers, marks: Numbers) -> None:
         """Add records by their offsets. Raises Unreadable, and then has added none."""
         found = Findings()
-        rmgr, kind = headers["rmgr"], headers["info"] & 0xF0
-        told = (rmgr == records.RM_XLOG) & (kind >= records.XLOG_BACKUP_END) & (kind <= records.XLOG_RESTORE_POINT)
-        told |= (rmgr == records.RM_STANDBY) & (kind == records.XLOG_RUNNING_XACTS)
-        for i, header, body in self._each(starts, stops, headers, np.flatnonzero(told)):
+        for i, header, body in self._each(starts, stops, headers, np.flatnonzero(marks == TOLD)):
             lsn, end_lsn = self.stripped.lsn(int(starts[i])), self.stripped.lsn(int(stops[i]) + 7 & -8)
             try:
                 records.read_other(found, header, body, lsn, end_lsn)
             except UnknownRecord as error:
                 raise Unreadable(i, str(error)) from error
-        chosen = np.flatnonzero((rmgr == records.RM_XACT) & (headers["info"] & records.XACT_OPMASK <= _LAST_KIND))
+        chosen = np.flatnonzero(marks == END)
         ends = self._read_ends(found, starts, stops, headers, chosen) if len(chosen) else None
-        found.compressed_with = compression_seen(self.stripped.data, starts, headers, self.version)
+        found.compressed_with = compression_seen(self.stripped, starts, stops, self.version)
         if ends is not None:
             self._ends.append(ends)
         self.found.add(found)

@@ -10,14 +10,14 @@ records, for `stitch` to put together.
 
 from dataclasses import dataclass
 
-import crc32c
 import numpy as np
 
 from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn
-from engine.wal import records
+from engine.wal.checksums import count_right
 from engine.wal.contents import Contents, Unreadable
 from engine.wal.files import SegmentFile
 from engine.wal.following import follow
+from engine.wal.marks import RECORD, SWITCH, UNKNOWN, marks_of
 from engine.wal.pages import (
     ALL_FLAGS,
     FIRST_IS_CONTRECORD,
@@ -31,15 +31,6 @@ from engine.wal.reading import SegmentReading, damaged
 from engine.wal.records import HEADER_SIZE
 from engine.wal.stripped import BODY, FIRST, Numbers, Room, Stripped
 
-_RECORD = np.dtype(
-    [("length", "<u4"), ("xid", "<u4"), ("previous", "<u8"), ("info", "u1"), ("rmgr", "u1"), ("padding", "<u2"),
-     ("crc", "<u4")]
-)  # fmt: skip
-
-# A message followed by its own CRC-32C (little-endian) always has this CRC; followed by p zeros as well, these.
-_RESIDUE = 0x48674BC7
-_RESIDUES = np.array([crc32c.crc32c(bytes(p), _RESIDUE) for p in range(8)], dtype="<u4")
-
 
 @dataclass(slots=True)
 class _Region:
@@ -48,6 +39,7 @@ class _Region:
     starts: Numbers
     stops: Numbers  # unaligned ends
     headers: Numbers
+    marks: Numbers
     limit: int  # where the region must end
     fragment: int | None = None  # a record that begins here and does not end here
     bad: str | None = None  # why the record at ``stopped_at`` is none
@@ -60,7 +52,8 @@ class _Region:
         self.keep(index)
 
     def keep(self, count: int) -> None:
-        self.starts, self.stops, self.headers = self.starts[:count], self.stops[:count], self.headers[:count]
+        self.starts, self.stops = self.starts[:count], self.stops[:count]
+        self.headers, self.marks = self.headers[:count], self.marks[:count]
 
 
 def read_segment(file: SegmentFile, timeline: int, number: int, room: Room | None = None) -> SegmentReading:
@@ -163,7 +156,7 @@ class _Reader:
     def _take(self, region: _Region) -> None:
         """Add a region's sound records to the reading."""
         try:
-            self.contents.add(region.starts, region.stops, region.headers)
+            self.contents.add(region.starts, region.stops, region.headers, region.marks)
         except Unreadable as error:
             region.end_before(error.index, f"a record {error}")
             return self._take(region)
@@ -228,10 +221,10 @@ class _Reader:
 
     def _read_region(self, start: int, limit: int) -> _Region:
         places, after = follow(self.stripped, start, limit)
-        headers: Numbers = self.stripped.windows(HEADER_SIZE)[places].view(_RECORD)
-        region = _Region(places, places + headers["length"], headers, limit, stopped_at=min(after, limit))
-        is_switch = (headers["rmgr"] == records.RM_XLOG) & (headers["info"] & 0xF0 == records.XLOG_SWITCH)
-        switches = np.flatnonzero(is_switch & (region.stops <= limit))
+        headers: Numbers = self.stripped.windows(HEADER_SIZE)[places].view(RECORD)
+        stops, marks = places + headers["length"].astype(np.int32), marks_of(headers)
+        region = _Region(places, stops, headers, marks, limit, stopped_at=min(after, limit))
+        switches = np.flatnonzero((marks == SWITCH) & (stops <= limit))
         count = len(places)
         if len(switches):
             count, region.switched = int(switches[0]) + 1, True
@@ -241,8 +234,9 @@ class _Reader:
             region.bad = self._why_no_record(after)
         total = count + (region.fragment is not None)
         sound, reason = self._sound_records(region, total)
-        right = self._right_checksums(region, min(sound, count))
-        if right < min(sound, count):
+        whole = min(sound, count)
+        right = count_right(self.stripped, places[:whole], stops[:whole], headers[:whole])
+        if right < whole:
             sound, reason = right, "a record's checksum does not match"
         if sound < total:
             region.end_before(sound, reason)
@@ -260,9 +254,7 @@ class _Reader:
         """How many of the first ``total`` records have a right header and stand on pages that continue them, and what
         is wrong with the next one. The last one may be a fragment; if even its header is cut, `stitch` looks at it."""
         headers, places = region.headers[:total], region.starts[:total]
-        rmgr = headers["rmgr"]
-        known = (rmgr <= records.LAST_BUILTIN_RMGR) | (rmgr >= records.FIRST_CUSTOM_RMGR)
-        known &= headers["length"] <= records.LARGEST_RECORD
+        known = region.marks[:total] != UNKNOWN
         linked = np.ones(total, np.bool_)
         linked[1:] = headers["previous"][1:] == self.stripped.lsns(places[:-1])
         if total and self.reading.last_lsn is not None:
@@ -295,39 +287,3 @@ class _Reader:
         first = int(wrong[0])
         which = int(record[first])
         return which if expected[first] or places[which] == borders[first] else which + 1
-
-    # --- checksums --------------------------------------------------------------------------------------------------
-
-    def _right_checksums(self, region: _Region, count: int) -> int:
-        """How many of the first ``count`` records, from the first on, have the right CRC-32C.
-
-        A record's checksum covers its body, then its header. So each header is moved behind its body, in the place
-        of the next record's header: one run over everything then computes all checksums in turn. After a right record
-        the register holds a known value (the residue); XORed into the next body's first bytes it becomes the start
-        value again. One wrong record anywhere leaves the final value wrong, because every later step is invertible.
-        """
-        if not count:
-            return 0
-        places, stops, headers = region.starts[:count], region.stops[:count], region.headers[:count]
-        data, moved = self.stripped.data, self.stripped.windows(HEADER_SIZE)
-        words, longs = data.view("<u4"), data.view("<u8")
-        bodies = (places[1:] + HEADER_SIZE) >> 2
-        padding = places[1:] - stops[:-1]
-        begin, end = int(places[0]) + HEADER_SIZE, int(stops[-1])
-        behind = data[end : end + HEADER_SIZE].copy()
-        longs[(places[1:] + 16) >> 3] = 0
-        moved[stops] = headers.view("V24")
-        words[bodies] ^= _RESIDUES[padding]
-        right = crc32c.crc32c(self.stripped.view[begin : end + HEADER_SIZE]) == _RESIDUE
-        words[bodies] ^= _RESIDUES[padding]
-        data[end : end + HEADER_SIZE] = behind
-        moved[places] = headers.view("V24")
-        if right:
-            return count
-        plain = headers.tobytes()
-        for i in range(count):
-            header = plain[i * HEADER_SIZE : (i + 1) * HEADER_SIZE]
-            body = self.stripped.view[int(places[i]) + HEADER_SIZE : int(stops[i])]
-            if crc32c.crc32c(header[:20], crc32c.crc32c(body)) != int(headers["crc"][i]):
-                return i
-        return count
