@@ -94,7 +94,7 @@ def _combine(step: RunningStep, layout: Layout, building: Path, places: dict[int
 def _run(step: RunningStep, layout: Layout, arguments: list[str], grows: list[Path], total: int) -> None:
     """pg_combinebackup as run_as, with measured progress; it ends when the step does."""
     with Child(
-        lambda: run(layout.programs, _PROGRAM, "--no-sync", *arguments, user=layout.run_as, timeout=None)
+        lambda alive: run(layout.programs, _PROGRAM, "--no-sync", *arguments, user=layout.run_as, timeout=None)
     ) as child:
         pause = _LOOK_SECONDS
         while not child.ended(pause):

@@ -32,7 +32,9 @@ def read_through(step: RunningStep, server: Server, databases: list[str]) -> Rea
         address += ["--database", '"' + name.replace('"', '""') + '"']  # a pattern; quoted it means itself alone
     told = f"{_PROGRAM} of {', '.join(databases)}"
     try:
-        with Child(lambda: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT)) as child:
+        with Child(
+            lambda alive: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT)
+        ) as child:
             while not child.ended(0.5):
                 step.safe_point()
             child.result()
