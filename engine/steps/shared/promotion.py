@@ -20,7 +20,7 @@ from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of
 from engine.steps.shared.points import gate_lsn, gate_of
-from engine.steps.shared.recovering import wait_until
+from engine.steps.shared.recovering import wait_for_promotion
 
 Standing = Literal["behind the gate", "died between", "promoted", "on the old timeline"]
 
@@ -64,22 +64,22 @@ def promote(step: RunningStep, server: Server, feed: Feed, point: RecoveryPoint)
     """Promote a server that stands proven at the gate; return the new timeline once pg_control names it, the cluster
     is in production and the fork is exactly the gate. Raises RunFailed."""
     old = point.timeline
-    feed.set_gate(replace(gate_of(point), hold=False))
+    feed.set_gate(replace(gate_of(point), hold=False), waiting=step.safe_point)
     _ask(server)
     step.log("promotion asked for")
-    wait_until(
+    wait_for_promotion(
         step,
-        lambda: standing(server.data_dir, old) == "promoted" and control_of(server.data_dir).state == "in production",
-        300,
-        "the server did not finish its promotion",
         server,
+        feed,
+        lambda: standing(server.data_dir, old) == "promoted" and control_of(server.data_dir).state == "in production",
     )
     return settle(step, server, point)
 
 
 def settle(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """Of a server that was promoted: a checkpoint, then the proof. Returns the new timeline."""
-    server.wait_accepting(300)
+    said = "waiting for the server to accept connections"
+    server.wait_accepting(300, lambda: step.progress(0, None, detail=said))
     with server.connect(statement_timeout=3600) as connection:
         if in_recovery(connection):
             raise RunFailed("the server is still in recovery after its promotion", cause=server.log_tail() or None)

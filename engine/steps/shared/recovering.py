@@ -30,6 +30,7 @@ SALVAGED = "salvage"
 """Folder in the work folder that holds production's own, unarchived segments."""
 
 _POLL = 0.1  # seconds
+_PROMOTION = 300.0  # seconds
 _TRY_CONNECTING = 0.5  # seconds between attempts while replay goes on
 _SPOOL_BYTES = 192 << 20
 
@@ -59,7 +60,7 @@ def ensure_feed(step: RunningStep, data_dir: Path) -> Feed:
     point = current_point(step)
     feed = _feeds.get(home)
     if feed is not None and feed.alive() and feed.spec.pg_wal == str(data_dir / "pg_wal"):
-        feed.set_gate(gate_of(point))
+        feed.set_gate(gate_of(point), waiting=step.safe_point)
         return feed
     if feed is not None:
         feed.stop()
@@ -328,15 +329,19 @@ def last_complaint(log: str) -> str | None:
     return None
 
 
-def wait_until(
-    step: RunningStep, condition: Callable[[], bool], seconds: float, otherwise: str, server: Server
-) -> None:
-    """Poll, with safe points left out: for the short while in which a promotion must not be left half done. Raises
-    RunFailed with the server's last words."""
-    deadline = time.monotonic() + seconds
-    while not condition():
+def wait_for_promotion(step: RunningStep, server: Server, feed: Feed, promoted: Callable[[], bool]) -> None:
+    """Poll, the run served, with safe points left out for the short while in which a promotion must not be left half
+    done; where it waits for the archive, it may. Raises RunFailed with the server's last words, Stopped."""
+    otherwise = "the server did not finish its promotion"
+    deadline = time.monotonic() + _PROMOTION
+    while not promoted():
+        status = feed.status()
+        waiting = status.waiting if status is not None else None
         if server.pid() is None or time.monotonic() > deadline:
-            raise RunFailed(otherwise, cause=server.log_tail() or None, remedy="resume the run")
+            raise RunFailed(otherwise, cause=waiting or server.log_tail() or None, remedy="resume the run")
+        step.progress(0, None, detail=f"waiting: {waiting}" if waiting else "the server is being promoted")
+        if waiting:
+            step.safe_point()
         time.sleep(0.05)
 
 
