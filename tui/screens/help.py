@@ -39,11 +39,11 @@ class HelpScreen(Scrolled):
             rows.append((title, "", ""))
             for binding in bindings:
                 if binding.id in KEYS:
-                    remapped = self.reprise.settings.keys
+                    remapped = self.session.settings.keys
                     all_keys = remapped.get(binding.id, KEYS[binding.id].keys)
                     first = keys.shown(binding.id, remapped)
                     others = [self.app.get_key_display(Binding(key.strip(), "")) for key in all_keys.split(",")[1:]]
-                    disabled = "read-only" if KEYS[binding.id].acts and self.reprise.desk.read_only else ""
+                    disabled = "read-only" if KEYS[binding.id].acts and self.session.desk.read_only else ""
                     text = KEYS[binding.id].help + (f"   ({disabled})" if disabled else "")
                     rows.append((first, " ".join(others), text))
             rows.append(("", "", ""))

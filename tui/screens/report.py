@@ -29,11 +29,11 @@ class ReportScreen(Scrolled):
 
     def paint(self, grid: Grid) -> None:
         self.header(grid, "report", self.state.run)
-        zone = self.reprise.desk.site.zone
+        zone = self.session.desk.site.zone
         y = paint_ending(grid, 2, self.state, 6, zone)
         if self.state.outcome == "completed" and self.state.host is not None:
             grid.put(1, y, "answers at", "muted")
-            line = gate.psql_line(self.state, self.reprise.desk.site)
+            line = gate.psql_line(self.state, self.session.desk.site)
             y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
@@ -44,7 +44,7 @@ class ReportScreen(Scrolled):
                     grid.put(x, row_y, text, role, grid.width - 1)
 
     def _rows(self, grid: Grid) -> list[Row]:
-        state, zone, g = self.state, self.reprise.desk.site.zone, grid.glyphs
+        state, zone, g = self.state, self.session.desk.site.zone, grid.glyphs
         plan, point = state.plan, state.plan.point
         rows: list[Row] = [((1, "asked for", "muted"),)]
         if point is not None:
@@ -96,7 +96,7 @@ class ReportScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "scroll"),
+            Hint(self.session.glyphs.up_down, "scroll"),
             self.hint("copy", "copy its file's name", "app.copy"),
             self.hint("back", "back", "app.back"),
             self.hint("help", "help", "app.help"),

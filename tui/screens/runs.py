@@ -38,7 +38,7 @@ class RunsScreen(Scrolled):
         self.action_read_again()
 
     def action_read_again(self) -> None:
-        acts, desk = self.reprise.acts, self.reprise.desk
+        acts, desk = self.session.acts, self.session.desk
         self.runs_errand.ask("runs", lambda: acts.runs(desk))
         self.repaint()
 
@@ -57,7 +57,7 @@ class RunsScreen(Scrolled):
         ]
 
     def paint(self, grid: Grid) -> None:
-        zone, g, stop = self.reprise.desk.site.zone, grid.glyphs, grid.width - 1
+        zone, g, stop = self.session.desk.site.zone, grid.glyphs, grid.width - 1
         self.header(grid, "runs", f"filter: {self.filter}" if self.filter else "")
         for x, name in ((3, "started"), (17, "outcome"), (32, "restored to"), (51, "into")):
             grid.put(x, 2, name, "faint", stop)
@@ -124,7 +124,7 @@ class RunsScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "choose"),
+            Hint(self.session.glyphs.up_down, "choose"),
             self.hint("open", "open", "open"),
             self.hint("find", "find", "find"),
             self.hint("read", "read again", "read_again"),
