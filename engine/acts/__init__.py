@@ -8,6 +8,7 @@ founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 following   how runs stand
+querying    psql on a run's server
 running     starting a run, and what is said to it
 practising  the lab
 """
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from engine.acts.looking import read_archive as read_archive
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
+    from engine.acts.querying import Psql as Psql
+    from engine.acts.querying import hold_psql as hold_psql
+    from engine.acts.querying import prepare_psql as prepare_psql
     from engine.acts.restoring import plan as plan
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
@@ -52,6 +56,7 @@ _WHERE = {
     "founding": ("Proposal", "propose_site", "save_site"),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
+    "querying": ("Psql", "hold_psql", "prepare_psql"),
     "restoring": ("plan",),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (

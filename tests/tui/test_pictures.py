@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.records.errors import RepriseError
-from engine.records.plan import Destination
+from engine.records.plan import Check, Destination
 from engine.records.runs import RunError
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
@@ -111,6 +111,20 @@ async def run_failed(driver: Driver) -> None:
     await _at(driver, "replay", outcome="failed", pid=None, error=error, answers=("resume", "rollback"))
 
 
+async def run_not_true(driver: Driver) -> None:
+    question = "SELECT count(*) > 0 FROM documents"
+    error = RunError("1 of 2 questions of the site are not answered with true", f"{question}: False instead of true")
+    checks = (Check("verify", "warn", True, "SELECT true: true"), Check("verify", "warn", False, error.cause or ""))
+    await _at(driver, "check-result", outcome="failed", pid=None, error=error, checks=checks, host="/srv/restore/run",
+              port=5434, answers=("resume", "rollback"))  # fmt: skip
+
+
+async def gate_unreadable(driver: Driver) -> None:
+    finding = "a transaction with more than 64 subtransactions was open at the backup's start"
+    check = Check("pause-ignored", "info", False, finding, "finish a side copy as a throw-away clone")
+    await _at(driver, "gate", checks=(check,))
+
+
 async def run_completed(driver: Driver) -> None:
     await _at(driver, "end")
 
@@ -154,8 +168,9 @@ async def unreadable(driver: Driver) -> None:
 
 
 SCREENS: tuple[Walk, ...] = (
-    timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, plan, plan_refused, run, log, gate,
-    gate_in_place, run_failed, run_completed, report, runs, no_runs, help, palette, problems, unreadable,
+    timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, plan, plan_refused, run,
+    log, gate, gate_in_place, gate_unreadable, run_failed, run_not_true, run_completed, report, runs,
+    no_runs, help, palette, problems, unreadable,
 )  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from textual.app import SuspendNotSupported
 from textual.binding import BindingType
 
+from engine.records.errors import RepriseError
 from engine.records.runs import RunState
 from tui import words
 from tui.errands import Answer, Errand
@@ -30,6 +32,7 @@ class RunScreen(RunPicture):
         bind("finish", "finish"),
         bind("psql", "psql"),
         bind("resume", "resume"),
+        bind("accept", "accept"),
         bind("rollback", "rollback"),
         bind("discard", "discard"),
         bind("server", "server"),
@@ -41,6 +44,7 @@ class RunScreen(RunPicture):
     def begin(self) -> None:
         self.poll_errand = Errand(self, "poll")
         self.act_errand = Errand(self, "act")
+        self.psql_errand = Errand(self, "psql")
         self.set_interval(1.0, self.poll)
         self.poll()
         self.repaint()
@@ -72,6 +76,8 @@ class RunScreen(RunPicture):
                 going = answer.result.state.outcome in ("running", "paused")
                 self.session.left_run = self.run if going else None
             self.repaint()
+        elif answer.errand is self.psql_errand:
+            self._hold_psql(answer)
         elif answer.error is not None:
             self.say_error(answer.error)
         else:
@@ -177,15 +183,61 @@ class RunScreen(RunPicture):
         if state is None or state.host is None:
             self.say("no server of this run answers now")
             return
-        line = gate.psql_line(state, self.session.desk.site)
-        self.app.copy_to_clipboard(line)
-        self.say(f"in another terminal (copied): {line}", "text")
+        acts, desk, run = self.session.acts, self.session.desk, self.run
+        self.psql_errand.ask("psql", lambda: acts.prepare_psql(desk, run))
+        self.say("connecting", "muted")
+
+    def _hold_psql(self, answer: Answer) -> None:
+        """Hand the terminal over to psql until the operator leaves it; where that cannot be, say why, and the command
+        for another terminal."""
+        if not self.is_current or self.question is not None:  # the operator has gone on meanwhile
+            return
+        error, psql, code = answer.error, answer.result, 0
+        if error is None:
+            try:
+                with self.app.suspend():
+                    print(f"psql on the server of {self.run}; \\q leads back to its screen.")
+                    print(f"A statement ends after {psql.statement_timeout} s; SET statement_timeout lifts that.")
+                    try:
+                        code = self.session.acts.hold_psql(psql)
+                    except RepriseError as known:  # inside: suspend() would not come back from it
+                        error = known
+            except SuspendNotSupported:
+                error = RepriseError("this terminal cannot be handed over to psql")
+            self.canvas.refresh()
+        if error is None and code == 0:
+            self.say("back from psql", "muted")
+        else:
+            state = self.seen.state if self.seen else None
+            line = gate.psql_line(state, self.session.desk.site) if state else ""
+            self.app.copy_to_clipboard(line)
+            why = f"psql ended with exit code {code}" if error is None else error.message
+            more = f": {error.cause}" if error and error.cause else ""
+            self.say(f"{why}{more}; copied, for another terminal: {line}")
+        self.poll()
 
     def action_resume(self) -> None:
         acts, desk, run = self.session.acts, self.session.desk, self.run
         self._act(
             "resume", "resumes", lambda: acts.resume(desk, run), "only a run that was interrupted or failed can resume"
         )
+
+    def action_accept(self) -> None:
+        acts, desk, run = self.session.acts, self.session.desk, self.run
+        if self._may("resume", "only a run that was interrupted or failed can resume") is None:
+            return
+        wrong = self.seen.state.not_true if self.seen else ()
+        if not wrong:
+            self.say("no question of the site stopped this run; R resumes")
+            return
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        question = Question(
+            "to go on all the same, type accept:",
+            lambda _: self.act_errand.ask("goes on", lambda: acts.resume(desk, run, accept_checks=True)),
+            must_be("accept", f"although {wrong[0].finding}{more}"),
+        )
+        question.dangerous = True
+        self.ask(question)
 
     def _typed(self, answer: str, word: str, said: str, act: Callable[[], object], why_not: str) -> None:
         if self._may(answer, why_not) is not None:
@@ -257,10 +309,10 @@ class RunScreen(RunPicture):
             return (self.hint("back", "back", "app.back"), help_hint)
         if state.outcome == "paused":
             return (
+                self.hint("psql", "psql", "psql"),
                 self.hint("forward", "forward", "forward"),
                 self.hint("keep", "keep waiting", "keep"),
                 self.hint("finish", "finish", "finish"),
-                log,
                 self.hint("stop", "stop", "stop"),
                 help_hint,
             )
@@ -275,4 +327,7 @@ class RunScreen(RunPicture):
             for name, label in names.items()
             if name in state.answers
         ]
+        if state.not_true:
+            offered = [self.hint("psql", "psql", "psql"), *offered, self.hint("accept", "accept", "accept")]
+            return (self.hint("report", "report", "report"), *offered[:4], help_hint)
         return (self.hint("report", "report", "report"), *offered[:3], log, help_hint)

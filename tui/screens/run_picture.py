@@ -65,7 +65,7 @@ class RunPicture(Painted):
         if state.outcome == "paused":
             y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state) + 1
             typed = self.question.line if self.question and self.question.inline else None
-            gate.paint_gate(grid, y, state, self.session.desk.site, zone, typed, readable=state.host is not None)
+            gate.paint_gate(grid, y, state, self.session.desk.site, zone, typed)
             self._paint_log(grid, y + gate.HEIGHT, grid.height - y - gate.HEIGHT - 1, seen)
             return
         below = 9 if grid.height < 30 else 14
