@@ -1,6 +1,5 @@
 """All keys, made from the bindings of the screen that help was asked on."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -47,15 +46,10 @@ class HelpScreen(Scrolled):
                     text = KEYS[binding.id].help + (f"   ({disabled})" if disabled else "")
                     rows.append((first, " ".join(others), text))
             rows.append(("", "", ""))
-        columns = 2 if grid.width >= 130 else 1
-        self._paint_rows(grid, rows, columns)
-
-    def _paint_rows(self, grid: Grid, rows: Sequence[tuple[str, str, str]], columns: int) -> None:
-        for y, (first, others, text) in self.rows_in_sight(grid, rows, 2, grid.height - 3):
+        for y, (key, more, text) in self.rows_in_sight(grid, rows, 2, grid.height - 3):
             if not text:
-                grid.put(1, y, first, "muted", grid.width - 1)
+                grid.put(1, y, key, "muted", grid.width - 1)
             else:
-                grid.put(3, y, first, "accent!", 12)
-                grid.put(12, y, others, "faint", 25)
+                grid.put(3, y, key, "accent!", 12)
+                grid.put(12, y, more, "faint", 25)
                 grid.put(26, y, text, "text", grid.width - 1)
-        _ = columns

@@ -32,7 +32,7 @@ class PaletteScreen(Scrolled):
         """Name, key, action; those that fit what was typed."""
         found: list[Binding] = []
         for cls in (*type(self.about).__mro__, type(self.app)):
-            if isinstance(cls, type) and issubclass(cls, (Screen, type(self.app))):
+            if isinstance(cls, type) and issubclass(cls, (Screen, type(self.app))) and cls is not Scrolled:
                 found += bindings_of(cls)
         everything = [
             (KEYS[binding.id].help, keys.shown(binding.id, self.session.settings.keys), binding.action)

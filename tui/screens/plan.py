@@ -173,7 +173,7 @@ class PlanScreen(PlanPicture):
             return
         name = self.session.desk.site.name
         if plan.destination.kind == "in-place" and self.action == "finish":
-            what = "takes the live cluster's place without a further question; Enter starts"
+            what = "the copy takes the live cluster's place without a further question"
             question = Question(
                 "to restore in place, type the site's name:", lambda _: self._start(plan), must_be(name, what)
             )

@@ -9,8 +9,10 @@ from engine.records.target import RecoveryTarget
 from tui import keys, words
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
-from tui.widgets.frame import paint_rule
+from tui.widgets.frame import paint_rule, wrapped
 from tui.widgets.steps import WIDEST
+
+_FINDING = 24  # the cell where findings begin
 
 
 class PlanPicture(Scrolled):
@@ -35,7 +37,8 @@ class PlanPicture(Scrolled):
         self.header(grid, "plan")
         plan = self.made
         grid.put(1, 2, "restore", "muted")
-        end = grid.put(12, 2, words.moment(self.at, zone), "title!", stop)
+        full, short = words.moment(self.at, zone), words.short_moment(self.at, zone)
+        end = grid.put(12, 2, full if 12 + len(full) <= stop else short, "title!", stop)
         if self.target.kind == "latest":
             end = grid.put(end + 3, 2, "the archive's end", "text", stop)
         elif self.target.timeline:
@@ -76,15 +79,13 @@ class PlanPicture(Scrolled):
         port = layout.port if layout else wanted.port
         if wanted.kind == "in-place":
             x = grid.put(12, 4, f"in place {wanted.path}", "warn!", stop)
-            note = (
-                f"what is there now goes to {layout.set_aside}"
-                if layout and layout.set_aside
-                else "set aside, not deleted"
-            )
+            notes = ["what is there now is set aside, not deleted", "the old one is kept"]
         else:
-            x = grid.put(12, 4, f"new server {wanted.path}" + (f", port {port}" if port else ""), "text", stop)
-            note = "live one untouched"
-        grid.put_whole(x + 3, 4, note, "muted", stop)
+            x = grid.put_cut(12, 4, f"new server {wanted.path}" + (f", port {port}" if port else ""), "text", stop)
+            notes = ["live one untouched"]
+        for note in notes:
+            if grid.put_whole(x + 3, 4, note, "muted", stop) > x + 3:
+                break
 
     def _paint_body(self, grid: Grid, plan: Plan) -> None:
         """Checks, steps, total, verdict. Where they do not all fit, those checks that are well are counted in one row
@@ -94,14 +95,18 @@ class PlanPicture(Scrolled):
         total = verdict - (2 if grid.height > 20 else 1)
         room = total - 6
         steps = [(f"{number}", step.title, step.bytes) for number, step in enumerate(plan.steps, 1)]
-        if self.all_checks:
-            room = len(checks) + len(steps) + 2
+        told = [self._lines_of(check, grid.width) for check in checks]
         loud = sum(_urgency(check) < 2 for check in checks)
-        steps = _folded(steps, max(4, room - 2 - min(len(checks), loud + 1)))
-        keep = max(loud, min(len(checks), room - len(steps) - 2))
-        if 0 < keep < len(checks):
-            keep = max(loud, keep - 1)
-        rows: list[tuple[str, object]] = [("check", check) for check in checks[:keep]]
+        loudest = sum(len(lines) for lines in told[:loud])
+        keep = len(checks)
+        if not self.all_checks:
+            steps = _folded(steps, max(4, room - 2 - min(len(checks), loudest + 1)))
+            keep = max(loud, min(len(checks), room - len(steps) - 2 - loudest + loud))
+            if 0 < keep < len(checks):
+                keep = max(loud, keep - 1)
+        rows: list[tuple[str, object]] = []
+        for check, lines in zip(checks[:keep], told, strict=False):
+            rows += [("check", (check, lines[0])), *[("more", line) for line in lines[1:]]]
         if keep < len(checks):
             rows.append(("rest", checks[keep:]))
         rows += [("rule", None), ("heading", None)]
@@ -117,10 +122,21 @@ class PlanPicture(Scrolled):
             grid.put(x + 2, verdict, remedy, "text", stop)
         else:
             text = "Ready. Nothing is changed before Enter."
-            x = grid.put(grid.put(1, verdict, g.ok, "ok") + 1, verdict, text, "ok!", stop)
+            x = grid.put_cut(grid.put(1, verdict, g.ok, "ok") + 1, verdict, text, "ok!", stop)
             warnings = sum(_urgency(check) == 1 for check in checks)
             if warnings:
                 grid.put(x + 2, verdict, words.plural(warnings, "warning", "warnings"), "warn", stop)
+
+    def _lines_of(self, check: Check, width: int) -> list[tuple[str, str]]:
+        """What a check says, line by line, each with its role: in full where it stands in the way or all are asked
+        for, else cut."""
+        stop, quiet = min(width - 1, WIDEST), _urgency(check) >= 2
+        if quiet and not self.all_checks:
+            return [(check.finding, "muted")]
+        lines = [(line, "muted" if quiet else "text") for line in wrapped(check.finding, stop - _FINDING)]
+        if check.remedy and not check.ok:
+            lines += [(line, "muted") for line in wrapped(check.remedy, stop - _FINDING)]
+        return lines
 
     def _paint_total(self, grid: Grid, y: int, plan: Plan) -> None:
         stop = min(grid.width - 1, WIDEST)
@@ -138,14 +154,15 @@ class PlanPicture(Scrolled):
 
     def _paint_row(self, grid: Grid, y: int, kind: str, item: object) -> None:
         g, stop = grid.glyphs, min(grid.width - 1, WIDEST)
-        if kind == "check" and isinstance(item, Check):
-            sign, role = {0: (g.bad, "bad"), 1: (g.warn, "warn"), 2: (g.todo, "muted"), 3: (g.ok, "ok")}[_urgency(item)]
-            grid.put(1, y, sign, role)
-            grid.put(3, y, item.name, "text", 23)
-            quiet = _urgency(item) >= 2
-            x = grid.put_cut(24, y, item.finding, "muted" if quiet else "text", stop)
-            if not quiet and item.remedy and x + 3 + len(item.remedy) <= stop:
-                grid.put(x + 3, y, item.remedy, "muted", stop)
+        if kind == "check" and isinstance(item, tuple):
+            check, (text, tone) = item
+            signs = {0: (g.bad, "bad"), 1: (g.warn, "warn"), 2: (g.todo, "muted"), 3: (g.ok, "ok")}
+            grid.put(1, y, *signs[_urgency(check)])
+            grid.put(3, y, check.name, "text", _FINDING - 1)
+            grid.put_cut(_FINDING, y, text, tone, stop)
+        elif kind == "more" and isinstance(item, tuple):
+            text, tone = item
+            grid.put_cut(_FINDING, y, text, tone, stop)
         elif kind == "rest" and isinstance(item, list):
             grid.put(1, y, g.ok, "ok")
             well = sum(check.ok is True for check in item)

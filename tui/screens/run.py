@@ -174,7 +174,7 @@ class RunScreen(RunPicture):
         if state.plan.destination.kind != "in-place":
             go()
             return
-        question = Question("", lambda _: go(), must_be(desk.site.name, "Enter finishes"))
+        question = Question("", lambda _: go(), must_be(desk.site.name, "the copy takes production's place"))
         question.inline = True
         self.ask(question)
 

@@ -87,11 +87,13 @@ class RunsScreen(Scrolled):
             grid.put(3, y, words.minute(run.started_at, zone), main)
             grid.put(17, y, sign, role)
             grid.put(19, y, run.outcome, main)
-            point = run.plan.point
-            if point is not None and point.kept is not None:
-                grid.put(32, y, words.second(point.kept.at, zone), main)
+            point, reached = run.plan.point, run.reached
+            kept = reached.last_commit_at if reached else point.kept.at if point and point.kept else None
+            if kept is not None:
+                grid.put(32, y, words.second(kept, zone), main)
             where = "in place" if run.plan.destination.kind == "in-place" else run.plan.destination.path
-            grid.put(51, y, where, "muted", stop)
+            room = stop - 51
+            grid.put(51, y, where if len(where) <= room else "…" + where[1 - room :], "muted", stop)
 
     def action_open(self) -> None:
         runs = self.shown_runs

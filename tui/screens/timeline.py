@@ -77,9 +77,15 @@ class TimelineScreen(TimelineMoving):
         def read(text: str) -> Understood:
             return understand(text, site.zone, now, cursor_at, names)
 
+        first, last = self.looked.scene.spans[self.aim.line]
+
         def understood(text: str) -> tuple[bool, str]:
             got = read(text)
-            return got.kind is not None, got.words
+            beyond = ""
+            if got.kind == "time" and got.at is not None and not first <= got.at <= last:
+                beyond = f"; the archive {'begins' if got.at < first else 'ends'} "
+                beyond += words.second(first if got.at < first else last, site.zone)
+            return got.kind is not None, got.words + beyond
 
         prepare()
         hint = "14:03, yesterday 18:00, an LSN, xid 4711, a restore point"

@@ -229,6 +229,14 @@ class TimelineAsking(Painted):
             self.plan_wanted = False
             self.action_plan()
 
+    def on_resize(self) -> None:
+        """The cursor stays on the screen, also on a narrower one."""
+        n = self._places().right - PLOT
+        if self.aim is not None and self.col >= n:
+            self.col = n - 1 - max(3, n // 8)
+            self.seek_meaning()
+        super().on_resize()
+
     def _start_position(self, scene: Scene) -> None:
         n = self._places().right - PLOT
         if scene.live not in scene.lines:

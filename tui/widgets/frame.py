@@ -39,7 +39,7 @@ def paint_footer(grid: Grid, hints: Sequence[Hint], *, note: str | None = None, 
     it needs."""
     y, x = grid.height - 1, 1
     if note:
-        rows = min(len(_lines(note, grid.width - 2)), _NOTE)
+        rows = min(len(wrapped(note, grid.width - 2)), _NOTE)
         for row in range(y - rows, y):
             grid.fill(0, row, grid.width, " ", "text")
         paint_wrapped(grid, 1, y - rows, note, note_role, grid.width - 1, rows)
@@ -58,7 +58,7 @@ def paint_footer(grid: Grid, hints: Sequence[Hint], *, note: str | None = None, 
 
 def paint_wrapped(grid: Grid, x: int, y: int, text: str, role: str, stop: int, rows: int) -> int:
     """Words over at most ``rows`` rows; answers the next free row."""
-    lines = _lines(text, stop - x)
+    lines = wrapped(text, stop - x)
     if len(lines) > rows:  # all the rest in the last row, which is then cut
         lines = [*lines[: rows - 1], " ".join(lines[rows - 1 :])] if rows > 0 else []
     for line in lines:
@@ -67,8 +67,8 @@ def paint_wrapped(grid: Grid, x: int, y: int, text: str, role: str, stop: int, r
     return y
 
 
-def _lines(text: str, width: int) -> list[str]:
-    """Text broken between its words."""
+def wrapped(text: str, width: int) -> list[str]:
+    """Text broken between its words into lines of ``width`` cells; a longer word has a line to itself."""
     lines: list[str] = [""]
     for word in text.split():
         if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(word) > width:

@@ -29,7 +29,9 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
     g = grid.glyphs
     left, right = 1, min(grid.width, WIDEST + 1) - 2
     grid.put(left, top, g.corners[0] + g.rule + " ", "warn")
-    end = grid.put(left + 3, top, f"{g.warn} PAUSED AT THE TARGET ", "warn!")
+    proven = state.reached is None or state.reached.proven
+    verdict = (f"{g.warn} PAUSED AT THE TARGET ", "warn!") if proven else (f"{g.bad} PAUSED, BUT NOT PROVEN ", "bad!")
+    end = grid.put(left + 3, top, *verdict)
     grid.fill(end, top, right - end, g.rule, "warn")
     grid.put(right, top, g.corners[1], "warn")
     for y in range(top + 1, top + HEIGHT - 1):
@@ -51,6 +53,9 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
         end = grid.put(x + VALUE - 4, y, last, "title!", stop)
         grid.put(end + 2, y, f"xid {reached.last_commit_xid}", "text", stop)
         grid.put(x + VALUE - 4, y + 1, f"what starts at {format_lsn(reached.lsn)} or later", "text", stop)
+    else:
+        grid.put(x + VALUE - 4, y, "not known", "text", stop)
+        grid.put(x + VALUE - 4, y + 1, "not known", "text", stop)
     if reached is not None and not reached.proven:
         grid.put(x, y + 2, f"{g.bad} not proven: {reached.finding}", "bad", stop)
     elif reached is not None:
@@ -73,7 +78,9 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
     entries = (
         ("f", "forward", "replay on to a later moment; going back means anew", ""),
         ("k", "keep waiting", "leave this screen, the server waits", ""),
-        ("P", "finish", finish + "; ", "that one is set aside" if in_place else "no way back"),
+        ("P", "finish", finish + "; ", "that one is set aside" if in_place else "no way back")
+        if proven
+        else ("P", "finish", "not before where replay stands is proven; x stops", ""),
     )
     for number, (key, name, text, loud) in enumerate(entries):
         end = _key(grid, x, y + 6 + number, key, name, text, stop)
