@@ -330,4 +330,4 @@ class RunScreen(RunPicture):
         if state.not_true:
             offered = [self.hint("psql", "psql", "psql"), *offered, self.hint("accept", "accept", "accept")]
             return (self.hint("report", "report", "report"), *offered[:4], help_hint)
-        return (self.hint("report", "report", "report"), *offered[:3], log, help_hint)
+        return (self.hint("report", "report", "report"), log, *offered[:3], help_hint)

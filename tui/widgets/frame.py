@@ -43,7 +43,7 @@ def paint_footer(grid: Grid, hints: Sequence[Hint], *, note: str | None = None, 
         for row in range(y - rows, y):
             grid.fill(0, row, grid.width, " ", "text")
         paint_wrapped(grid, 1, y - rows, note, note_role, grid.width - 1, rows)
-    last = hints[-1:] if len(hints) > 1 else []
+    last = hints[-2:]  # on a narrow terminal the middle is left out
     reserve = sum(len(hint.key) + 1 + len(hint.label) + 3 for hint in last)
     for hint in hints[:6]:
         size = cell_len(hint.key) + 1 + len(hint.label)

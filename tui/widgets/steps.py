@@ -81,7 +81,8 @@ def _paint_step(grid: Grid, y: int, number: int, step: StepState, width: int, st
     seconds = step.seconds if step.outcome not in ("to do", "waiting") else None
     word_stop = stop if seconds is None and not amount else stop - _TIME - 11
     start = grid.put_right(word_stop, y, word, role if step.outcome in ("waiting", "failed") else "muted")
-    grid.put_cut(title_at, y, step.title, "muted" if quiet else "text", start - 2 if word else stop)
+    title_stop = start - 2 if word else stop - (len(words.duration(seconds)) + 1 if seconds is not None else 0)
+    grid.put_cut(title_at, y, step.title, "muted" if quiet else "text", title_stop)
     _amounts(grid, y, stop, amount, seconds)
 
 
