@@ -17,6 +17,7 @@ scheduling  what runs by itself
 watching    how the five things stand
 unpacking   source code and environment brought back
 following   how runs stand
+querying    psql on a run's server
 running     starting a run, and what is said to it
 practising  the lab
 """
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import verify as verify
+    from engine.acts.querying import Psql as Psql
+    from engine.acts.querying import hold_psql as hold_psql
+    from engine.acts.querying import prepare_psql as prepare_psql
     from engine.acts.restoring import plan as plan
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
@@ -90,6 +94,7 @@ _WHERE = {
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),
+    "querying": ("Psql", "hold_psql", "prepare_psql"),
     "restoring": ("plan",),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (

@@ -93,3 +93,17 @@ class RunState:
     answers: tuple[str, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
     taken: TakenCopy | None = None
+
+    @property
+    def unreadable(self) -> Check | None:
+        """Why the server that waits at the gate takes no connections, where the run has found that it takes none."""
+        found = [check for check in self.checks if check.name == "pause-ignored"]
+        return found[-1] if self.outcome == "paused" and found and found[-1].ok is False else None
+
+    @property
+    def not_true(self) -> tuple[Check, ...]:
+        """The site's own questions that were not answered with true, where the run stopped for them."""
+        stopped = self.outcome == "failed" and any(
+            step.kind == "check-result" and step.outcome == "failed" for step in self.steps
+        )
+        return tuple(check for check in self.checks if stopped and check.name == "verify" and check.ok is not True)

@@ -1,13 +1,15 @@
 """A stand-in for engine.acts: the same functions, answered from memory. The figures are those of the mock-ups."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.acts import Desk, Moment, View
+from engine.acts import Desk, Moment, Psql, View
 from engine.records.copies import BaseBackup, Catalog, Dump, MediaSnapshot
+from engine.records.errors import Unreachable
 from engine.records.history import Piece, TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Destination, Estimate, Layout, Plan, PlannedStep
@@ -202,9 +204,21 @@ class StandIn:
         ]
         return lines[-last:]
 
+    def prepare_psql(self, desk: Desk, run: str) -> Psql:
+        """As `engine.acts` does it; there is no server behind it."""
+        assert self.state is not None
+        if (why := self.state.unreadable) is not None:
+            raise Unreachable(why.finding, remedy=why.remedy)
+        self.asked.append(("prepare_psql", run))
+        return Psql(("true",), OsUser("postgres", os.geteuid(), os.getegid()), {}, 60)
+
+    def hold_psql(self, psql: Psql) -> int:
+        self.asked.append(("hold_psql", psql.command))
+        return 0
+
     def _act(name: str) -> Callable[..., None]:  # type: ignore[misc]
-        def act(self: "StandIn", desk: Desk, run: str, *more: Any) -> None:
-            self.asked.append((name, run, *more))
+        def act(self: "StandIn", desk: Desk, run: str, *more: Any, **named: Any) -> None:
+            self.asked.append((name, run, *more, *named.items()))
 
         return act
 

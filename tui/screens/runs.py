@@ -38,7 +38,7 @@ class RunsScreen(Scrolled):
         self.action_read_again()
 
     def action_read_again(self) -> None:
-        acts, desk = self.reprise.acts, self.reprise.desk
+        acts, desk = self.session.acts, self.session.desk
         self.runs_errand.ask("runs", lambda: acts.runs(desk))
         self.repaint()
 
@@ -57,7 +57,7 @@ class RunsScreen(Scrolled):
         ]
 
     def paint(self, grid: Grid) -> None:
-        zone, g, stop = self.reprise.desk.site.zone, grid.glyphs, grid.width - 1
+        zone, g, stop = self.session.desk.site.zone, grid.glyphs, grid.width - 1
         self.header(grid, "runs", f"filter: {self.filter}" if self.filter else "")
         for x, name in ((3, "started"), (17, "outcome"), (32, "restored to"), (51, "into")):
             grid.put(x, 2, name, "faint", stop)
@@ -87,11 +87,13 @@ class RunsScreen(Scrolled):
             grid.put(3, y, words.minute(run.started_at, zone), main)
             grid.put(17, y, sign, role)
             grid.put(19, y, run.outcome, main)
-            point = run.plan.point
-            if point is not None and point.kept is not None:
-                grid.put(32, y, words.second(point.kept.at, zone), main)
+            point, reached = run.plan.point, run.reached
+            kept = reached.last_commit_at if reached else point.kept.at if point and point.kept else None
+            if kept is not None:
+                grid.put(32, y, words.second(kept, zone), main)
             where = "in place" if run.plan.destination.kind == "in-place" else run.plan.destination.path
-            grid.put(51, y, where, "muted", stop)
+            room = stop - 51
+            grid.put(51, y, where if len(where) <= room else "…" + where[1 - room :], "muted", stop)
 
     def action_open(self) -> None:
         runs = self.shown_runs
@@ -124,7 +126,7 @@ class RunsScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "choose"),
+            Hint(self.session.glyphs.up_down, "choose"),
             self.hint("open", "open", "open"),
             self.hint("find", "find", "find"),
             self.hint("read", "read again", "read_again"),
