@@ -104,6 +104,6 @@ class RunState:
     def not_true(self) -> tuple[Check, ...]:
         """The site's own questions that were not answered with true, where the run stopped for them."""
         stopped = self.outcome == "failed" and any(
-            step.kind == "check-result" and step.outcome == "failed" for step in self.steps
+            step.kind in ("check-result", "ask-database") and step.outcome == "failed" for step in self.steps
         )
         return tuple(check for check in self.checks if stopped and check.name == "verify" and check.ok is not True)
