@@ -15,7 +15,7 @@ from humanize import naturalsize, precisedelta
 from engine.backup.proofs import Proofs
 from engine.records.copies import Catalog
 from engine.records.copying import Proof
-from engine.records.status import ArchiverFacts, Level, SiteStatus, Thing, ThingName, worst
+from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Thing, ThingName, worst
 from engine.records.survey import FileSystem
 
 _FULL, _NEARLY_FULL = 0.02, 0.10  # of a repository's file system that is free
@@ -61,7 +61,7 @@ def judge(
     things = tuple(
         _thing(name, setup, newest.get(name), _proofs_of(name, proofs, catalog), live, now) for name in setup.places
     )
-    return SiteStatus(setup.site, now, things)
+    return SiteStatus(setup.site, now, things, tuple(advise(things)), archived_to)
 
 
 def newest_copies(catalog: Catalog, archived_to: datetime | None) -> dict[ThingName, Newest]:
@@ -191,6 +191,35 @@ def _archiving(live: LiveFacts) -> Iterable[tuple[Level, str]]:
     for slot, held in facts.slots:
         if held > facts.max_wal_bytes:
             yield Level.WARNING, f"replication slot {slot} holds {naturalsize(held, binary=True)} of WAL back"
+
+
+_SPOKEN: Mapping[ThingName, str] = {
+    "database-full": "the database", "database-incremental": "every change", "files": "the files",
+    "source": "the source code", "environment": "the environment",
+}  # fmt: skip
+_URGENT = (Level.CRITICAL, Level.UNKNOWN, Level.WARNING)
+
+
+def advise(things: Iterable[Thing]) -> list[Advice]:
+    """What to do, the most urgent first; what is well but was never verified comes last."""
+    found = list(things)
+    wanted = [_advice(thing) for level in _URGENT for thing in found if thing.level is level]
+    unproven = [thing for thing in found if thing.level is Level.OK and thing.newest and thing.proven_at is None]
+    return wanted + [
+        Advice(thing.name, "verify", f"verify the copies of {_SPOKEN[thing.name]}", "never verified")
+        for thing in unproven
+    ]
+
+
+def _advice(thing: Thing) -> Advice:
+    spoken, why = _SPOKEN[thing.name], thing.findings[0] if thing.findings else ""
+    old = thing.policy_seconds is not None and (thing.age_seconds or 0) > thing.policy_seconds
+    if thing.proof_ok is False:
+        return Advice(thing.name, "copy", f"copy {spoken} anew", why)
+    if thing.name != "database-incremental" and (thing.newest is None or old):
+        return Advice(thing.name, "copy", f"copy {spoken}", why)
+    title = "see to the archiving" if thing.name == "database-incremental" else f"see to the copies of {spoken}"
+    return Advice(thing.name, "look", title, why)
 
 
 def _age(seconds: float) -> str:

@@ -47,12 +47,25 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about one thing: take a copy, verify its newest one, or look into what the title says."""
+
+    thing: ThingName
+    act: Literal["copy", "verify", "look"]
+    title: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SiteStatus:
-    """All five, as of one moment."""
+    """All five, as of one moment. ``to_do``: the most urgent first. ``archived_to``: the last commit that the archive
+    can bring back."""
 
     site: str
     at: datetime
     things: tuple[Thing, ...]
+    to_do: tuple[Advice, ...] = ()
+    archived_to: datetime | None = None
 
     @property
     def level(self) -> Level:

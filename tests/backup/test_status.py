@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.backup.status import LiveFacts, SetUp, judge
+from engine.backup.status import LiveFacts, SetUp, advise, judge
 from engine.records.copies import BaseBackup, Catalog, MediaSnapshot
 from engine.records.copying import Proof
 from engine.records.status import THINGS, ArchiverFacts, Level, Thing, ThingName, worst
@@ -101,6 +101,16 @@ def test_a_failed_proof_is_critical_and_one_of_a_copy_that_is_gone_counts_for_no
     assert (thing.level, thing.proof_ok) == (Level.CRITICAL, False)
     assert "a.pdf is missing" in thing.findings[0]
     assert status(proofs=(replace(bad, id="m0"),))["files"].proof_ok is None
+
+
+def test_what_to_do_comes_most_urgent_first_and_the_never_verified_last() -> None:
+    found = advise(status(minutes=200, archiver=replace(QUIET, waiting=9)).values())
+    assert [(each.thing, each.act) for each in found] == [
+        ("database-full", "copy"), ("files", "copy"), ("database-incremental", "look"),
+    ]  # fmt: skip
+    assert [(each.thing, each.act) for each in advise(status().values())] == [
+        ("database-full", "verify"), ("database-incremental", "verify"), ("files", "verify"),
+    ]  # fmt: skip
 
 
 def test_critical_is_worse_than_unknown_and_that_than_a_warning() -> None:
