@@ -104,7 +104,10 @@ class RepriseApp(Session):
 
     def action_go(self, where: str) -> None:
         if where == "overview":
-            self._say("the overview comes with the protected things: files, source, environment")
+            from tui.screens.overview import OverviewScreen
+
+            if not isinstance(self.screen, OverviewScreen):
+                self.push_screen(OverviewScreen())
         elif where == "drills":
             self._say("drills come with the drills' own scenarios")
         elif where == "timeline":

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from engine.acts.looking import read_archive as read_archive
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
+    from engine.acts.proving import proofs as proofs
     from engine.acts.proving import verify as verify
     from engine.acts.querying import Psql as Psql
     from engine.acts.querying import hold_psql as hold_psql
@@ -90,7 +91,7 @@ _WHERE = {
     "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
-    "proving": ("verify",),
+    "proving": ("proofs", "verify"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.acts.desk import Desk
 from engine.acts.looking import View, contents_of, look
-from engine.backup.proofs import keep_proof
+from engine.backup.proofs import keep_proof, read_proofs
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
 from engine.environment.images import verify_image
@@ -40,6 +40,10 @@ class _Subject:
     work: Callable[[Callable[[int, int | None], None]], list[str]]
 
 
+class _Unprovable(Exception):
+    """All of it can be read, and there is nothing to hold it against."""
+
+
 def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda what, done, total: None) -> list[Proof]:
     """Verify the copies with these ids, or all (the archived WAL among them, by its repository's name ``wal``).
 
@@ -55,20 +59,30 @@ def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda w
     return [_prove(desk, each, progress) for each in subjects if not wanted or each.id in wanted]
 
 
+def proofs(desk: Desk) -> list[Proof]:
+    """The last result of every copy that was verified."""
+    return list(read_proofs(desk.state).values())
+
+
 def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
-    started = time.monotonic()
+    started, ok = time.monotonic(), None
     try:
         findings = subject.work(lambda done, total: progress(subject.id, done, total))
+        ok = not findings
+    except _Unprovable as why:
+        findings = [str(why)]
     except (DamagedCopy, Unreachable) as error:
+        ok = False
         findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
     except OSError as error:
+        ok = False
         findings = [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
     proof = Proof(
         subject.id,
         subject.kind,  # type: ignore[arg-type]
         subject.repository,
         datetime.now(UTC),
-        not findings,
+        ok,
         tuple(findings),
         round(time.monotonic() - started, 3),
     )
@@ -102,7 +116,7 @@ def _base(backup: BaseBackup, view: View, tell: Callable[[int, int | None], None
         except ValueError as error:
             findings.append(str(error))
     if not findings and not verify_backup(backup.path, backup.format, tell):
-        findings.append("it has no checksums to be verified by: taken without a manifest")
+        raise _Unprovable("it has no checksums to be verified by: taken without a manifest")
     return findings
 
 
@@ -122,7 +136,7 @@ def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> 
     if not snapshot.usable:
         return [snapshot.reason or "not usable"]
     if not snapshot.has_catalogue:
-        return ["it has no catalogue to be verified by: taken by another program"]
+        raise _Unprovable("it has no catalogue to be verified by: another program took it")
     return verify_snapshot(snapshot.path, lambda files, bytes: tell(files, snapshot.files))
 
 

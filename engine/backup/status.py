@@ -113,11 +113,15 @@ def _thing(
     if not places:
         return Thing(name, Level.OK, None, None, None, policy, findings=("not set up in the site file",))
     told = list(_findings(name, newest, policy, places, live, now))
-    failed = [proof for proof in proofs if not proof.ok]
+    failed = [proof for proof in proofs if proof.ok is False]
+    unproven = [proof for proof in proofs if proof.ok is None]
     if failed:
         told.append((Level.CRITICAL, f"{failed[0].id} is damaged: {'; '.join(failed[0].findings[:1])}"))
+    elif unproven and unproven[0] is proofs[0]:
+        told.append((Level.WARNING, f"{unproven[0].id} cannot be verified: {'; '.join(unproven[0].findings[:1])}"))
     elif newest is not None and not proofs:
         told.append((Level.OK, "never verified"))
+    told.sort(key=lambda each: _URGENT.index(each[0]) if each[0] in _URGENT else len(_URGENT))
     age = (now - newest.at).total_seconds() if newest is not None else None
     lose = age if name == "database-incremental" and live.archiver is not None and live.archiver.behind else None
     if name == "database-incremental" and live.archiver is not None and not live.archiver.behind:

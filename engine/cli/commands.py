@@ -373,7 +373,7 @@ def _verify(given: Given) -> int:
         documents.write(documents.proofs(proofs))
     else:
         telling.proofs(proofs)
-    return 0 if all(proof.ok for proof in proofs) else 1
+    return 0 if all(proof.ok is True for proof in proofs) else 1
 
 
 def _expire(given: Given) -> int:

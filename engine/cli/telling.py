@@ -161,7 +161,8 @@ def archiving(found: Archiving) -> None:
 
 def proofs(found: Iterable[Proof]) -> None:
     for each in found:
-        print(f" {SIGNS['ok' if each.ok else 'bad']} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
+        sign = SIGNS[{True: "ok", False: "bad", None: "warn"}[each.ok]]
+        print(f" {sign} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
         for finding in each.findings:
             print(f"          {finding}")
 

@@ -50,12 +50,12 @@ class TakenCopy:
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What came of verifying a copy: ``kind`` is a copy's, or ``wal`` for a repository's archive. ``at`` is when it
-    ended; ``findings`` are empty where all is right."""
+    ended; ``findings`` are empty where all is right. ``ok`` None: there is nothing to verify it by."""
 
     id: str
     kind: CopyKind | Literal["wal"]
     repository: str
     at: datetime
-    ok: bool
+    ok: bool | None
     findings: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -72,6 +72,8 @@ class RunScreen(RunPicture):
             if answer.result is not None:
                 if self.seen is not None and self.seen.state.outcome != answer.result.state.outcome:
                     self.note = None
+                if self.seen is None and answer.result.state.plan.point is None:
+                    self.which = "engine"  # no server recovers here
                 self.seen = answer.result
                 going = answer.result.state.outcome in ("running", "paused")
                 self.session.left_run = self.run if going else None

@@ -5,7 +5,6 @@ from typing import Literal
 
 from engine.records.errors import RepriseError
 from engine.records.runs import RunState
-from tui import words
 from tui.painting.grid import Grid
 from tui.screens.base import Painted
 from tui.widgets import gate
@@ -13,6 +12,7 @@ from tui.widgets.asked import paint_asked
 from tui.widgets.frame import paint_rule, paint_wrapped
 from tui.widgets.log import read_line
 from tui.widgets.progress import paint_ending, paint_progress
+from tui.widgets.purpose import heading
 from tui.widgets.steps import WIDEST, paint_steps, running_step
 
 PANE = 150  # from this width on, what was asked for stands beside the run
@@ -47,15 +47,7 @@ class RunPicture(Painted):
             grid.put(1, 2, failed or "reading the run …", "bad" if failed else "muted", grid.width - 1)
             return
         state = seen.state
-        point = state.plan.point
-        kept = point.kept.at if point and point.kept else None
-        if state.reached is not None and state.reached.last_commit_at is not None:
-            kept = state.reached.last_commit_at
-        self.header(
-            grid,
-            f"restore to {words.short_moment(kept, zone)}" if kept else f"restore {self.run}",
-            "held" if state.held else "",
-        )
+        self.header(grid, heading(state, zone), "held" if state.held else "")
         room = grid.height - 3  # below the header's blank row, above the footer
         if self.large_log:
             self._paint_log(grid, 2, room, seen)

@@ -13,6 +13,7 @@ from tui.keys import bind
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint
+from tui.widgets.purpose import moment_of, what_for, where_to
 from tui.widgets.question import Question, TypedLine
 
 
@@ -52,9 +53,11 @@ class RunsScreen(Scrolled):
     @property
     def shown_runs(self) -> list[RunState]:
         wanted = self.filter.lower()
-        return [
-            run for run in self.all or [] if wanted in f"{run.run} {run.outcome} {run.plan.destination.path}".lower()
-        ]
+        return [run for run in self.all or [] if wanted in self._words(run)]
+
+    def _words(self, run: RunState) -> str:
+        """What a filter looks at."""
+        return f"{run.run} {run.outcome} {what_for(run.plan)} {run.plan.destination.path}".lower()
 
     def paint(self, grid: Grid) -> None:
         zone, g, stop = self.session.desk.site.zone, grid.glyphs, grid.width - 1
@@ -87,11 +90,9 @@ class RunsScreen(Scrolled):
             grid.put(3, y, words.minute(run.started_at, zone), main)
             grid.put(17, y, sign, role)
             grid.put(19, y, run.outcome, main)
-            point, reached = run.plan.point, run.reached
-            kept = reached.last_commit_at if reached else point.kept.at if point and point.kept else None
-            if kept is not None:
-                grid.put(32, y, words.second(kept, zone), main)
-            where = "in place" if run.plan.destination.kind == "in-place" else run.plan.destination.path
+            kept = moment_of(run)
+            grid.put_cut(32, y, words.second(kept, zone) if kept is not None else what_for(run.plan), main, 50)
+            where = where_to(run.plan)
             room = stop - 51
             grid.put(51, y, where if len(where) <= room else "…" + where[1 - room :], "muted", stop)
 
