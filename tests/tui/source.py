@@ -19,6 +19,7 @@ from engine.records.target import AxisSpan, RecoveryPoint, RecoveryTarget, Recov
 from engine.recovery.reach import Reach
 from engine.site import Database, DatabaseRepository, Identity, Media, Site
 from tests.tui.history import ARCHIVED, FORK, GAP, LEFT_END, NOW, SEGMENT, history, lsn_at, utc
+from tests.tui.protected import Protected, copy_run
 
 GIB = 1024**3
 
@@ -116,10 +117,11 @@ def _spans() -> tuple[AxisSpan, ...]:
     )
 
 
-class StandIn:
+class StandIn(Protected):
     """engine.acts from memory. What is asked of it is noted in ``asked``."""
 
     def __init__(self, state: RunState | None = None) -> None:
+        super().__init__()
         self.asked: list[tuple[Any, ...]] = []
         self.state = state
         self.refuse = False
@@ -186,7 +188,7 @@ class StandIn:
 
     def start(self, desk: Desk, plan: Plan) -> str:
         self.asked.append(("start", plan))
-        self.state = run_state(plan)
+        self.state = copy_run(plan) if plan.copying is not None else run_state(plan)
         return self.state.run
 
     def runs(self, desk: Desk) -> list[RunState]:

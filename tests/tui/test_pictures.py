@@ -20,6 +20,7 @@ from engine.records.runs import Reached, RunError
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, lsn_at
+from tests.tui.protected import copy_plan, copy_run, status
 from tests.tui.source import desk, run_state
 from tui.painting.glyphs import PLAIN, UNICODE
 from tui.painting.grid import Grid
@@ -214,6 +215,62 @@ async def problems(driver: Driver) -> None:
     await driver.press("i")
 
 
+async def overview(driver: Driver) -> None:
+    await driver.press("1")
+    await driver.settled()
+
+
+async def overview_healthy(driver: Driver) -> None:
+    driver.source.told = status(healthy=True)
+    await overview(driver)
+
+
+async def overview_failed(driver: Driver) -> None:
+    def failing(desk: object) -> object:
+        raise RepriseError("/var/lib/reprise cannot be written", remedy="make room there, then press r")
+
+    driver.source.status = failing  # type: ignore[method-assign, assignment]
+    await overview(driver)
+
+
+async def copies(driver: Driver) -> None:
+    await overview(driver)
+    await driver.press("up", "up", "up")
+    await driver.press("enter")
+    await driver.settled()
+
+
+async def copy_refused(driver: Driver) -> None:
+    driver.source.copy_refused = True
+    await overview(driver)
+    await driver.press("c", "enter")
+    await driver.settled()
+
+
+async def copying(driver: Driver) -> None:
+    await overview(driver)
+    await driver.press("c", "enter")
+    await driver.settled()
+
+
+async def copied(driver: Driver) -> None:
+    await copying(driver)
+    driver.source.state = copy_run(copy_plan(), done=True)
+    driver.screen.action_poll()  # type: ignore[attr-defined]
+    await driver.settled()
+
+
+async def expiry(driver: Driver) -> None:
+    await overview(driver)
+    await driver.press("e")
+    await driver.settled()
+
+
+async def expire_question(driver: Driver) -> None:
+    await expiry(driver)
+    await driver.press("X")
+
+
 async def unreadable(driver: Driver) -> None:
     def look(desk: object) -> object:
         raise RepriseError("/backup/wal does not answer", remedy="mount it, then press r")
@@ -229,6 +286,7 @@ SCREENS: tuple[Walk, ...] = (
     run, log, stop_question, run_failed, run_not_true, accept_question, run_completed, discard_question,
     gate, gate_in_place, gate_unreadable, forward, advanced, not_proven,
     report, runs, no_runs, help, palette,
+    overview, overview_healthy, overview_failed, copies, copy_refused, copying, copied, expiry, expire_question,
 )  # fmt: skip
 THEMES = ("dark", "light", "high contrast", "monochrome")
 COLOURFUL: tuple[Walk, ...] = (timeline_gap, plan_refused, gate_in_place, run_failed)  # every role is on one of them

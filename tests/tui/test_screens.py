@@ -16,9 +16,11 @@ from tests.tui.source import StandIn, desk, run_state
 from tests.tui.test_pictures import (
     SCREENS,
     Walk,
+    expiry,
     gate,
     gate_in_place,
     gate_unreadable,
+    overview,
     run_completed,
     run_failed,
     run_not_true,
@@ -65,6 +67,35 @@ async def test_the_gate_is_answered_by_keys() -> None:
         asked = {ask[0]: ask for ask in driver.source.asked}
         assert asked["advance"][2].kind == "time" and asked["advance"][2].time > utc(23, 14, 32, 36)
         assert "finish" in asked
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alone(size: tuple[int, int]) -> None:
+    async with driving(*size) as driver:
+        await overview(driver)
+        assert "28 s of commits" in driver.text and "312 files" in driver.text
+        await driver.press("down", "enter", "enter")  # the second thing to do: copy the files
+        await driver.until(lambda: isinstance(driver.screen, RunScreen) and "copy: files snapshot" in driver.text)
+        assert driver.source.asked[-1][0] == "start"
+        await driver.press("escape", "v")
+        await driver.until(lambda: "m23 is whole" in driver.text)
+        await driver.press("e")
+        await driver.until(lambda: "3 things would go" in driver.text)
+        await driver.press("X", *"delete", "enter")
+        await driver.until(lambda: "3 things deleted" in driver.text)
+        assert driver.source.asked[-1] == ("expire", True)
+
+
+async def test_a_read_only_session_takes_no_copy_and_deletes_nothing() -> None:
+    async with driving(80, 24, read_only=True) as driver:
+        await overview(driver)
+        for key in ("c", "v"):
+            await driver.press(key)
+            assert "read-only" in driver.text
+        await expiry(driver)
+        await driver.press("X")
+        assert "read-only" in driver.text
+        assert not [ask for ask in driver.source.asked if ask[0] in ("start", "verify") or ask == ("expire", True)]
 
 
 async def test_psql_that_cannot_have_this_terminal_is_offered_for_another() -> None:

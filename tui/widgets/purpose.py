@@ -24,7 +24,9 @@ def heading(state: RunState, zone: tzinfo) -> str:
     at = moment_of(state)
     if at is not None:
         return f"{what_for(state.plan)} to {words.short_moment(at, zone)}"
-    return f"{what_for(state.plan)} {state.plan.loading.dump if state.plan.loading else state.run}"
+    if state.plan.loading is not None:
+        return f"{what_for(state.plan)}: {state.plan.loading.dump}"
+    return what_for(state.plan) if state.plan.copying is not None else f"restore {state.run}"
 
 
 def moment_of(state: RunState) -> datetime | None:
