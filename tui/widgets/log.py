@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (GMT|UTC) \[\d+\] (?:\S+ )?([A-Z]+\d?):\s+(.*)")
 _LOUD = ("FATAL", "PANIC", "ERROR", "CRITICAL")
+# What a server answers to those who ask whether it is up yet (src/backend/tcop/backend_startup.c): our own engine does.
+_NOT_YET = ("the database system is starting up", "the database system is not yet accepting connections")
 
 
 class LogLine(NamedTuple):
@@ -17,7 +19,7 @@ class LogLine(NamedTuple):
 
     @property
     def loud(self) -> bool:
-        return self.level in _LOUD
+        return self.level in _LOUD and self.text not in _NOT_YET
 
 
 def read_line(line: str, zone: tzinfo) -> LogLine:
