@@ -6,6 +6,8 @@ between, a plain start would open the *old* timeline read-write. So nothing is e
 said where the cluster stands.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +22,6 @@ from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of
 from engine.steps.shared.points import gate_lsn, gate_of
-from engine.steps.shared.recovering import wait_until
 
 Standing = Literal["behind the gate", "died between", "promoted", "on the old timeline"]
 
@@ -67,8 +68,7 @@ def promote(step: RunningStep, server: Server, feed: Feed, point: RecoveryPoint)
     feed.set_gate(replace(gate_of(point), hold=False))
     _ask(server)
     step.log("promotion asked for")
-    wait_until(
-        step,
+    _wait_until(
         lambda: standing(server.data_dir, old) == "promoted" and control_of(server.data_dir).state == "in production",
         300,
         "the server did not finish its promotion",
@@ -119,3 +119,13 @@ def _ask(server: Server) -> None:
     except Unreachable:
         pass
     run(server.programs, "pg_ctl", "promote", "-W", "-D", server.data_dir, user=server.user, timeout=60)
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float, otherwise: str, server: Server) -> None:
+    """Poll, with safe points left out: for the short while in which a promotion must not be left half done. Raises
+    RunFailed with the server's last words."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if server.pid() is None or time.monotonic() > deadline:
+            raise RunFailed(otherwise, cause=server.log_tail() or None, remedy="resume the run")
+        time.sleep(0.05)
