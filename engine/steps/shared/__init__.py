@@ -1,7 +1,9 @@
 """What several kinds of steps share.
 
 points               the recovery point that the run goes to now (a gate may have been raised since it was planned)
-recovering           the recovering server and its feed: started, watched, stopped
+recovering           the recovering server and its feed: started where they do not live, stopped
+watching             replay on its way to the gate
+server_log           what the recovering server says in its log
 promotion            what a promotion that died left behind
 production           production's own server: whether it runs, how it was started
 production_settings  production's own configuration files, kept and put back
