@@ -61,7 +61,10 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
 
 class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Looks at the recovered cluster: questions that must return true, and whether every page of it is read."""
+
     sql: list[str] = []
+    pages: bool = True
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -69,7 +69,8 @@ class RunError:
 @dataclass(frozen=True, slots=True)
 class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
-    ``answers`` are what the run accepts now (finish, advance, cancel, resume, rollback, discard, stop, start, open)."""
+    ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
+    open)."""
 
     run: str
     folder: str

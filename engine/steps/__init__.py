@@ -12,6 +12,7 @@ STEPS = {
     "settings": "engine.steps.settings",
     "replay": "engine.steps.replay",
     "prove": "engine.steps.prove",
+    "inspect": "engine.steps.inspect",
     "gate": "engine.steps.gate",
     "promote": "engine.steps.promote",
     "stop-application": "engine.steps.stop_application",
@@ -25,8 +26,11 @@ STEPS = {
     "report": "engine.steps.report",
 }
 
-BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate"})
+BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate"})
 """Kinds that build the copy beside production; undoing them deletes it."""
+
+READING = frozenset({"inspect"})
+"""Kinds that read every page of the copy, which the operator may leave out."""
 
 SERVED = frozenset({"open"})
 """Kinds from whose beginning on others may have written into the recovered cluster."""

@@ -176,7 +176,19 @@ def test_in_place_killed_in_every_step_and_resumed_ends_on_the_new_timeline_alon
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
-    ["prepare", "copy", "settings", "replay", "prove", "salvage", "set-aside", "switch-over", "take-over", "open"],
+    [
+        "prepare",
+        "copy",
+        "settings",
+        "replay",
+        "prove",
+        "inspect",
+        "salvage",
+        "set-aside",
+        "switch-over",
+        "take-over",
+        "open",
+    ],
 )
 def test_in_place_killed_in_a_step_and_rolled_back_leaves_the_state_before_it(
     stopped: Cluster, open_dir: Path, step: str

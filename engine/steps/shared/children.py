@@ -1,4 +1,4 @@
-"""A function that waits for a program, carried out in a child process, so that the step can go on serving its run."""
+"""A long piece of work, carried out in a child process, so that the step can go on serving its run."""
 
 import json
 import os
@@ -8,14 +8,18 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 from engine.records import errors
 from engine.records.errors import RepriseError
 from engine.transfer.worker import die_with
 
+_FAILED = "a child process of the engine ended with an error of Reprise's own"
+
 
 class Child:
-    """Use it as a context: leaving it ends the child and the programs that it started (its process group)."""
+    """Use it as a context: leaving it ends the child and the programs that it started (its process group). What the
+    work returns must be JSON values."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         engine = os.getpid()
@@ -43,14 +47,15 @@ class Child:
             self._said += data
         return False
 
-    def result(self) -> None:
-        """Raises the RepriseError that the work ended with, if it did."""
+    def result(self) -> Any:
+        """What the work returned. Raises the RepriseError that it ended with, if it did."""
         if not self._said:
-            raise errors.RunFailed("the process that was to wait for a program died", remedy="reprise resume")
+            raise errors.RunFailed("a child process of the engine died", remedy="reprise resume")
         said = json.loads(self._said)
-        if said is not None:
-            kind: type[RepriseError] = getattr(errors, said.pop("kind"), RepriseError)
+        if "error" in said:
+            kind: type[RepriseError] = getattr(errors, said.pop("error"), RepriseError)
             raise kind(said["message"], cause=said["cause"], remedy=said["remedy"])
+        return said["result"]
 
     def __enter__(self) -> "Child":
         return self
@@ -64,13 +69,12 @@ class Child:
         os.close(self._out)
 
 
-def _outcome(work: Callable[[], object]) -> dict[str, str | None] | None:
+def _outcome(work: Callable[[], object]) -> dict[str, object]:
     try:
-        work()
+        return {"result": work()}
     except RepriseError as problem:
         said = {"message": problem.message, "cause": problem.cause, "remedy": problem.remedy}
-        return {"kind": type(problem).__name__, **said}
+        return {"error": type(problem).__name__, **said}
     except BaseException as problem:
         traceback.print_exc()
-        return {"kind": "RepriseError", "message": "a program could not be run", "cause": repr(problem), "remedy": None}
-    return None
+        return {"error": "RepriseError", "message": _FAILED, "cause": repr(problem), "remedy": None}
