@@ -26,7 +26,7 @@ from engine.steps.shared.children import Child
 
 _RELATION_FILE = re.compile(r"[0-9]+(?:_(?:fsm|vm|init))?(?:\.([0-9]+))?")  # temporary relations (t3_…) left out
 _VERSION_FOLDER = re.compile(r"PG_[0-9]+_[0-9]+")
-_CHUNK = 1 << 20  # bytes read at once
+_CHUNK = 4 << 20  # bytes read at once
 _READINGS = 3  # of a page that is wrong, until it counts
 _PAUSE = 0.1  # seconds between them; a page is written in microseconds
 KEPT = 200  # wrong pages that are named; the others are counted
