@@ -20,7 +20,7 @@ from tests.clusters import test_programs
 from tests.run.toys import ended, read_run, wait_until
 from tests.steps.origin import Origin, origin
 
-COPYING = ("prepare", "copy", "settings", "replay", "prove")
+COPYING = ("prepare", "copy", "settings", "replay", "prove", "inspect")
 STOPPING = ("stop-application", "stop-server", "salvage", "set-aside")
 TAKING_OVER = ("switch-over", "take-over", "check-result", "open", "report")
 

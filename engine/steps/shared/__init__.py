@@ -9,7 +9,8 @@ production           production's own server: whether it runs, how it was starte
 production_settings  production's own configuration files, kept and put back
 renaming             renames that can be undone, whenever they were interrupted
 commands             the site's own command lines
-children             a long call in a child process, so that the step keeps answering
+children             a long piece of work in a child process, so that the step keeps answering
 socket_folder        the folder of a server's socket, made where it is missing
+page_reading         every page against its checksum
 reading_through      pg_amcheck over a recovered server
 """
