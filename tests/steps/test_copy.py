@@ -14,11 +14,8 @@ from engine.records.plan import TablespacePlace
 from engine.steps import copy, prepare
 from engine.steps.protocol import Stopped
 from tests.steps.copying_plans import rehearse
-from tests.steps.origin import Rehearsal
+from tests.steps.rehearsal import Rehearsal
 from tests.transfer.backups import Backups, contents, files_of
-from tests.transfer.conftest import backups  # noqa: F401
-
-# ruff: noqa: F811  # the imported fixture
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Replay behind the gate, on a real server: against PostgreSQL's own targets, through damage, and over deaths."""
 
-import itertools
 import os
-import shutil
 import signal
 import threading
 import time
@@ -23,30 +21,22 @@ from engine.steps.protocol import Stopped
 from engine.steps.shared import recovering
 from engine.steps.shared.socket_folder import ensure_socket_folder
 from tests.steps.ledger import Ledger, once
-from tests.steps.origin import Rehearsal, Told
-
-NUMBERS = itertools.count()
-
-
-def remove(root: Path) -> None:
-    shutil.rmtree(root, ignore_errors=True)
+from tests.steps.rehearsal import Rehearsal, Told
 
 
 @pytest.fixture
-def begun(ledger: Ledger) -> Iterator[Callable[..., Rehearsal]]:
+def begun(ledger: Ledger, open_dir: Path) -> Iterator[Callable[..., Rehearsal]]:
     """A recovery to a gate, up to where replay begins; all of its processes are gone afterwards."""
     made: list[Rehearsal] = []
 
     def begin(point: RecoveryPoint, **changes: object) -> Rehearsal:
-        step = ledger.origin.rehearse(point, f"copy-{next(NUMBERS)}", **changes)
-        made.append(step)
-        settings.apply(step)
-        return step
+        made.append(ledger.origin.rehearse(point, open_dir / "copy", **changes))
+        settings.apply(made[-1])
+        return made[-1]
 
     yield begin
     for step in made:
         step.end()
-        remove(Path(step.plan.layout.container))  # type: ignore[union-attr]
 
 
 def count(step: Rehearsal) -> int:
@@ -55,7 +45,7 @@ def count(step: Rehearsal) -> int:
 
 @pytest.mark.parametrize("where", [0.0, 0.4, 1.0])
 def test_rows_and_stop_equal_postgresqls_own_target(
-    ledger: Ledger, begun: Callable[..., Rehearsal], where: float
+    ledger: Ledger, begun: Callable[..., Rehearsal], open_dir: Path, where: float
 ) -> None:
     commits = [end for end in ledger.ends if end.is_commit]
     lost = commits[int(where * (len(commits) - 1))]
@@ -65,7 +55,7 @@ def test_rows_and_stop_equal_postgresqls_own_target(
     assert step.proofs[-1].proven, step.proofs[-1].finding
     assert count(step) == ledger.rows_before(lost.lsn)
     data_dir, log = ledger.origin.own_recovery(
-        f"own-{where}", {"recovery_target_lsn": format_lsn(lost.lsn), "recovery_target_inclusive": "off"}
+        open_dir, {"recovery_target_lsn": format_lsn(lost.lsn), "recovery_target_inclusive": "off"}
     )
     assert f'recovery stopping before WAL location (LSN) "{format_lsn(lost.lsn)}"' in log
     stopped = read_control_file((data_dir / "global" / "pg_control").read_bytes())
@@ -151,13 +141,13 @@ def test_what_dies_while_the_run_waits_at_the_gate_is_started_again_and_told(
 
 @once
 def test_a_socket_folder_that_a_boot_took_away_is_made_again(
-    ledger: Ledger, begun: Callable[..., Rehearsal], tmp_path: Path
+    ledger: Ledger, begun: Callable[..., Rehearsal], open_dir: Path, tmp_path: Path
 ) -> None:
-    folder = ledger.origin.root / f"sockets-{next(NUMBERS)}"
+    folder = open_dir / "sockets"
     step = begun(ledger.origin.point(ledger.ends[20].lsn), socket_dir=str(folder))
     replay.apply(step)
     status = folder.lstat()
-    assert (status.st_mode & 0o777, status.st_uid) == (0o700, ledger.origin.user.uid)
+    assert (status.st_mode & 0o777, status.st_uid) == (0o700, ledger.origin.cluster.user.uid)
     planted = tmp_path / "planted"
     planted.symlink_to(tmp_path)
     with pytest.raises(RunFailed, match="cannot be made"):
