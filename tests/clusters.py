@@ -164,7 +164,7 @@ class Cluster:
             arguments += [f"--incremental={self.backups / parent / 'backup_manifest'}"]
         self.run("pg_basebackup", *arguments, *extra)
         if wal == "none":
-            for file in (*folder.glob("pg_wal/0*"), *folder.glob("pg_wal.tar*")):
+            for file in (*folder.glob("pg_wal/**/0*"), *folder.glob("pg_wal.tar*")):
                 file.unlink()
         status = self.data_dir / "pg_wal" / "archive_status"
         wait_until(lambda: not any(status.glob("*.ready")), f"the WAL of {name} was not archived")

@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from engine.postgres.users import everyday_user
 from engine.records.survey import OsUser, Programs
@@ -18,6 +20,9 @@ from tests.recorded import once_a_run
 from tests.transfer.backups import Backups, take_backups
 
 _ROOT = "REPRISE_TEST_ROOT"
+
+# What these modules share runs while they use it, and takes long to make: one worker gets all their tests.
+_TOGETHER = frozenset({"tests/lab/test_lab.py"})
 
 # Two workers and the servers that they start share the processors: seconds say little, only a hang is one.
 hypothesis.settings.register_profile(
@@ -43,6 +48,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 _owned: pytest.StashKey[Path] = pytest.StashKey()
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Tests go to the workers one by one, those of a module in _TOGETHER in one go. (xdist's own marker for that,
+    xdist_group, does nothing with pytest 9: it writes the group into the test's name, which cannot be written to.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module in _TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

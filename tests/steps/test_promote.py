@@ -137,9 +137,10 @@ def test_nothing_is_promoted_that_is_not_proven(ledger: Ledger, begun: Callable[
 
 
 def test_without_a_connection_the_log_proves_and_pg_ctl_promotes(
-    ledger: Ledger, new_cluster: Callable[..., Cluster], open_dir: Path
+    ledger: Ledger, new_cluster: Callable[..., Cluster], open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than 64 subtransactions are open at the backup's start: hot standby never begins."""
+    monkeypatch.setattr(prove, "_OPENING", 0.5)  # seconds of hoping that it does, at each proof
     cluster = new_cluster(programs=ledger.origin.cluster.programs, settings=QUIET)
     cluster.sql(TABLE)
     cluster.sql("INSERT INTO ledger VALUES (1, 'committed before')")

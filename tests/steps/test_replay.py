@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,10 +215,7 @@ def test_a_damaged_segment_makes_it_wait_and_mended_it_goes_on(
 
     hurt = Damage(step, mend, (*words, middle))
     damage(path)
-    try:
-        replay.apply(step)
-    finally:
-        mend()
+    replay.apply(step)
     assert hurt.seen is not None
     prove.apply(step)
     assert step.proofs[-1].proven
@@ -231,14 +229,9 @@ def test_a_vanished_archive_makes_it_wait_and_back_again_it_goes_on(
     point = ledger.origin.point(ledger.ends[-2].lsn)
     step = begun(point)
     archive = ledger.origin.archive
-    away = archive.with_name("away")
-    archive.rename(away)
-    hurt = Damage(step, lambda: void(away.rename(archive)), ("waiting", "cannot be read"))
-    try:
-        replay.apply(step)
-    finally:
-        if away.exists():
-            away.rename(archive)
+    elsewhere = archive.rename(archive.with_name("elsewhere"))
+    hurt = Damage(step, lambda: void(elsewhere.rename(archive)), ("waiting", "cannot be read"))
+    replay.apply(step)
     assert hurt.seen is not None
     assert count(step) == ledger.rows_before(point.gate)
 
@@ -247,26 +240,41 @@ def void(_: object) -> None:
     return None
 
 
+@contextmanager
+def away(path: Path) -> Iterator[None]:
+    """A part of the archive is gone for as long as the block lasts."""
+    path.rename(path.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+def last_segment(ledger: Ledger, point: RecoveryPoint) -> Path:
+    """The one that the gate lies in."""
+    size = point.segment_size
+    return ledger.origin.archive / SegmentName(1, segment_of(point.gate, size)).text(size)
+
+
+def waits(step: Rehearsal) -> bool:
+    """Whether the step said at last that it waits for WAL."""
+    return bool(step.progresses) and "waiting" in step.progresses[-1][2]
+
+
 @once
 def test_a_cancelled_replay_leaves_the_server_waiting_and_is_taken_up(
     ledger: Ledger, begun: Callable[..., Rehearsal]
 ) -> None:
     point = ledger.origin.point(ledger.ends[-2].lsn)
-    hidden = ledger.origin.archive / SegmentName(1, segment_of(point.gate, point.segment_size)).text(point.segment_size)
-    away = hidden.with_suffix(".away")
-    hidden.rename(away)
     step = begun(point)
 
     def cancel() -> None:
-        if step.progresses and "waiting" in step.progresses[-1][2]:
+        if waits(step):
             raise Stopped
 
     step.at_safe_point = cancel
-    try:
-        with pytest.raises(Stopped):
-            replay.apply(step)
-    finally:
-        away.rename(hidden)
+    with away(last_segment(ledger, point)), pytest.raises(Stopped):
+        replay.apply(step)
     recovering.stop_feed(step)  # as the engine's end does
     pid = step.copy.pid()
     assert pid is not None
@@ -280,22 +288,16 @@ def test_a_killed_server_fails_the_step_with_its_log_and_a_second_try_ends_at_th
     ledger: Ledger, begun: Callable[..., Rehearsal]
 ) -> None:
     point = ledger.origin.point(ledger.ends[-2].lsn)
-    hidden = ledger.origin.archive / SegmentName(1, segment_of(point.gate, point.segment_size)).text(point.segment_size)
-    away = hidden.with_suffix(".away")
-    hidden.rename(away)
     step = begun(point)
 
     def kill() -> None:
-        if step.progresses and "waiting" in step.progresses[-1][2] and (pid := step.copy.pid()) is not None:
+        if waits(step) and (pid := step.copy.pid()) is not None:
             os.kill(pid, signal.SIGKILL)
             step.copy.wait(lambda: step.copy.pid() is None, 10, "it lives")
 
     step.at_safe_point = kill
-    try:
-        with pytest.raises(RunFailed, match="recovering server ended") as failed:
-            replay.apply(step)
-    finally:
-        away.rename(hidden)
+    with away(last_segment(ledger, point)), pytest.raises(RunFailed, match="recovering server ended") as failed:
+        replay.apply(step)
     assert failed.value.cause is not None and step.copy.log.read_text().rstrip().endswith(failed.value.cause[-40:])
     step.at_safe_point = lambda: None
     replay.apply(step)
@@ -385,8 +387,6 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
     os.kill(step.copy.pid() or 0, signal.SIGKILL)
     step.copy.wait(lambda: step.copy.pid() is None, 20, "it lives")
     assert recovering.log_since_start(step.copy) == ""
-    archive = ledger.origin.archive
-    archive.rename(archive.with_name("away"))
     for path in (step.copy.data_dir / "pg_wal").glob("0*"):
         path.unlink()
     seen: list[int] = []
@@ -397,8 +397,5 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
             raise Stopped
 
     step.at_safe_point = look
-    try:
-        with pytest.raises(Stopped):
-            replay.apply(step)
-    finally:
-        archive.with_name("away").rename(archive)
+    with away(ledger.origin.archive), pytest.raises(Stopped):
+        replay.apply(step)
