@@ -2,7 +2,7 @@
 
 All of it lies in one folder per cluster below TEST_ROOT, belongs to an ordinary user (PostgreSQL's programs refuse
 root), and goes away with every process when the test ends. ``REPRISE_TEST_POSTGRES`` chooses the programs: ``machine``,
-``embedded``; unset: the machine's, else the embedded ones.
+``embedded``, or a folder of programs (of any version from 13 to 18); unset: the machine's, else the embedded ones.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import pytest
 
 from engine.postgres.connecting import Connection
-from engine.postgres.programs import find_programs, programs_for
+from engine.postgres.programs import describe_folder, find_programs, programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
 from engine.postgres.users import everyday_user
@@ -52,13 +52,20 @@ def test_root() -> Path:
 test_root.__test__ = False  # type: ignore[attr-defined]
 
 
-def test_programs() -> Programs:
-    """The PostgreSQL that this run of the tests is about, readable by the tests' user."""
+def wanted_programs() -> list[Programs]:
+    """Every PostgreSQL that REPRISE_TEST_POSTGRES allows, the preferred one first; at least one."""
     wanted = os.environ.get("REPRISE_TEST_POSTGRES", "")
-    found = [p for p in find_programs() if not wanted or p.embedded == (wanted == "embedded")]
+    if wanted.startswith("/"):
+        return [describe_folder(wanted)]
+    found = [each for each in find_programs() if not wanted or each.embedded == (wanted == "embedded")]
     if not found:
         pytest.fail(f"no PostgreSQL for the tests (REPRISE_TEST_POSTGRES={wanted or 'unset'})")
-    return programs_for(everyday_user(), found[0], test_root() / "programs")
+    return found
+
+
+def test_programs() -> Programs:
+    """The PostgreSQL that this run of the tests is about, readable by the tests' user."""
+    return programs_for(everyday_user(), wanted_programs()[0], test_root() / "programs")
 
 
 test_programs.__test__ = False  # type: ignore[attr-defined]

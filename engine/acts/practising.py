@@ -8,12 +8,22 @@ from engine.acts.following import runs
 from engine.acts.running import stop_server
 from engine.lab.building import build_lab
 from engine.lab.lab import Lab
+from engine.postgres.programs import describe_folder
 from engine.site import state_dir
 
 
-def demo(directory: Path | None, state: Path | None, *, reset: bool, progress: Callable[[int, int, str], None]) -> Lab:
-    """The demo site, built if need be; its server is stopped."""
-    return build_lab(directory, state_dir(state).absolute(), reset=reset, progress=progress)
+def demo(
+    directory: Path | None,
+    state: Path | None,
+    *,
+    reset: bool,
+    progress: Callable[[int, int, str], None],
+    bin_dir: str | None = None,
+) -> Lab:
+    """The demo site, built if need be (with the PostgreSQL in ``bin_dir``, where one is named); its server is
+    stopped."""
+    programs = describe_folder(bin_dir) if bin_dir is not None else None
+    return build_lab(directory, state_dir(state).absolute(), reset=reset, progress=progress, programs=programs)
 
 
 def leave_demo(lab: Lab, state: Path | None) -> None:

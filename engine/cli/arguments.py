@@ -134,6 +134,7 @@ def _parser() -> _Parser:
     init.add_argument("--from", dest="copies", type=Path, metavar="PATH", help="from the backups below PATH alone")
     demo = command("demo", "a real cluster with history, to look around and to practise")
     demo.add_argument("--dir", type=Path, metavar="DIR", help="where to build it")
+    demo.add_argument("--bin-dir", metavar="DIR", help="the PostgreSQL to build it with (a folder of its programs)")
     demo.add_argument("--reset", action="store_true", help="build it anew")
     demo.add_argument("--headless", action="store_true", help="build it, stop its server, open no screen")
     _screen_options(demo)

@@ -204,7 +204,8 @@ def _init(given: Given) -> int:
 def _demo(given: Given, open_screen: Callable[..., int]) -> int:
     if given.dir is not None:
         given.dir = given.dir.absolute()
-    lab = acts.demo(given.dir, given.state, reset=given.reset, progress=telling.building(given.json))
+    progress = telling.building(given.json)
+    lab = acts.demo(given.dir, given.state, reset=given.reset, progress=progress, bin_dir=given.bin_dir)
     if given.headless:
         acts.leave_demo(lab, given.state)
         if given.json:

@@ -22,7 +22,7 @@ from engine.postgres.programs import choose_programs, describe_folder, programs_
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
 from engine.postgres.users import everyday_user, give, os_user
-from engine.records.errors import RepriseError
+from engine.records.errors import Refused, RepriseError
 from engine.records.survey import OsUser, Programs
 from engine.site import Database, DatabaseRepository, Identity, Media, MediaRepository, Site, Verify, write_site
 
@@ -60,7 +60,7 @@ def build_lab(
     folder = place.lab_folder(directory, state, user)
     place.check_ours(folder)
     if not reset and (folder / place.DONE).is_file():
-        return _found(folder)
+        return _found(folder, programs)
     with place.taken(folder), _ended_by_signals():
         _stop_servers(folder, user)
         place.emptied(folder)
@@ -73,13 +73,18 @@ def build_lab(
     return lab
 
 
-def _found(folder: Path) -> Lab:
+def _found(folder: Path, wanted: Programs | None) -> Lab:
     noted = json.loads((folder / place.DONE).read_text())
     try:
         programs = replace(describe_folder(noted["bin_dir"]), embedded=noted["embedded"])
     except RepriseError as failure:
         failure.remedy = "the lab's PostgreSQL is gone: build it anew with reprise demo --reset"
         raise
+    if wanted is not None and wanted.version_text != programs.version_text:
+        raise Refused(
+            f"the lab in {folder} was built with PostgreSQL {programs.version_text}, not {wanted.version_text}",
+            remedy="build it anew with --reset, or another one with --dir",
+        )
     return Lab(folder, programs, os_user(noted["run_as"]), noted["port"])
 
 

@@ -12,6 +12,8 @@ from engine.records.survey import OsUser
 # Every Linux has them with a passwd entry; initdb does not run under a uid without one.
 _EVERYWHERE = ("nobody", "daemon", "bin")
 
+_LINGERING = Path("/var/lib/systemd/linger")
+
 
 def os_user(name_or_uid: str | int) -> OsUser:
     """A user by name or uid. Raises RepriseError where the machine knows none."""
@@ -96,6 +98,12 @@ def everyday_user() -> OsUser:
         cause=f"looked for {', '.join(_EVERYWHERE)}: PostgreSQL's programs refuse to run as root",
         remedy="start as an ordinary user",
     )
+
+
+def lingers(user: OsUser) -> bool:
+    """Whether systemd keeps this user's own service manager, and all that runs below it, beyond the last logout
+    (loginctl(1), enable-linger; the file is logind's own note of it, src/login/logind-user.c)."""
+    return (_LINGERING / user.name).exists()
 
 
 def may_reach(user: OsUser, path: str | Path) -> bool:

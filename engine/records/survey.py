@@ -114,4 +114,5 @@ class Survey:
     selinux: bool = False
     kill_user_processes: bool = False  # logind
     remove_ipc: bool = False
+    lingers: bool = False  # run_as's own service manager outlives his last logout
     config_outside: Mapping[str, str] = field(default_factory=dict)  # config_file, hba_file, ident_file

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 import engine
+from engine.postgres.users import current_user, is_root, lingers
 from engine.records.errors import RepriseError, Unreachable
 from engine.run import folder as folders
 from engine.run.locks import lock_holder
@@ -99,8 +100,15 @@ def _tail(folder: Path) -> str | None:
 
 
 def _scope(run: str) -> list[str]:
-    """What to put before the command so that it does not die with the login session; nothing where no session is."""
+    """What to put before the command so that it does not die with the login session; nothing where no session is.
+
+    A user's own scope lies below his service manager, which ends with his last session unless he lingers
+    (systemd-run(1), the example with screen). Without lingering the session is the better place: logind leaves it
+    alone, unless it is told to kill (the check `logind` says so).
+    """
     if not Path("/run/systemd/system").is_dir() or (run_scope := shutil.which("systemd-run")) is None:
+        return []
+    if not is_root() and not lingers(current_user()):
         return []
     try:
         inside = "session-" in Path("/proc/self/cgroup").read_text()
@@ -108,7 +116,7 @@ def _scope(run: str) -> list[str]:
         return []
     if not inside:
         return []
-    scope = [run_scope, "--scope", "--quiet", "--collect", *([] if os.geteuid() == 0 else ["--user"])]
+    scope = [run_scope, "--scope", "--quiet", "--collect", *([] if is_root() else ["--user"])]
     try:
         works = subprocess.run([*scope, "true"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

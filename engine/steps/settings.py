@@ -37,6 +37,7 @@ JOB_RUNNERS = frozenset(
 
 _ORIGINS = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions")
 STANDBY_NEEDS = (*_ORIGINS, "max_locks_per_transaction")  # the manual, "Administrator's Overview" of hot standby
+_TRACKED = 1000  # replication origins
 
 
 def apply(step: RunningStep) -> None:
@@ -116,7 +117,7 @@ def side_copy_settings(plan: Plan, point: RecoveryPoint, control: ControlFile) -
         "lc_messages": "C",
         "password_encryption": "scram-sha-256",
     }
-    return settings | needed_settings(plan, point, control)
+    return settings | needed_settings(plan, point, control) | room_for_origins(control)
 
 
 def needed_settings(
@@ -139,6 +140,14 @@ def needed_settings(
         )
         for name in STANDBY_NEEDS
     }
+
+
+def room_for_origins(control: ControlFile, ours: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Room to track a subscriber's replication origins: the server ends where the WAL names one more than it has room
+    for (replorigin_advance in origin.c). How many the origin had stands nowhere but in its configuration, which may lie
+    outside the backup; the room is cheap. ``ours`` is never undercut."""
+    name = "max_active_replication_origins" if control.version >= 18 else "max_replication_slots"
+    return {name: str(max(_TRACKED, _whole((ours or {}).get(name))))}
 
 
 def recovery_settings(layout: Layout, timeline: int) -> dict[str, str]:

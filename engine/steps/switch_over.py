@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.records.errors import RunFailed
-from engine.records.plan import Layout
+from engine.records.plan import Check, Layout
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of, sync_folder
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import server_of, stop_recovering
 from engine.steps.shared.renaming import move, move_back, move_contents, point_link, relink
 
+_SELINUX = Path("/sys/fs/selinux/enforce")
 _CONTEXTS_TIMEOUT = 1800.0  # seconds; restorecon looks at every file of the cluster
 
 
@@ -42,7 +43,8 @@ def apply(step: RunningStep) -> None:
     production.chmod(step.facts.get("production_mode", 0o700) & 0o750 | 0o700)
     if os.geteuid() == 0:
         os.chown(production, layout.run_as.uid, layout.run_as.gid)
-    _restore_contexts(step, [production, *(Path(place.stands_at) for place in layout.tablespaces)])
+    elsewhere = [place.stands_at for place in layout.tablespaces] + [step.facts.get("wal_place")]
+    _restore_contexts(step, [production, *(Path(place) for place in elsewhere if place)])
     step.fact(switched_over=True)
 
 
@@ -152,9 +154,15 @@ def _is_the_copy(production: Path, record: Mapping[str, Any]) -> bool:
 
 
 def _restore_contexts(step: RunningStep, places: list[Path]) -> None:
-    """Where SELinux is, a renamed file keeps the context of the place that it came from (restorecon(8))."""
-    program = shutil.which("restorecon")
-    if program is None or not Path("/sys/fs/selinux/enforce").exists():
+    """Where SELinux is, a renamed file, or one copied with its attributes, keeps the context of the place that it came
+    from. restorecon(8) follows no links: each place is named."""
+    if not _SELINUX.exists():
+        return
+    program = shutil.which("restorecon", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if program is None:
+        finding = "SELinux is on, and restorecon is not here: the contexts are those of the copy's place"
+        remedy = f"restorecon -R {' '.join(map(str, places))}"
+        step.check(Check("ownership", "warn", False, finding, remedy))
         return
     _run_serving(step, [program, "-R", *map(str, places)], _CONTEXTS_TIMEOUT)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from engine.postgres.server import free_port
-from engine.postgres.users import is_root
+from engine.postgres.users import is_root, lingers
 from engine.records.copies import BaseBackup
 from engine.records.errors import RepriseError
 from engine.records.plan import Destination
@@ -85,6 +85,7 @@ def take_survey(
         selinux=Path("/sys/fs/selinux/enforce").exists(),
         kill_user_processes=kills,
         remove_ipc=removes,
+        lingers=lingers(run_as),
         config_outside=_outside(site),
     )
 

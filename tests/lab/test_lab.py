@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from engine.lab.building import build_lab
 from engine.lab.lab import Lab
 from engine.lab.place import DONE, MARK
-from engine.records.errors import RepriseError
+from engine.records.errors import Refused, RepriseError
 from engine.records.survey import Programs
 from engine.site import read_site
 from tests.clusters import Cluster, kill_processes_below, processes_below, test_root, wait_until
@@ -143,6 +144,13 @@ def test_a_second_start_uses_it_again(lab: Lab) -> None:
     assert (again.programs, again.user, again.port) == (lab.programs, lab.user, lab.port)
     assert (lab.directory / DONE).stat().st_ino == before.st_ino
     assert steps == []
+
+
+def test_a_lab_of_another_postgresql_than_the_one_that_is_asked_for_is_left_alone(lab: Lab) -> None:
+    other = replace(lab.programs, version_text="12.99")
+    with pytest.raises(Refused, match="was built with PostgreSQL"):
+        build_lab(lab.directory, lab.directory, reset=False, progress=lambda *step: None, programs=other)
+    assert (lab.directory / DONE).exists()
 
 
 def test_a_data_directory_in_mid_recovery_is_not_started(lab: Lab) -> None:

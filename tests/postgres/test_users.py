@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.postgres import users
 from engine.postgres.users import current_user, default_run_as, is_root, may_reach, may_write, os_user
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser
@@ -50,3 +51,11 @@ def test_reach_follows_every_folder_on_the_way(open_dir: Path, os_user: OsUser) 
     inner.parent.chmod(0o700)
     assert not may_reach(stranger, inner)
     assert not may_reach(os_user, inner / "absent")
+
+
+def test_who_lingers_stands_in_loginds_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "_LINGERING", tmp_path)
+    anna = OsUser("anna", 1000, 1000)
+    assert not users.lingers(anna)
+    (tmp_path / "anna").touch()
+    assert users.lingers(anna)

@@ -164,6 +164,7 @@ WARNING: list[tuple[str, bool | None, Question]] = [
     ),
     ("files-behind", False, question(point={"media": (SNAPSHOT,)})),
     ("logind", False, question(survey={"remove_ipc": True, "run_as": OsUser("anna", 1000, 1000)})),
+    ("logind", False, question(survey={"kill_user_processes": True, "as_root": False})),
 ]
 
 
@@ -198,7 +199,8 @@ SAYING: list[tuple[str, str, Question]] = [
     ("configuration", "/etc/pg.conf", question(survey={"config_outside": {"config_file": "/etc/pg.conf"}})),
     ("tablespaces", "places of the copy's own", question(backup={"tablespaces": (Tablespace(1, "/fast"),)})),
     ("ownership", "SELinux", question(survey={"selinux": True})),
-    ("logind", "KillUserProcesses", question(survey={"kill_user_processes": True})),
+    ("logind", "scope of its own", question(survey={"kill_user_processes": True, "as_root": True})),
+    ("logind", "scope of its own", question(survey={"kill_user_processes": True, "as_root": False, "lingers": True})),
     ("archiving-copy", "archive_mode = off", question()),
     ("rebuild", "standbys", question(IN_PLACE)),
 ]

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from engine.postgres.programs import find_programs, programs_for
+from engine.postgres.programs import programs_for
 from engine.postgres.users import everyday_user
 from engine.records.history import TransactionEnd
-from tests.clusters import make_cluster, test_root
+from tests.clusters import make_cluster, test_root, wanted_programs
 from tests.steps.origin import Origin, origin_of
 
 QUIET = {"autovacuum": "off"}
@@ -33,8 +33,8 @@ once = pytest.mark.parametrize("ledger", ["first"], indirect=True)
 
 
 def record_ledger(which: str) -> Ledger:
-    """A ledger on the ``first`` PostgreSQL of this machine, or on the ``last`` one (the embedded build)."""
-    found = find_programs()
+    """A ledger on the ``first`` PostgreSQL of this run, or on the ``last`` one (the embedded build)."""
+    found = wanted_programs()
     if which == "last" and len(found) == 1:
         pytest.skip("there is one PostgreSQL only, and it is tested as the first")
     programs = programs_for(everyday_user(), found[0 if which == "first" else -1], test_root() / "programs")

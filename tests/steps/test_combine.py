@@ -18,7 +18,7 @@ from engine.records.errors import RepriseError
 from engine.records.plan import TablespacePlace
 from engine.steps import combine, copy, prepare
 from engine.steps.protocol import Stopped
-from tests.clusters import Cluster, Format, make_cluster, own, test_root, wait_until
+from tests.clusters import Cluster, Format, make_cluster, own, test_root, wait_until, wanted_programs
 from tests.recorded import once_a_run
 from tests.steps.copying_plans import rehearse
 from tests.steps.rehearsal import Rehearsal
@@ -41,7 +41,7 @@ def chain() -> Chain:
 
 
 def record_chain() -> Chain:
-    fit = [programs for programs in find_programs() if programs.version >= 17]
+    fit = [programs for programs in (*wanted_programs(), *find_programs()) if programs.version >= 17]
     if not fit:
         pytest.skip("no PostgreSQL 17 or newer here: it has no incremental backups")
     programs = programs_for(everyday_user(), fit[0], test_root() / "programs")

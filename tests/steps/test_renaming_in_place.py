@@ -298,3 +298,32 @@ def test_a_bare_machine_has_nothing_in_the_way(tmp_path: Path) -> None:
     assert (tmp_path / "db/main/base/1/2").read_text() == "new"
     switch_over.undo(over)
     assert tree(tmp_path) == before
+
+
+def test_where_selinux_is_every_place_of_the_cluster_gets_its_contexts_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for restorecon, which is where SELinux is only: it follows no links, so pg_wal and the tablespace
+    must be named."""
+    programs = tmp_path / "bin"
+    write(programs / "restorecon", f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/told\n")
+    (programs / "restorecon").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    monkeypatch.setattr(switch_over, "_SELINUX", programs)
+    machine = Machine(tmp_path / "m")
+    carry(*both(machine)[0])
+    places = [str(machine.root / place) for place in ("db/main", "disk/space", "wal/here")]
+    assert (tmp_path / "told").read_text().split() == ["-R", *places]
+
+
+def test_selinux_without_restorecon_is_told_with_the_command_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch_over, "_SELINUX", tmp_path)
+    monkeypatch.setattr(switch_over.shutil, "which", lambda *_, **__: None)
+    machine = Machine(tmp_path / "m", wal_link=False)
+    facts: dict[str, Any] = {}
+    aside, over = machine.step(facts), machine.step(facts)
+    carry(partial(set_aside.apply, aside), partial(switch_over.apply, over))
+    assert [(check.name, check.ok) for check in over.checks] == [("ownership", False)]
+    assert over.checks[0].remedy == f"restorecon -R {machine.root}/db/main {machine.root}/disk/space"

@@ -21,7 +21,9 @@ from engine.steps import gate, prove, replay, settings
 from engine.steps.protocol import Stopped
 from engine.steps.shared import recovering
 from engine.steps.shared.socket_folder import ensure_socket_folder
-from tests.steps.ledger import Ledger, once
+from tests.clusters import Cluster, test_programs
+from tests.steps.ledger import QUIET, TABLE, Ledger, once
+from tests.steps.origin import origin_of
 from tests.steps.rehearsal import Rehearsal, Told
 
 
@@ -399,3 +401,30 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
     step.at_safe_point = look
     with away(ledger.origin.archive), pytest.raises(Stopped):
         replay.apply(step)
+
+
+def test_a_subscriber_of_many_publishers_is_replayed(new_cluster: Callable[..., Cluster], open_dir: Path) -> None:
+    """Where a server tracks more replication origins than it may have, it stops in mid-replay."""
+    names = [f"publisher_{number}" for number in range(30)]
+    limit = "max_active_replication_origins" if test_programs().version >= 18 else "max_replication_slots"
+    subscriber = new_cluster(settings={limit: "40", **QUIET})
+    subscriber.sql(TABLE)
+    for name in names:
+        subscriber.sql("SELECT pg_replication_origin_create(%s)", name)
+    for name in names[:15]:
+        subscriber.sql("SELECT pg_replication_origin_advance(%s, '0/100')", name)
+    subscriber.base_backup("b1")  # holds the progress of 15 of them
+    for name in names:
+        subscriber.sql("SELECT pg_replication_origin_advance(%s, '0/200')", name)
+    subscriber.sql("INSERT INTO ledger SELECT 1")
+    subscriber.sql("INSERT INTO ledger SELECT 2")
+    subscriber.switch()
+    origin = origin_of(subscriber, "b1")
+    ends = [end for end in origin.ends() if end.is_commit]
+    step = origin.rehearse(origin.point(ends[-1].lsn), open_dir / "copy")
+    try:
+        settings.apply(step)
+        replay.apply(step)
+        assert step.rows("SELECT count(*) FROM pg_replication_origin_status WHERE remote_lsn = '0/200'") == [(30,)]
+    finally:
+        step.end()

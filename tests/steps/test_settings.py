@@ -1,6 +1,7 @@
 """The copy's own files: complete, harmless, and written twice the same."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from engine.formats.settings_file import read_settings
 from engine.steps import settings
 from engine.steps.shared.points import current_point
+from engine.steps.shared.production_settings import write_private_block
 from tests.steps.ledger import Ledger, once
 from tests.steps.rehearsal import Rehearsal
 
@@ -78,11 +80,25 @@ def test_a_plain_start_is_harmless(ledger: Ledger, copy: Rehearsal) -> None:
     server = copy.copy
     server.start()
     try:
-        server.wait(lambda: "standby mode" in server.log_tail(50), 20, "it does not wait")
+        server.wait(lambda: (server.startup_title() or "").startswith("waiting for "), 20, "it does not wait")
         assert server.pid() is not None
         assert (server.data_dir / "standby.signal").exists()
     finally:
         server.stop("immediate")
+
+
+@once
+@pytest.mark.parametrize("version", range(13, 19))
+def test_a_version_is_given_no_setting_that_it_does_not_know(ledger: Ledger, copy: Rehearsal, version: int) -> None:
+    """PostgreSQL does not start with one. All others that are written are in every version from 13 on."""
+    data_dir = copy.copy.data_dir
+    control = replace(settings.control_of(data_dir), version=version)
+    write_private_block(copy, data_dir, control, recovering=True, hold_archiving=True)
+    written = read_settings((data_dir / "postgresql.auto.conf").read_text()).keys()
+    written |= settings.side_copy_settings(copy.plan, current_point(copy), control).keys()
+    assert ("archive_library" in written) == (version >= 15)
+    assert ("promote_trigger_file" in written) == (version < 16)
+    assert ("max_active_replication_origins" in written) == (version >= 18)
 
 
 def test_settings_never_undercut_the_origins(ledger: Ledger, open_dir: Path) -> None:

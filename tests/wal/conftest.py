@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.programs import find_programs
 from engine.wal.index import WalIndex
-from tests.clusters import test_root
+from tests.clusters import test_root, wanted_programs
 from tests.recorded import once_a_run
 from tests.wal.real_wal import RealWal, make
 
-PROGRAMS = {("embedded" if programs.embedded else str(programs.version)): programs for programs in find_programs()}
+PROGRAMS = {("embedded" if programs.embedded else str(programs.version)): programs for programs in wanted_programs()}
 
 
 def recorded(name: str) -> RealWal:

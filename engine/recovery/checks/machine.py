@@ -130,16 +130,19 @@ def memory(question: Question) -> Check | None:
 
 
 def logind(question: Question) -> Check | None:
-    survey = question.survey
-    told = []
-    if survey.kill_user_processes:
+    """Who is not root has a scope of his own only below his service manager, which ends with his last session unless
+    he lingers (`engine/run/starting.py`)."""
+    survey, name = question.survey, question.survey.run_as.name
+    told, remedies = [], []
+    if survey.kill_user_processes and (survey.as_root or survey.lingers):
         told.append("logind ends processes at logout (KillUserProcesses): the run gets a scope of its own")
+    elif survey.kill_user_processes:
+        told.append("logind ends this run at logout (KillUserProcesses)")
+        remedies.append(f"stay logged in, or: loginctl enable-linger {name}")
     if survey.remove_ipc and survey.run_as.uid >= 1000:
-        told.append(f"logind removes the shared memory of {survey.run_as.name} at logout (RemoveIPC)")
-    if not told:
-        return None
-    remedy = "set RemoveIPC=no and KillUserProcesses=no in logind.conf, or run_as a system user"
-    return Check("logind", "warn", not survey.remove_ipc or survey.run_as.uid < 1000, "; ".join(told), remedy)
+        told.append(f"logind removes the shared memory of {name} at logout (RemoveIPC)")
+        remedies.append("set RemoveIPC=no in logind.conf, or run_as a system user")
+    return Check("logind", "warn", not remedies, "; ".join(told), "; ".join(remedies) or None) if told else None
 
 
 def half_restored(question: Question) -> Check | None:

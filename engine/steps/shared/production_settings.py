@@ -41,6 +41,7 @@ from engine.steps.settings import (
     needed_settings,
     quote_list,
     recovery_settings,
+    room_for_origins,
     write_file,
 )
 from engine.steps.shared.points import current_point
@@ -149,6 +150,7 @@ def write_private_block(
         if control.version < 16:
             settings["promote_trigger_file"] = ""
         settings |= {"hot_standby": "on"} | recovery_settings(layout, current_point(step).timeline)
+        settings |= room_for_origins(control, production)
     write_file(layout, data_dir / _HBA, hba_text())
     write_file(layout, data_dir / _IDENT, f"{MARK}: no maps.\n")
     text = read_inside(data_dir / AUTO_CONF, layout.run_as)
