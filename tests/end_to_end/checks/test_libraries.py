@@ -9,7 +9,7 @@ import pytest
 
 from engine.postgres.libraries import library_dir
 from tests.clusters import Cluster, make_cluster
-from tests.end_to_end.test_checks import Checks, Place, make_place
+from tests.end_to_end.checks.place import Checks, Place, make_place
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import Cluster, own
-from tests.end_to_end.test_checks import ROOT_ONLY, Place, add, make_place, tmpfs
+from tests.end_to_end.checks.place import ROOT_ONLY, Place, add, make_place, tmpfs
 from tests.histories import History
 
 

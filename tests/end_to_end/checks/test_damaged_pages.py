@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import Cluster, make_cluster
+from tests.end_to_end.checks.place import Checks, Place, make_place
 from tests.end_to_end.middle import start_run
-from tests.end_to_end.test_checks import Checks, Place, make_place
 
 PAGE = 8192
 

@@ -14,7 +14,7 @@ import pytest
 from engine.postgres.server import Server, free_port
 from engine.records.lsn import SegmentName
 from tests.clusters import Cluster, make_cluster, own, wait_until
-from tests.end_to_end.test_checks import Place, make_place, rewrite
+from tests.end_to_end.checks.place import Place, make_place, rewrite
 from tests.waldump import Ended
 
 PAGE, HEADER, CRC_AT = 8192, 24, 20  # xlogrecord.h
