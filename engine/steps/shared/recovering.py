@@ -4,14 +4,13 @@ The server outlives the engine and waits; the feed dies with it. So after a cras
 gate, and gets a new feed; or it is dead, and is started again. The feed's handle is kept from step to step here.
 """
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from engine.feed.feed import Feed, start_feed
 from engine.feed.orders import FeedSpec
-from engine.feed.script import NAME as SCRIPT
+from engine.feed.script import belongs_to
 from engine.postgres.server import Server
 from engine.records.errors import RunFailed
 from engine.records.lsn import format_lsn
@@ -122,19 +121,19 @@ def ensure_recovering(step: RunningStep, server: Server, settings: Mapping[str, 
 def wait_for_orphans(step: RunningStep, server: Server) -> None:
     """A killed server's children and its restore script end by themselves, within moments: they must not move or ask
     for anything once the next server runs. Raises Unreachable where they stay."""
-    script = os.fsencode(spool_of(layout_of(step.plan)) / SCRIPT)
+    spool = spool_of(layout_of(step.plan))
     server.wait(
-        lambda: server.pid() is not None or not (server.processes() or _any_process_of(script)),
+        lambda: server.pid() is not None or not (server.processes() or _any_process_of(spool)),
         60,
         "processes of a dead server stay",
     )
 
 
-def _any_process_of(script: bytes) -> bool:
+def _any_process_of(spool: Path) -> bool:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                if script in (entry / "cmdline").read_bytes().split(b"\0"):
+                if belongs_to(spool, (entry / "cmdline").read_bytes()):
                     return True
     return False
 

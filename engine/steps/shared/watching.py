@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.feed.feed import Feed
 from engine.feed.orders import FeedStatus
 from engine.postgres.connecting import Connection, QueryFailed
+from engine.postgres.processes import read_postmaster_file
 from engine.postgres.server import Server, in_recovery, replay_lsn
 from engine.records.errors import RunFailed, Unreachable
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, format_lsn, parse_segment, segment_of, skip_page_header
@@ -16,8 +17,8 @@ from engine.steps.shared.points import gate_lsn
 from engine.steps.shared.server_log import last_complaint, log_since_start, said_end_at
 from engine.transfer.failures import mount_point
 
-_POLL = 0.1  # seconds
-_TRY_CONNECTING = 0.5  # seconds between attempts while replay goes on
+_POLL, _SHORT_POLL = 0.1, 0.01  # seconds between two looks; near the gate
+_TRY_CONNECTING = 0.5  # seconds until a connection that failed is tried again
 
 
 class Watch:
@@ -43,13 +44,13 @@ class Watch:
     def _replay_to(self, point: RecoveryPoint) -> Lsn:
         gate, start = gate_lsn(point), point.pieces[0].low
         low = point.backup.start_lsn or start
-        done = low
+        done, looked_at = low, time.monotonic()
         while True:
             self.step.safe_point()
             status = self.feed.status()
             self.require_server()
             found = self.replayed(status, point)
-            done = max(done, min(found, gate))
+            before, done = done, max(done, min(found, gate))
             self.step.progress(done - low, gate - low, "lsn", self._detail(status, done, gate))
             if skip_page_header(found, point.segment_size) == gate:
                 return found
@@ -59,11 +60,12 @@ class Watch:
                     cause="WAL beyond the gate lay in pg_wal",
                     remedy="discard the copy and restore again",
                 )
-            time.sleep(_POLL)
+            last, looked_at = looked_at, time.monotonic()
+            time.sleep(_pause(gate - done, done - before, looked_at - last))
 
     def replayed(self, status: FeedStatus | None, point: RecoveryPoint) -> Lsn:
         """The replay LSN: by SQL, once the server accepts connections; before, no more than what the feed saw."""
-        if self._connection is None and time.monotonic() >= self._try_at:
+        if self._connection is None and time.monotonic() >= self._try_at and self._accepts():
             try:
                 self._connection = self.server.connect(timeout=3)
             except Unreachable:
@@ -76,6 +78,11 @@ class Watch:
             except QueryFailed:  # the server ended or hangs: the next look tells which
                 self.close()
         return self.without_connection(status, point)
+
+    def _accepts(self) -> bool:
+        """Whether the server says that it accepts connections: asked too early, it notes each refusal in its log."""
+        noted = read_postmaster_file(self.server.data_dir)
+        return noted is not None and noted.status == "ready"
 
     def without_connection(self, status: FeedStatus | None, point: RecoveryPoint) -> Lsn:
         """The replay LSN without SQL: the gate, where the server itself says that its WAL ends there; else the begin
@@ -127,6 +134,11 @@ class Watch:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _pause(left: int, gained: int, seconds: float) -> float:
+    """Seconds until the next look: no more than the bytes that are left take at the rate that was just seen."""
+    return min(_POLL, max(_SHORT_POLL, left * seconds / gained)) if gained else _POLL
 
 
 def _is_full(folder: Path, segment_size: int) -> bool:
