@@ -4,7 +4,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from tui.widgets.log import read_line
+from tui.widgets.log import read_line, read_lines
 
 ZONE = timezone(timedelta(hours=1))
 
@@ -22,3 +22,16 @@ def test_what_is_wrong_is_loud(level: str) -> None:
 
 def test_that_it_is_not_up_yet_is_nothing_wrong() -> None:
     assert not read_line("2026-11-23 13:32:07 UTC [1] FATAL:  the database system is starting up", ZONE).loud
+
+
+def test_wal_files_restored_one_after_another_are_told_in_one_line() -> None:
+    def line(second: int, text: str) -> str:
+        return f"2026-11-23 13:32:{second:02d}.000 UTC [1] LOG:  {text}"
+
+    restored = [line(n, f'restored log file "0000000100000000000000{n:02X}" from archive') for n in range(1, 6)]
+    read = read_lines([*restored[:3], line(3, "restartpoint starting: time"), *restored[3:]], ZONE)
+    assert [(each.time, each.text) for each in read] == [
+        ("14:32:03", 'restored log file "000000010000000000000003" from archive, and 2 before it'),
+        ("14:32:03", "restartpoint starting: time"),
+        ("14:32:05", 'restored log file "000000010000000000000005" from archive, and 1 before it'),
+    ]
