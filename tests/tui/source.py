@@ -65,7 +65,7 @@ def catalog() -> Catalog:
         for day in days
         if day != 19
     ]
-    dumps = [Dump(f"d{day}", "main", Path("/d"), "custom", utc(day, 3, 30), GIB) for day in (7, 14, 21)]
+    dumps = [Dump(f"d{day}", "main", Path("/d"), "custom", utc(day, 3, 30), GIB, "orders") for day in (7, 14, 21)]
     known = history()
     return Catalog(
         site="orders-prod",
