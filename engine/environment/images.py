@@ -19,6 +19,7 @@ from engine.records.copies import ImageCopy, Problem
 from engine.records.errors import DamagedCopy, RepriseError, RunFailed
 from engine.transfer.failures import unwritable, writing
 from engine.transfer.naming import shown
+from engine.transfer.noting import write_new
 from engine.transfer.opening import open_compressed, zstd
 
 PACKED, NOTE = ".tar.zst", ".json"
@@ -172,7 +173,7 @@ def _copy(image: Path, into: Path, progress: Progress) -> str:
 def write_note(path: Path, note: Note) -> None:
     """Raises RunFailed."""
     try:
-        path.write_bytes(to_json(note, indent=1))
+        write_new(path, to_json(note, indent=1))
     except OSError as problem:
         raise unwritable(path, problem) from None
 

@@ -71,8 +71,11 @@ class _Taker:
         self.taken = Taken(now, now)
         self.buffer = memoryview(bytearray(_BLOCK))
         self.folders: list[tuple[bytes, Entry]] = []  # given their times at the end, when nothing is written into them
+        self.mounts: dict[bytes, tuple[int, int]] = {}  # the live folder and each file system mounted in it
+        self.vanished = 0
 
     def take(self) -> Taken:
+        self._enter(self.live)
         try:
             os.mkdir(self.into, 0o700)  # noqa: PTH102  # names are bytes here
             catalogue = catalogue_of(Path(os.fsdecode(self.into)))
@@ -81,6 +84,9 @@ class _Taker:
                 for path, entry in self._walk():
                     if (added := self._add(path, entry)) is not None:
                         writer.add(added)
+                self._see_mounts()
+                if self.vanished:
+                    self.taken.tell(f"{self.vanished} files and folders vanished while the snapshot was taken")
                 for place, folder in reversed(self.folders):
                     self._dress(place, folder)
                 self.taken.stopped_at = datetime.now(UTC)
@@ -91,6 +97,28 @@ class _Taker:
             self.earlier.close()
         self.progress(self.taken.files, self.taken.bytes)
         return self.taken
+
+    def _enter(self, folder: bytes) -> None:
+        """Remember which folder this is, where another file system begins with it."""
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+        except OSError as problem:
+            raise _unreadable(folder, problem) from None
+        self.mounts[folder] = status.st_dev, status.st_ino
+
+    def _see_mounts(self) -> None:
+        """Nothing was unmounted meanwhile: what vanished with its file system would be missing from the snapshot, and
+        all the same look deleted. Raises Unreachable."""
+        before = dict(self.mounts)
+        for folder in before:
+            self._enter(folder)
+        for folder, known in before.items():
+            if self.mounts[folder] != known:
+                raise Unreachable(
+                    f"the file system at {shown(os.fsdecode(folder))} was unmounted while the snapshot was taken",
+                    cause="another folder has its name now",
+                    remedy="mount it again, then: reprise resume",
+                )
 
     def _walk(self) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
         try:
@@ -103,6 +131,7 @@ class _Taker:
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
+            self.vanished += 1
             return None
         except OSError as problem:
             raise _unreadable(entry.path, problem) from None
@@ -111,6 +140,8 @@ class _Taker:
             folder = _entry("d", status, path)
             os.mkdir(place, 0o700)  # noqa: PTH102
             self.folders.append((place, folder))
+            if status.st_dev not in {device for device, _ in self.mounts.values()}:
+                self.mounts[entry.path] = status.st_dev, status.st_ino
             return folder
         if stat.S_ISLNK(status.st_mode):
             return self._add_link(path, entry.path, place, status)
@@ -143,7 +174,8 @@ class _Taker:
         try:
             target = os.readlink(source)  # noqa: PTH115
         except OSError:
-            return None  # it vanished, or is no link any more
+            self.vanished += 1  # or is no link any more
+            return None
         os.symlink(target, place)  # noqa: PTH211
         entry = _entry("l", status, path)._replace(target=target, size=0)
         self._dress(place, entry)
@@ -158,6 +190,9 @@ class _Taker:
                 handle = _open_another_s(source)
             except OSError as problem:
                 if problem.errno in (errno.ENOENT, errno.ELOOP):
+                    self.vanished += 1
+                    with suppress(FileNotFoundError):
+                        os.unlink(place)  # noqa: PTH108  # of a try before
                     return None
                 raise _unreadable(source, problem) from None
             try:

@@ -20,6 +20,7 @@ from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.survey import OsUser
 from engine.source.git import git
 from engine.transfer.naming import shown
+from engine.transfer.noting import write_new
 from engine.transfer.removing import remove_tree
 
 NOTE = "reprise.json"  # in a mirror
@@ -92,7 +93,8 @@ def head_of(repository: Path, user: OsUser) -> str | None:
 
 def write_note(path: Path, note: Note) -> None:
     draft = path.with_name(f".{path.name}.new")
-    draft.write_bytes(to_json(note, indent=1))
+    draft.unlink(missing_ok=True)
+    write_new(draft, to_json(note, indent=1))
     draft.replace(path)
 
 

@@ -11,5 +11,6 @@ ledger     which files of an unfinished copy are complete, so that a resumed one
 durable    when what was written is on disk
 tar        the entries of a tar stream
 opening    plain, gzip, lz4 and zstd files by their magic bytes
+noting     small files written beside a copy, where no link is followed
 removing   folders made, and taken away again
 """

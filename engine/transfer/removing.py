@@ -15,20 +15,26 @@ _DOOMED = ".reprise-deleted"
 
 
 def remove_tree(folder: Path) -> None:
-    """Delete a folder and all in it; links are removed, not followed. Goes on where it was interrupted; does nothing
-    where there is nothing. Raises RunFailed."""
+    """Delete a folder and all in it, or the one file that has its name; links are removed, not followed. Goes on where
+    it was interrupted; does nothing where there is nothing. Raises RunFailed."""
     doomed = folder.with_name(folder.name + _DOOMED)
     with writing(folder):
-        if doomed.is_symlink() or doomed.exists():
-            shutil.rmtree(doomed)
-        if folder.is_symlink():
-            folder.unlink()
-        elif folder.exists():
+        _delete(doomed)
+        if folder.is_dir() and not folder.is_symlink():
             folder.rename(doomed)
             fsync_path(folder.parent)
-            shutil.rmtree(doomed)
+            _delete(doomed)
+        else:
+            folder.unlink(missing_ok=True)
         if folder.parent.exists():
             fsync_path(folder.parent)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def empty_tree(folder: Path) -> None:

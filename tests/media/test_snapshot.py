@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import os
+import shutil
 import stat
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -197,3 +199,27 @@ def test_a_file_that_may_not_be_read_ends_the_snapshot_and_is_named(tmp_path: Pa
     (tmp_path / "live" / "secret").chmod(0)
     with pytest.raises(Unreachable, match="secret"):
         take_snapshot(tmp_path / "live", tmp_path / "s1", None)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["the media folder itself", "a file system in it"])
+def test_a_file_system_that_is_unmounted_meanwhile_ends_the_snapshot(tmp_path: Path, inside: bool) -> None:
+    """Its files would all look deleted, and the next expiry would take the last snapshot that has them."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("needs root and mount(8)")
+    live = tmp_path / "live"
+    place = live / "2026" if inside else live
+    place.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mount(8) may not mount a tmpfs here")
+    try:
+        for number in range(600):
+            (place / f"file{number:03}").write_text("content")
+
+        def unmount_half_way(files: int, bytes: int) -> None:
+            if files == 256:
+                subprocess.run(["umount", "-l", place], check=True)
+
+        with pytest.raises(Unreachable, match="was unmounted"):
+            take_snapshot(live, tmp_path / "s1", None, unmount_half_way)
+    finally:
+        subprocess.run(["umount", "-l", place], capture_output=True, check=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.records.errors import RunFailed
-from engine.transfer.removing import make_folder
+from engine.transfer.removing import make_folder, remove_tree
 
 NOBODY = 65534
 
@@ -38,3 +38,19 @@ def test_a_folder_of_ours_is_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         make_folder(tmp_path / "folder", None)
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_file_is_removed_as_a_folder_is(tmp_path: Path, interrupted: bool) -> None:
+    (tmp_path / "copy").write_text("content")
+    if interrupted:
+        (tmp_path / "copy.reprise-deleted").write_text("an earlier try")
+    remove_tree(tmp_path / "copy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_a_link_only_the_link_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "copy").symlink_to("theirs")
+    remove_tree(tmp_path / "copy")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["theirs"]

@@ -7,7 +7,6 @@ or sorts its indexes another way.
 Arguments: ``host``, ``port``, ``user``, ``data_dir``, ``site_file`` (None: not known).
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from engine.records.errors import Unreachable
 from engine.steps.copying.drafts import copying_of, grows_at
 from engine.steps.protocol import RunningStep
 from engine.transfer.failures import writing
+from engine.transfer.noting import write_new
 from engine.transfer.removing import make_folder, remove_tree
 
 SUFFIX = ".beside"
@@ -44,9 +44,9 @@ def apply(step: RunningStep) -> None:
     folder = grows_at(copying).with_name(Path(copying.path).name + SUFFIX)
     if not grows_at(copying).exists() and Path(copying.path).exists():
         return  # it was published already
+    files, cluster = _ask(step)
     remove_tree(folder)
     make_folder(folder, None)
-    files, cluster = _ask(step)
     if site_file := step.args["site_file"]:
         _keep(Path(site_file), folder / "site.toml", step)
     for number, path in enumerate(files):
@@ -54,7 +54,7 @@ def apply(step: RunningStep) -> None:
             _keep(path, folder / f"{number}-{path.name}", step)
             cluster.setdefault("files", {})[f"{number}-{path.name}"] = str(path)
     with writing(folder):
-        _write(folder / "cluster.json", to_json(cluster, indent=1))
+        write_new(folder / "cluster.json", to_json(cluster, indent=1), 0o600)
 
 
 def undo(step: RunningStep) -> None:
@@ -65,15 +65,12 @@ def _keep(source: Path, target: Path, step: RunningStep) -> None:
     """Copy one small file; one that cannot be read is told, and the backup is none the worse."""
     try:
         with source.open("rb") as opened:
-            _write(target, opened.read())
+            data = opened.read()
     except OSError as problem:
         step.note(text=f"{source} could not be kept beside the backup: {problem.strerror}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
+        return
+    with writing(target):
+        write_new(target, data, 0o600)
 
 
 def _ask(step: RunningStep) -> tuple[list[Path], dict[str, Any]]:

@@ -20,7 +20,9 @@ from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, now, 
 from engine.steps.prepare import owner_ids
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Child
+from engine.transfer.failures import writing
 from engine.transfer.incremental import size_on_disk
+from engine.transfer.noting import write_new
 from engine.transfer.removing import make_folder
 
 _PROGRAMS = ("pg_dump", "pg_dumpall")
@@ -42,7 +44,8 @@ def apply(step: RunningStep) -> None:
     _run(step, "pg_dump", [*words, f"--dbname={_quoted(args['database'])}"])
     stopped = now()
     note = {name: args[name] for name in ("database", "format", "version")}
-    (folder / NOTE).write_bytes(to_json({**note, "started_at": started, "stopped_at": stopped}, indent=1))
+    with writing(folder):
+        write_new(folder / NOTE, to_json({**note, "started_at": started, "stopped_at": stopped}, indent=1))
     step.fact(interval=[started, stopped], told={"database": args["database"], "format": args["format"]})
 
 
