@@ -61,6 +61,7 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
         ),
     ),
     ("libraries", False, question(survey={"missing_libraries": ("timescaledb",)})),
+    ("libraries", None, question(survey={"missing_libraries": None})),
     ("destination", False, question(survey={"destination": OCCUPIED})),
     ("half-restored", False, question(survey={"destination": DEAD})),
     (
@@ -154,6 +155,7 @@ WARNING: list[tuple[str, bool | None, Question]] = [
     ("disk-space", None, question(backup={"files_size_bytes": None, "format": "tar"})),
     ("memory", False, question(survey={"memory_available": 1 << 20})),
     ("memory", None, question(survey={"memory_available": None})),
+    ("memory", False, question(IN_PLACE, cluster={"running": False, "settings": {"shared_buffers": "9GB"}})),
     ("unarchived-tail", False, question(cluster={"wal_tail": ("000000010000000000000006",)}, point={"lost": None})),
     ("archive-clash", False, question(wal={"timelines": (1, 2)})),
     ("archive-clash", None, question(wal={"history_files": None})),
@@ -202,6 +204,16 @@ SAYING: list[tuple[str, str, Question]] = [
     ("logind", "scope of its own", question(survey={"kill_user_processes": True, "as_root": True})),
     ("logind", "scope of its own", question(survey={"kill_user_processes": True, "as_root": False, "lingers": True})),
     ("archiving-copy", "archive_mode = off", question()),
+    ("memory", "origin's shared_buffers are 9.0 GiB", question(survey={"backup_settings": {"shared_buffers": "9GB"}})),
+    (
+        "memory",
+        "8.0 GiB",
+        question(IN_PLACE, cluster={"settings": {"shared_buffers": "1179648"}}),
+    ),  # it gives them back
+    ("libraries", "looked up in the copy", question()),
+    ("libraries", "1 that production's functions call found", question(cluster={"libraries": {"$libdir/x": "x"}})),
+    ("page-checksums", "before production is stopped", question(IN_PLACE)),
+    ("page-checksums", "not every page is read", replace(question(), reads_pages=False)),
     ("rebuild", "standbys", question(IN_PLACE)),
 ]
 
