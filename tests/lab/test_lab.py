@@ -20,9 +20,12 @@ from engine.acts.practising import SiteCopies
 from engine.lab.building import build_lab
 from engine.lab.lab import Lab
 from engine.lab.place import DONE, MARK
+from engine.postgres.connecting import connect
 from engine.records.errors import Refused, RepriseError
+from engine.records.plan import Destination
 from engine.records.runs import RunState
 from engine.records.survey import Programs
+from engine.records.target import RecoveryTarget
 from engine.site import read_site
 from tests.clusters import Cluster, kill_processes_below, processes_below, test_root, wait_until
 
@@ -164,6 +167,24 @@ def test_the_first_backup_holds_cards_whose_files_are_there(lab: Lab) -> None:
     for path, size, digest in cards:
         content = (lab.media / path).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
+
+
+def test_what_was_lost_comes_back_from_its_newest_backup(lab: Lab) -> None:
+    """From the incremental one, where the version has them: a chain that Reprise took is one that it restores."""
+    desk = acts.open_desk(lab.site_file, state_of(lab.directory))
+    acts.read_archive(desk)
+    newest = base_backups(lab)[-1].name
+    target = RecoveryTarget("xid", xid=lab.truth()["xid"], exclusive=True, backup=newest)
+    into = test_root() / f"rescued-{os.getpid()}"
+    run = acts.start(desk, acts.plan(desk, target, Destination("side-copy", str(into))))
+    done = acts.follow(desk, run, lambda state: None)
+    assert done.outcome == "completed", done.error
+    assert done.host is not None and done.port is not None
+    with connect(host=done.host, port=done.port, user="postgres", as_user=lab.user) as connection:
+        row = connection.execute("SELECT count(*) FROM attachments").fetchone()
+    assert row is not None and row[0] > 350
+    acts.leave_demo(lab, desk.state)
+    assert processes_below(into) == []
 
 
 def test_a_second_start_uses_it_again(lab: Lab) -> None:
