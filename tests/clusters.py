@@ -115,7 +115,7 @@ class Cluster:
         self.server.stop(mode)
 
     def connect(self) -> Connection:
-        return self.server.connect()
+        return self.server.connect(statement_timeout=120)
 
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement in a connection of its own; its rows, if it has any."""
@@ -154,9 +154,13 @@ class Cluster:
         wal: str = "none",
         extra: tuple[str, ...] = (),
     ) -> Path:
-        """A base backup below ``backups``, as pg_basebackup leaves it; with ``parent`` an incremental one."""
+        """A base backup below ``backups``, as pg_basebackup leaves it; with ``parent`` an incremental one. All WAL that
+        it needs is archived."""
         folder = self.backups / name
-        arguments = ["-D", str(folder), "-c", "fast", "-X", wal, "--no-sync", "-l", name]
+        # With -X none the server waits for its archiver in whole seconds (do_pg_backup_stop in xlog.c); so the WAL is
+        # streamed beside the backup, thrown away, and the archive waited for here.
+        streamed = "stream" if wal == "none" else wal
+        arguments = ["-D", str(folder), "-c", "fast", "-X", streamed, "--no-sync", "-l", name]
         arguments += ["-h", str(self.socket_dir), "-p", str(self.port), "-U", "postgres"]
         if format != "plain":
             arguments += ["-F", "tar"]
@@ -166,6 +170,11 @@ class Cluster:
         if parent is not None:
             arguments += [f"--incremental={self.backups / parent / 'backup_manifest'}"]
         self.run("pg_basebackup", *arguments, *extra)
+        if wal == "none":
+            for file in (*folder.glob("pg_wal/**/0*"), *folder.glob("pg_wal.tar*")):
+                file.unlink()
+        status = self.data_dir / "pg_wal" / "archive_status"
+        wait_until(lambda: not any(status.glob("*.ready")), f"the WAL of {name} was not archived")
         return folder
 
     def can_compress(self, format: Format) -> bool:

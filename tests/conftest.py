@@ -1,21 +1,34 @@
-"""Fixtures for all tests: the PostgreSQL of this run, real clusters, one recorded history that many tests read."""
+"""Fixtures for all tests: the PostgreSQL of this run, real clusters, and what is recorded once and read by many."""
 
-import fcntl
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from engine.postgres.users import everyday_user
 from engine.records.survey import OsUser, Programs
 from tests.clusters import Cluster, kill_processes_below, make_cluster, test_programs, test_root
 from tests.histories import History, record_history
+from tests.recorded import once_a_run
+from tests.transfer.backups import Backups, take_backups
 
 _ROOT = "REPRISE_TEST_ROOT"
+
+# What these modules share runs while they use it, and takes long to make: one worker gets all their tests.
+_TOGETHER = frozenset({"tests/lab/test_lab.py", "tests/end_to_end/checks/test_running_production.py"})
+
+# Two workers and the servers that they start share the processors: seconds say little, only a hang is one.
+hypothesis.settings.register_profile(
+    "shared", deadline=timedelta(seconds=5), suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +48,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 _owned: pytest.StashKey[Path] = pytest.StashKey()
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Tests go to the workers one by one, those of a module in _TOGETHER in one go. (xdist's own marker for that,
+    xdist_group, does nothing with pytest 9: it writes the group into the test's name, which cannot be written to.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module in _TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -84,15 +110,11 @@ def cluster(new_cluster: Callable[..., Cluster]) -> Cluster:
 
 @pytest.fixture(scope="session")
 def history() -> History:
-    """A recorded history, built once per run and read by all workers: nobody may change its files, its server is
-    stopped."""
-    root = test_root()
-    kept = root / "history.pickle"
-    with (root / "history.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            draft = kept.with_suffix(".new")
-            draft.write_bytes(pickle.dumps(record_history(make_cluster("history"))))
-            draft.rename(kept)
-    found: History = pickle.loads(kept.read_bytes())
-    return found
+    """A recorded history over two timelines, with a backup in every format."""
+    return once_a_run("history", lambda: record_history(make_cluster("history")))
+
+
+@pytest.fixture(scope="session")
+def backups() -> Backups:
+    """Base backups with a tablespace and an odd name, in every format."""
+    return once_a_run("backups", lambda: take_backups(make_cluster("backups")))

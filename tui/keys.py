@@ -50,6 +50,7 @@ KEYS: dict[str, Key] = _table(
     Key("next-line", "tab", "next timeline that holds this moment", "Tab"),
     Key("problems", "i", "what is wrong in the repositories", "i"),
     Key("plan", "enter", "plan a restore to this moment", "Enter"),
+    Key("plan-dump", "D", "plan the restore of the dump here, or the last one before", "D"),
     Key("up", "up,k", "up", "↑"),
     Key("down", "down,j", "down", "↓"),
     Key("page-up", "pageup,ctrl+u", "one page up", "PgUp"),

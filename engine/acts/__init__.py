@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from engine.acts.running import open_application as open_application
     from engine.acts.running import resume as resume
     from engine.acts.running import rollback as rollback
+    from engine.acts.running import skip as skip
     from engine.acts.running import start as start
     from engine.acts.running import start_server as start_server
     from engine.acts.running import stop_server as stop_server
@@ -108,6 +109,7 @@ _WHERE = {
         "open_application",
         "resume",
         "rollback",
+        "skip",
         "start",
         "start_server",
         "stop_server",

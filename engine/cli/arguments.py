@@ -149,9 +149,12 @@ def _parser() -> _Parser:
     command("finish", "at the gate: open the recovered server for writes", run, yes)
     command("advance", "at the gate: replay on to a later target, and wait again", run, target, yes)
     command("cancel", "stop a run at its next safe point; all is left as it is", run, yes)
+    command("skip", "leave out the reading of every page of the copy, or the rest of it", run, yes)
     resume = command("resume", "go on with an interrupted or failed run", run, yes)
     resume.add_argument(
-        "--accept-checks", action="store_true", help="although a question of the site was not answered with true"
+        "--accept-checks",
+        action="store_true",
+        help="although a library is missing or an answer is not true",
     )
     command("rollback", "back to the state before the run", run, yes)
     command("discard", "delete what a run set aside, or its side copy", run, yes)

@@ -417,6 +417,9 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "cancel": _act(
         lambda desk, run: acts.cancel(desk, run), "Stop {run} at its next safe point? [yes/no] ", follow=False
     ),
+    "skip": _act(
+        lambda desk, run: acts.skip(desk, run), "Leave out reading every page in {run}? [yes/no] ", follow=False
+    ),
     "resume": _resume,
     "rollback": _act(
         lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import engine
-from engine.feed.orders import FeedSpec, FeedStatus, Gate, read_status, write_whole
+from engine.feed.orders import GATE_FILE, SPEC_FILE, STATUS_FILE, FeedSpec, FeedStatus, Gate, read_status, write_whole
 from engine.feed.script import write_script
-from engine.feed.serving import GATE_FILE, STATUS_FILE
 from engine.feed.spool import Spool
 from engine.records.errors import RunFailed
 
-SPEC_FILE = "spec.json"
 LOG_FILE = "feed.log"
 
 

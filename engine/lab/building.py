@@ -24,7 +24,7 @@ from engine.postgres.programs import choose_programs, describe_folder, programs_
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
 from engine.postgres.users import everyday_user, give, is_root, os_user
-from engine.records.errors import Refused, RepriseError, Unreachable
+from engine.records.errors import Refused, RepriseError
 from engine.records.survey import OsUser, Programs
 from engine.site import (
     Database,
@@ -280,14 +280,12 @@ def _time_zone() -> str:
 
 def _stop_all(folder: Path, user: OsUser, copies: Copies) -> None:
     """Stop the copies that are being taken, then every server whose data directory stands in the lab's folder: a
-    half-built lab's, a set-aside cluster's."""
+    half-built lab's, a set-aside cluster's. Nobody wants its data any more, and a backup of it that an interrupted
+    building left would hold up a fast stop."""
     copies.stop(folder)
     for pid_file in folder.glob("*/postmaster.pid"):
         server = Server(_NO_PROGRAMS, pid_file.parent, user, folder, 0, folder / "log" / "postgresql.log")
-        try:
-            server.stop("fast", timeout=20)
-        except Unreachable:
-            server.stop("immediate", timeout=20)
+        server.stop("immediate", timeout=20)
 
 
 _NO_PROGRAMS = Programs("", 0, "")  # stopping needs none

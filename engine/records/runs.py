@@ -70,8 +70,8 @@ class RunError:
 @dataclass(frozen=True, slots=True)
 class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
-    ``answers`` are what the run accepts now (finish, advance, cancel, resume, rollback, discard, stop, start, open).
-    ``taken`` is the copy that a run which takes one has put into its repository.
+    ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
+    open). ``taken`` is the copy that a run which takes one has put into its repository.
     """
 
     run: str

@@ -26,7 +26,7 @@ from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import SERVED, TAKEN
+from engine.steps import READING, SERVED, TAKEN
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -246,14 +246,16 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
     in_place = plan.destination.kind in ("in-place", "database")
     opened = bool(story.facts.get("application_opened"))
     to_open = ("open",) if in_place and site.application.start and not opened else ()
+    reading = [step for step in plan.steps if step.kind in READING and story.step(step.name).outcome != "done"]
+    to_skip = ("skip",) if reading and site.verify.pages else ()
     match outcome:
         case "running":
-            return ("cancel", "go-on" if story.held else "hold")
+            return ("cancel", "go-on" if story.held else "hold", *to_skip)
         case "paused":
             return ("finish", "advance", "cancel")
         case "failed" | "interrupted":
             begun = story.acts - {"apply"}
-            return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback")
+            return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback", *to_skip)
         case "completed" if plan.copying is not None:
             return ()  # the copy is the repository's now: expire takes it away when its time has come
         case "completed":

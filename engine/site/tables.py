@@ -132,7 +132,10 @@ class Application(Table, frozen=True):
 
 
 class Verify(Table, frozen=True):
+    """Looks at the recovered cluster: questions that must return true, and whether every page of it is read."""
+
     sql: list[str] = []
+    pages: bool = True
 
 
 class Site(Table, frozen=True):

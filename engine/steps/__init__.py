@@ -12,6 +12,7 @@ STEPS = {
     "settings": "engine.steps.settings",
     "replay": "engine.steps.replay",
     "prove": "engine.steps.prove",
+    "inspect": "engine.steps.inspect",
     "gate": "engine.steps.gate",
     "promote": "engine.steps.promote",
     "stop-application": "engine.steps.stop_application",
@@ -42,8 +43,11 @@ STEPS = {
 TAKEN = "taken"
 """The fact under which a step tells the copy (records.copying.TakenCopy) that it has put into the repository."""
 
-BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate", "load", "roles"})
+BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate", "load", "roles"})
 """Kinds that build the copy beside production; undoing them deletes it."""
+
+READING = frozenset({"inspect"})
+"""Kinds that read every page of the copy, which the operator may leave out."""
 
 SERVED = frozenset({"open", "swap-database"})
 """Kinds from whose beginning on others may have written into the recovered cluster."""

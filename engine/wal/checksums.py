@@ -9,6 +9,7 @@ One wrong record anywhere leaves the final value wrong, because every later step
 import crc32c
 import numpy as np
 
+from engine.wal.headers import Headers
 from engine.wal.records import HEADER_SIZE
 from engine.wal.stripped import Numbers, Stripped
 
@@ -24,10 +25,10 @@ def _before(register: int, zeros: int) -> int:
 
 
 # What to XOR into a right checksum so that it and this much padding lead back to the start value.
-_ALTERED = np.array([_before(_START, 4 + padding) ^ _START for padding in range(8)], dtype="<u4")
+_ALTERED = np.array([_before(_START, 4 + padding) ^ _START for padding in range(8)], np.uint64) << 32
 
 
-def count_right(stripped: Stripped, starts: Numbers, stops: Numbers, headers: Numbers) -> int:
+def count_right(stripped: Stripped, starts: Numbers, stops: Numbers, headers: Headers) -> int:
     """How many of these records, from the first on, have the right checksum. They follow one another without a break.
     Uses the room of their headers in ``stripped``: bodies and what stands around the records stay as they are."""
     if not len(starts):
@@ -37,17 +38,16 @@ def count_right(stripped: Stripped, starts: Numbers, stops: Numbers, headers: Nu
     behind = data[end : end + HEADER_SIZE].copy()
     altered = _ALTERED[-stops & 7]
     altered[-1] = _ALTERED[0]
+    moved = Headers(headers.first, headers.previous, headers.last ^ altered)
     data.view("<u8")[(starts[1:] >> 3) + 2] = 0  # as much of a header as the one moved there may not cover
-    headers["crc"] ^= altered
-    places[stops] = headers.view(places.dtype)
-    headers["crc"] ^= altered
+    places[stops] = moved.rows().view(places.dtype).reshape(-1)
     right = crc32c.crc32c(stripped.view[begin : end + HEADER_SIZE]) == 0
     data[end : end + HEADER_SIZE] = behind
     return len(starts) if right else _count_one_by_one(stripped, starts, stops, headers)
 
 
-def _count_one_by_one(stripped: Stripped, starts: Numbers, stops: Numbers, headers: Numbers) -> int:
-    plain, checksums = headers.tobytes(), headers["crc"].tolist()
+def _count_one_by_one(stripped: Stripped, starts: Numbers, stops: Numbers, headers: Headers) -> int:
+    plain, checksums = headers.rows().tobytes(), headers.checksums().tolist()
     for i, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
         body = crc32c.crc32c(stripped.view[start + HEADER_SIZE : stop])
         if crc32c.crc32c(plain[i * HEADER_SIZE : i * HEADER_SIZE + 20], body) != checksums[i]:

@@ -7,38 +7,40 @@ out is believed as far as each record ends where the next one starts; from there
 
 import numpy as np
 
+from engine.wal.headers import Headers, headers_at
 from engine.wal.records import HEADER_SIZE, LARGEST_RECORD
 from engine.wal.stripped import BODY, Numbers, Stripped
 
 _STEPS = BODY // HEADER_SIZE + 1  # a page has no more records than that
 
 
-def follow(stripped: Stripped, start: int, limit: int) -> tuple[Numbers, int]:
-    """The offsets at which records start, from ``start`` on and below ``limit`` (both aligned), and where the next one
-    would. It ends early where a length is none."""
-    if start >= limit:
-        return np.empty(0, np.int32), start
+def follow(stripped: Stripped, start: int, limit: int) -> tuple[Numbers, Headers, int]:
+    """The offsets at which records start, from ``start`` on and below ``limit`` (both aligned), their headers, and
+    where the next one would start. It ends early where a length is none."""
     places = _side_by_side(stripped, start, limit)
-    lengths = stripped.data.view("<i4")[places >> 2]
+    headers = headers_at(stripped, places)
+    lengths = headers.lengths()
     after = places + lengths + 7 & -8
     none = (lengths < HEADER_SIZE) | (lengths > LARGEST_RECORD)
     ends = none[:-1] | (after[:-1] != places[1:])
     last = int(np.argmax(ends)) if ends.any() else len(places) - 1
     if none[last]:
-        return places[:last], int(places[last])
-    if after[last] >= limit:
-        return places[: last + 1], int(after[last])
-    more, place = _one_by_one(stripped, int(after[last]), limit)
-    return np.concatenate((places[: last + 1], more)), place
+        return places[:last], headers[:last], int(places[last])
+    places, headers, place = places[: last + 1], headers[: last + 1], int(after[last])
+    if place < limit:
+        more, place = _one_by_one(stripped, place, limit)
+        places = np.concatenate((places, more))
+        headers = headers_at(stripped, places)
+    return places, headers, place
 
 
 def _side_by_side(stripped: Stripped, start: int, limit: int) -> Numbers:
-    pages = np.arange(start // BODY, -(-limit // BODY), dtype=np.int32)
+    pages = np.arange(start // BODY, -(-limit // BODY), dtype=np.int64)
     ends = (pages + 1) * BODY
     ends[-1] = limit
-    places = (pages * BODY + stripped.pages["rem"][pages].astype(np.int32) + 7) & -8
+    places = (pages * BODY + stripped.pages["rem"][pages].astype(np.int64) + 7) & -8
     places[0] = start
-    lengths = stripped.data.view("<i4")
+    lengths = stripped.data.view("<u4")
     steps: list[Numbers] = []
     going = (places >= pages * BODY) & (places < ends)
     while going.any() and len(steps) < _STEPS:
@@ -59,4 +61,4 @@ def _one_by_one(stripped: Stripped, place: int, limit: int) -> tuple[Numbers, in
     while place < limit and HEADER_SIZE <= (length := lengths[place >> 2]) <= LARGEST_RECORD:
         places.append(place)
         place += length + 7 & -8
-    return np.array(places, dtype=np.int32), place
+    return np.array(places, dtype=np.int64), place

@@ -36,14 +36,14 @@ def compression_seen(stripped: Stripped, starts: Numbers, stops: Numbers, versio
             chosen = np.flatnonzero(block)
             place, left, words = place[chosen], left[chosen], words[chosen]
         flags = (words >> 8).astype(np.uint8)
-        size = np.where(flags & _SAME_REL, np.int32(8), np.int32(20))
+        size = np.where(flags & _SAME_REL, np.int64(8), np.int64(20))
         left = left - (words >> 16).astype(np.uint16)
         image = np.flatnonzero(flags & _HAS_IMAGE)
         if len(image):
             how = stripped.data[place[image] + 8]
             compressed = (how & (_PGLZ | LZ4 | ZSTD)) != 0
             seen |= int(np.bitwise_or.reduce(how[compressed], initial=0))
-            size[image] += np.where(compressed & (how & _HAS_HOLE != 0), np.int32(7), np.int32(5))
+            size[image] += np.where(compressed & (how & _HAS_HOLE != 0), np.int64(7), np.int64(5))
             left[image] -= (words[image] >> 32).astype(np.uint16)
         place = place + size
     return seen & (LZ4 | ZSTD)

@@ -24,8 +24,10 @@ from engine.records.lsn import SegmentName, format_lsn, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import replay, settings
 from engine.steps.shared.points import gate_of
-from tests.clusters import wanted_programs
-from tests.steps.origin import Origin, Rehearsal, origin, own
+from tests.clusters import make_cluster, own
+from tests.steps.ledger import QUIET
+from tests.steps.origin import Origin, origin_of
+from tests.steps.rehearsal import Rehearsal
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -43,50 +45,59 @@ def main(arguments: list[str]) -> None:
     chosen = options.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="reprise-bench-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
-        with origin(Path(folder) / "site", wanted_programs()[0], segment_size_mb=16, max_wal_size="8GB") as cluster:
-            point = write_wal(cluster, chosen.megabytes)
-            prepare(cluster, point)
-            compare(cluster, point, chosen.rounds)
+        os.environ["REPRISE_TEST_ROOT"] = folder
+        cluster = make_cluster("bench", segment_mb=16, settings={"max_wal_size": "8GB", **QUIET})
+        try:
+            cluster.base_backup("b1")
+            origin = origin_of(cluster, "b1")
+            point = write_wal(origin, chosen.megabytes)
+            prepare(origin, point)
+            compare(origin, point, chosen.rounds)
+        finally:
+            cluster.destroy()
 
 
-def write_wal(cluster: Origin, megabytes: int) -> RecoveryPoint:
+def write_wal(origin: Origin, megabytes: int) -> RecoveryPoint:
     """Inserts and updates, checkpoints in between for page images; the gate is the last commit."""
+    cluster = origin.cluster
     cluster.sql("CREATE TABLE filled (id int PRIMARY KEY, much text, changes int DEFAULT 0) WITH (fillfactor = 70)")
     written, number = 0, 0
-    start = cluster.sql("SELECT pg_current_wal_lsn()::text")[0][0]
+    start = cluster.lsn()
     while written < megabytes << 20:
         cluster.sql(
-            f"INSERT INTO filled SELECT g, repeat(md5(g::text), 20) FROM generate_series({number}, {number + 9999}) g",
-            f"UPDATE filled SET changes = changes + 1 WHERE id % 7 = {number // 10000 % 7}",
+            f"INSERT INTO filled SELECT g, repeat(md5(g::text), 20) FROM generate_series({number}, {number + 9999}) g"
         )
+        cluster.sql(f"UPDATE filled SET changes = changes + 1 WHERE id % 7 = {number // 10000 % 7}")
         number += 10000
         if number % 100000 == 0:
             cluster.sql("CHECKPOINT")
-        written = int(cluster.sql(f"SELECT pg_current_wal_lsn() - '{start}'::pg_lsn")[0][0])
-    cluster.archived("the WAL")
-    ends = [end for end in cluster.ends() if end.is_commit]
-    return cluster.point(ends[-1].lsn)
+        written = cluster.lsn() - start
+    cluster.switch()
+    ends = [end for end in origin.ends() if end.is_commit]
+    return origin.point(ends[-1].lsn)
 
 
-def prepare(cluster: Origin, point: RecoveryPoint) -> None:
+def prepare(origin: Origin, point: RecoveryPoint) -> None:
     """The same WAL cut at the gate for PostgreSQL's own ways, and zstd-compressed for the feed."""
+    root = origin.cluster.root
     gate = gate_of(point)
     for name in ("cut", "zstd"):
-        (cluster.root / name).mkdir()
+        (root / name).mkdir()
     for number in range(segment_of(point.pieces[0].low, _SIZE), segment_of(gate.lsn, _SIZE) + 1):
         name = SegmentName(1, number)
-        data = (cluster.archive / name.text(_SIZE)).read_bytes()
+        data = (origin.archive / name.text(_SIZE)).read_bytes()
         cut = cut_of(gate, name, _SIZE)
-        (cluster.root / "cut" / name.text(_SIZE)).write_bytes(data[:cut] + bytes(_SIZE - cut))
-        (cluster.root / "zstd" / f"{name.text(_SIZE)}.zst").write_bytes(zstd.compress(data, 1))
-    own(cluster.root / "cut", cluster.user)
-    (cluster.root / "cut").chmod(0o755)
+        (root / "cut" / name.text(_SIZE)).write_bytes(data[:cut] + bytes(_SIZE - cut))
+        (root / "zstd" / f"{name.text(_SIZE)}.zst").write_bytes(zstd.compress(data, 1))
+    own(root / "cut", origin.cluster.user)
+    (root / "cut").chmod(0o755)
 
 
-def compare(cluster: Origin, point: RecoveryPoint, rounds: int) -> None:
+def compare(origin: Origin, point: RecoveryPoint, rounds: int) -> None:
+    root = origin.cluster.root
     ways: dict[str, Callable[[Rehearsal], None]] = {
         "all in pg_wal": lambda step: by_postgresql(step, point, "false"),
-        "cp": lambda step: by_postgresql(step, point, f"cp {cluster.root}/cut/%f %p"),
+        "cp": lambda step: by_postgresql(step, point, f"cp {root}/cut/%f %p"),
         "feed": replay.apply,
         "feed zstd": replay.apply,
     }
@@ -95,12 +106,12 @@ def compare(cluster: Origin, point: RecoveryPoint, rounds: int) -> None:
     names = list(ways)
     for round in range(rounds):
         for name in names[round % len(names) :] + names[: round % len(names)]:
-            source = cluster if name != "feed zstd" else replace(cluster, archived_in=cluster.root / "zstd")
-            step = source.rehearse(point, f"copy-{round}-{names.index(name)}")
+            source = origin if name != "feed zstd" else replace(origin, archive=root / "zstd")
+            step = source.rehearse(point, root / f"copy-{round}-{names.index(name)}")
             settings.apply(step)
             if name == "all in pg_wal":
-                shutil.copytree(cluster.root / "cut", step.copy.data_dir / "pg_wal", dirs_exist_ok=True)
-                own(step.copy.data_dir / "pg_wal", cluster.user)
+                shutil.copytree(root / "cut", step.copy.data_dir / "pg_wal", dirs_exist_ok=True)
+                own(step.copy.data_dir / "pg_wal", origin.cluster.user)
             os.sync()
             begin = time.perf_counter()
             ways[name](step)

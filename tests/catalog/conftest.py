@@ -1,7 +1,7 @@
 """One real cluster with base backups of every kind, made once: tests damage copies of them, never the originals."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from engine.catalog.directory import RepositoryContents, read_repository
 from engine.postgres.server import Server, free_port
 from engine.site import DatabaseRepository
 from tests.clusters import Cluster, make_cluster, own, wait_until
+from tests.recorded import once_a_run
 
 
 @dataclass
@@ -27,12 +28,8 @@ class Copies:
 
 
 @pytest.fixture(scope="session")
-def copies() -> Iterator[Copies]:
-    cluster = make_cluster("catalog")
-    try:
-        yield _take_copies(cluster)
-    finally:
-        cluster.destroy()
+def copies() -> Copies:
+    return once_a_run("catalog", lambda: _take_copies(make_cluster("catalog")))
 
 
 def _take_copies(cluster: Cluster) -> Copies:

@@ -1,18 +1,19 @@
 """An operator of a test: a site file for a cluster, the command `reprise` in a process of its own, and what it says."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import acts
+from engine.cli import main as command_line
 from engine.postgres.connecting import connect
-from engine.records.copies import Catalog
 from tests.clusters import Cluster
 
 CHECKOUT = Path(__file__).parents[2]
@@ -36,18 +37,10 @@ class Operator:
     site: Path
 
     def command(self, *words: str | Path) -> list[str]:
-        state = self.home / "state"
-        return [
-            sys.executable,
-            "-m",
-            "tui",
-            "--site",
-            str(self.site),
-            "--state",
-            str(state),
-            "--json",
-            *map(str, words),
-        ]
+        return [sys.executable, "-m", "tui", *self._arguments(*words)]
+
+    def _arguments(self, *words: str | Path) -> list[str]:
+        return ["--site", str(self.site), "--state", str(self.home / "state"), "--json", *map(str, words)]
 
     def call(self, *words: str | Path, expect: int | None = None, timeout: float = 240) -> Said:
         """One command with --json. Checks that exactly one document came, and the exit code if one is expected."""
@@ -61,9 +54,16 @@ class Operator:
             assert said.code == expect, _why(said)
         return said
 
-    def catalog(self) -> Catalog:
-        """What `reprise catalog` lists, read in this process: quicker than a call."""
-        return acts.look(acts.open_desk(self.site, self.home / "state")).catalog
+    def ask(self, *words: str | Path, expect: int | None = None) -> Said:
+        """One command that only looks, in this process: it costs a tenth of ``call``."""
+        out, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(errors):
+            code = command_line(self._arguments(*words), open_screen=lambda *_, **__: 0)
+        assert isinstance(out.buffer, io.BytesIO)
+        said = Said(code, json.loads(out.buffer.getvalue()), errors.getvalue())
+        if expect is not None:
+            assert said.code == expect, _why(said)
+        return said
 
     def copy_to(self, name: str = "copy") -> Path:
         """A destination that does not exist yet."""

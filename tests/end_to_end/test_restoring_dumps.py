@@ -82,7 +82,7 @@ def test_a_dump_takes_its_databases_place_and_the_old_one_comes_back_on_request(
 ) -> None:
     dump = operator.call("backup", "dump", "--format", format, expect=0).document["copy"]["id"]
     ask(cluster, "DELETE FROM cards WHERE id > 10")
-    planned = operator.call("plan", "--dump", dump, "--in-place", expect=0).document
+    planned = operator.ask("plan", "--dump", dump, "--in-place", expect=0).document
     assert planned["target"] == {**planned["target"], "kind": "dump", "name": dump}
     blocker = connect(
         host=str(cluster.socket_dir), port=cluster.port, user="postgres", dbname=NAME, as_user=cluster.user

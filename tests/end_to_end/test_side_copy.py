@@ -52,7 +52,7 @@ def test_the_catalog_names_every_backup_range_gap_timeline_and_restore_point(
 def test_every_window_edge_can_be_restored_to(operator: Operator) -> None:
     for window in operator.call("windows", expect=0).document["windows"]:
         words = ["--timeline", str(window["timeline"]), "--backup", window["backup"], "--into", operator.copy_to()]
-        planned = operator.call("plan", "--lsn", window["to"]["lsn"], *words, expect=0).document
+        planned = operator.ask("plan", "--lsn", window["to"]["lsn"], *words, expect=0).document
         assert planned["kept_until"]["at"] <= window["to"]["at"]
     assert not operator.copy_to().exists()
 
@@ -66,7 +66,7 @@ def test_a_side_copy_holds_exactly_the_commits_up_to_the_target(
     backup = history.backups[kind]
     window = next(
         each
-        for each in reversed(operator.call("windows", expect=0).document["windows"])
+        for each in reversed(operator.ask("windows", expect=0).document["windows"])
         if each["backup"] == backup and each["timeline"] == (2 if kind == "second timeline" else 1)
     )
     commits = [
@@ -156,7 +156,7 @@ def test_an_occupied_destination_is_refused_and_left_as_it_was(operator: Operato
 
 def test_a_copy_among_the_backups_or_in_the_archive_is_refused(operator: Operator, history: History) -> None:
     for place in (history.cluster.archive, history.cluster.backups, history.cluster.data_dir):
-        said = operator.call("plan", "--latest", "--timeline", "2", "--into", place / "copy", expect=3)
+        said = operator.ask("plan", "--latest", "--timeline", "2", "--into", place / "copy", expect=3)
         check = next(check for check in said.document["checks"] if check["name"] == "destination")
         assert str(place) in check["finding"]
         assert not (place / "copy").exists()

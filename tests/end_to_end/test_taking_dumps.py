@@ -29,7 +29,8 @@ def operator(cluster: Cluster, open_dir: Path) -> Operator:
 
 
 def dumps_of(operator: Operator) -> list[tuple[str, str, bool]]:
-    return [(each.database, each.format, each.usable) for each in operator.catalog().dumps]
+    found = operator.ask("catalog", expect=0).document["dumps"]
+    return [(each["database"], each["format"], each["usable"]) for each in found]
 
 
 @pytest.mark.parametrize("format", ["custom", "directory", "plain"])

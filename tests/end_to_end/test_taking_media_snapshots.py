@@ -32,7 +32,7 @@ def fill(folder: Path, files: int, size: int) -> None:
 
 
 def snapshots(operator: Operator) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = operator.call("catalog", expect=0).document["media_snapshots"]
+    found: list[dict[str, object]] = operator.ask("catalog", expect=0).document["media_snapshots"]
     return found
 
 
@@ -79,7 +79,7 @@ def test_killed_in_the_middle_nothing_half_done_is_listed_and_it_can_go_on_or_be
         assert read_run(folder).outcome == "running"
         time.sleep(0.002)
     operator.kill_engine(started["pid"])
-    assert operator.catalog().media_snapshots == []
+    assert snapshots(operator) == []
     said = operator.call(act, started["run"], "--yes", expect=0).document
     left = sorted(path.name for path in (operator.home / "copies").iterdir())
     if act == "rollback":

@@ -107,7 +107,9 @@ def test_a_hundred_thousand_files_are_read() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.integers() | st.text(max_size=5), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    max_leaves=20,
 )
 
 

@@ -1,14 +1,21 @@
-"""One cluster with a written ledger for each PostgreSQL, shared by all tests of the recovering server."""
+"""One cluster with a written ledger for each PostgreSQL, for all tests of the recovering server."""
 
-from collections.abc import Iterator
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.steps.ledger import Ledger, a_ledger
+from tests.clusters import own
+from tests.recorded import once_a_run
+from tests.steps.ledger import Ledger, record_ledger
 
 
-@pytest.fixture(scope="session", params=["first", "last"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    """On the machine's PostgreSQL and on the embedded build. Read-only for tests, but for what they put back."""
-    with a_ledger(request.param) as written:
-        yield written
+@pytest.fixture(params=["first", "last"])
+def ledger(request: pytest.FixtureRequest, open_dir: Path) -> Ledger:
+    """On the machine's PostgreSQL and on the embedded build; the archive is a copy, which the test may damage."""
+    recorded = once_a_run(f"ledger-{request.param}", lambda: record_ledger(request.param))
+    archive = open_dir / "archive"
+    shutil.copytree(recorded.origin.archive, archive)
+    own(archive, recorded.origin.cluster.user)
+    return replace(recorded, origin=replace(recorded.origin, archive=archive))

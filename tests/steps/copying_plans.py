@@ -11,7 +11,7 @@ from engine.records.plan import Destination, Layout, Plan, TablespacePlace
 from engine.records.survey import Programs
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.site import Database, DatabaseRepository, Identity, Site
-from tests.steps.origin import Rehearsal
+from tests.steps.rehearsal import Rehearsal
 
 
 def rehearse(

@@ -1,7 +1,7 @@
 """A production cluster with a backup, an archive and an unarchived tail, and the real engine's runs over it."""
 
 import os
-import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,11 +16,12 @@ from engine.run.folder import create_run
 from engine.run.starting import start_engine
 from engine.run.story import Act
 from engine.site import Application, Site, Verify
-from tests.clusters import test_programs
-from tests.run.toys import ended, read_run, wait_until
-from tests.steps.origin import Origin, origin
+from tests.clusters import Cluster, make_cluster
+from tests.run.toys import ended, read_run
+from tests.steps.ledger import QUIET, TABLE
+from tests.steps.origin import Origin, origin_of
 
-COPYING = ("prepare", "copy", "settings", "replay", "prove")
+COPYING = ("prepare", "copy", "settings", "replay", "prove", "inspect")
 STOPPING = ("stop-application", "stop-server", "salvage", "set-aside")
 TAKING_OVER = ("switch-over", "take-over", "check-result", "open", "report")
 
@@ -35,12 +36,16 @@ class Production:
     written: int  # rows in all
 
     @property
+    def cluster(self) -> Cluster:
+        return self.origin.cluster
+
+    @property
     def root(self) -> Path:
-        return self.origin.root
+        return self.cluster.root
 
     @property
     def data_dir(self) -> Path:
-        return self.origin.server.data_dir
+        return self.cluster.data_dir
 
     @property
     def said(self) -> Path:
@@ -56,7 +61,7 @@ class Production:
         )
 
     def count(self) -> int:
-        return int(self.origin.sql("SELECT count(*) FROM ledger")[0][0])
+        return int(self.cluster.value("SELECT count(*) FROM ledger"))
 
     def new_run(self, target: str = "latest", *, bare: bool = False) -> Path:
         """A planned run to the end of the archive; ``bare``: there is no production any more."""
@@ -69,9 +74,9 @@ class Production:
             staging=str(container / "staging"),
             work=str(container / "work"),
             socket_dir=str(container / "work" / "run"),
-            port=self.origin.server.port,
-            run_as=self.origin.user,
-            programs=self.origin.programs,
+            port=self.cluster.port,
+            run_as=self.cluster.user,
+            programs=self.cluster.programs,
             production=str(self.data_dir),
             set_aside=None if bare else str(self.root / f"data.before-{stamp}"),
         )
@@ -94,22 +99,22 @@ class Production:
 
 
 @contextmanager
-def production(root: Path) -> Iterator[Production]:
-    with origin(root / "o", test_programs()) as cluster:
-        cluster.sql(f"ALTER SYSTEM SET port = {cluster.server.port}")
-        cluster.sql(f"ALTER SYSTEM SET unix_socket_directories = '{cluster.server.socket_dir}'")
-        shutil.rmtree(cluster.root / "base" / "b1")
-        cluster.backup = cluster.take_backup()
-        cluster.sql("INSERT INTO ledger SELECT i, 'x' FROM generate_series(1, 100) i")
-        cluster.archived("first")
-        wait_until(cluster.ends)  # the archive command is a plain cp
-        gate = cluster.ends()[-1].end_lsn
-        cluster.sql("INSERT INTO ledger SELECT i, 'tail' FROM generate_series(101, 150) i")
-        found = Production(cluster, gate, 100, 150)
-        try:
-            yield found
-        finally:
-            for run in (cluster.root / "state" / "runs").glob("2*"):
-                pid = read_run(run).pid
-                if pid is not None:
-                    os.kill(pid, 9)
+def running_production() -> Iterator[Production]:
+    cluster = make_cluster("production", settings=QUIET)
+    cluster.sql(f"ALTER SYSTEM SET port = {cluster.port}")
+    cluster.sql(f"ALTER SYSTEM SET unix_socket_directories = '{cluster.socket_dir}'")
+    cluster.sql(TABLE)
+    cluster.base_backup("b1")
+    cluster.sql("INSERT INTO ledger SELECT i, 'x' FROM generate_series(1, 100) i")
+    cluster.switch()
+    origin = origin_of(cluster, "b1")
+    gate = origin.ends()[-1].end_lsn
+    cluster.sql("INSERT INTO ledger SELECT i, 'tail' FROM generate_series(101, 150) i")
+    try:
+        yield Production(origin, gate, 100, 150)
+    finally:
+        for run in (cluster.root / "state" / "runs").glob("2*"):
+            pid = read_run(run).pid
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+        cluster.destroy()

@@ -1,29 +1,28 @@
 """The history that the tests of replay, gate, promotion and take-over recover from."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
+from engine.postgres.programs import programs_for
+from engine.postgres.users import everyday_user
 from engine.records.history import TransactionEnd
-from engine.records.survey import Programs
-from tests.clusters import wanted_programs
-from tests.steps.origin import Origin, origin
+from tests.clusters import make_cluster, test_root, wanted_programs
+from tests.steps.origin import Origin, origin_of
+
+QUIET = {"autovacuum": "off"}
+"""Settings of a cluster whose transactions are a test's own; autovacuum's commits would count as the ledger's."""
+
+TABLE = "CREATE TABLE ledger (id int PRIMARY KEY, filler text)"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Ledger:
     """A stopped cluster whose archive holds ``ends`` over several segments of 1 MB; each commit adds one row to
-    `ledger`, some abort, one is prepared."""
+    `ledger`, some abort."""
 
     origin: Origin
     ends: list[TransactionEnd]
-
-    def gate_after(self, end: TransactionEnd) -> int:
-        return end.end_lsn
 
     def rows_before(self, lsn: int) -> int:
         return sum(end.is_commit for end in self.ends if end.lsn < lsn)
@@ -33,32 +32,26 @@ once = pytest.mark.parametrize("ledger", ["first"], indirect=True)
 """For what does not depend on PostgreSQL's version."""
 
 
-@contextmanager
-def a_ledger(which: str, rows: int = 300) -> Iterator[Ledger]:
+def record_ledger(which: str) -> Ledger:
     """A ledger on the ``first`` PostgreSQL of this run, or on the ``last`` one (the embedded build)."""
     found = wanted_programs()
-    programs = found[0] if which == "first" else found[-1]
     if which == "last" and len(found) == 1:
         pytest.skip("there is one PostgreSQL only, and it is tested as the first")
-    with TemporaryDirectory(prefix="reprise-steps-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with written_ledger(Path(folder) / "site", programs, rows) as written:
-            yield written
-
-
-@contextmanager
-def written_ledger(root: Path, programs: Programs, rows: int = 300) -> Iterator[Ledger]:
-    with origin(root, programs) as cluster:
-        with cluster.server.connect(statement_timeout=120) as connection:
-            for number in range(rows):
-                if number % 50 == 49:
-                    connection.execute("BEGIN")
-                    connection.execute("INSERT INTO ledger SELECT -%s, 'taken back'", [number])
-                    connection.execute("ROLLBACK")
-                connection.execute(
-                    "INSERT INTO ledger SELECT %s, string_agg(md5(random()::text), '') FROM generate_series(1, 400)",
-                    [number],
-                )
-        cluster.archived("the ledger")
-        assert cluster.backup is not None
-        yield Ledger(cluster, cluster.ends())
+    programs = programs_for(everyday_user(), found[0 if which == "first" else -1], test_root() / "programs")
+    cluster = make_cluster("ledger", programs=programs, settings=QUIET)
+    cluster.sql(TABLE)
+    cluster.base_backup("b1")
+    with cluster.connect() as connection:
+        for number in range(300):
+            if number % 50 == 49:
+                connection.execute("BEGIN")
+                connection.execute("INSERT INTO ledger SELECT -%s, 'taken back'", [number])
+                connection.execute("ROLLBACK")
+            connection.execute(
+                "INSERT INTO ledger SELECT %s, string_agg(md5(random()::text), '') FROM generate_series(1, 400)",
+                [number],
+            )
+    cluster.switch()
+    cluster.stop()
+    origin = origin_of(cluster, "b1")
+    return Ledger(origin, origin.ends())

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +12,16 @@ import pytest
 
 from engine.postgres.programs import find_programs, programs_for
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user, is_root
+from engine.postgres.users import everyday_user
 from engine.records.copies import BaseBackup, Tablespace
 from engine.records.errors import RepriseError
 from engine.records.plan import TablespacePlace
 from engine.steps import combine, copy, prepare
 from engine.steps.protocol import Stopped
-from tests.clusters import Cluster, make_cluster, test_root, wait_until, wanted_programs
+from tests.clusters import Cluster, Format, make_cluster, own, test_root, wait_until, wanted_programs
+from tests.recorded import once_a_run
 from tests.steps.copying_plans import rehearse
-from tests.steps.origin import Rehearsal
+from tests.steps.rehearsal import Rehearsal
 from tests.transfer.backups import contents, drop_templates
 
 _REWRITTEN = 200_000  # bytes: its own manifest and label are not known before pg_combinebackup has written them
@@ -36,43 +36,41 @@ class Chain:
 
 
 @pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
+def chain() -> Chain:
+    return once_a_run("chain", record_chain)
+
+
+def record_chain() -> Chain:
     fit = [programs for programs in (*wanted_programs(), *find_programs()) if programs.version >= 17]
     if not fit:
         pytest.skip("no PostgreSQL 17 or newer here: it has no incremental backups")
     programs = programs_for(everyday_user(), fit[0], test_root() / "programs")
     cluster = make_cluster("chain", programs=programs)
-    try:
-        location = cluster.root / "ts"
-        location.mkdir()
-        if is_root():
-            os.chown(location, cluster.user.uid, cluster.user.gid)
-        cluster.sql(f"CREATE TABLESPACE side LOCATION '{location}'")
-        cluster.sql("CREATE TABLE here AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g")
-        drop_templates(cluster)
-        cluster.sql("CREATE TABLE there TABLESPACE side AS SELECT * FROM here")
-        oid = cluster.value("SELECT oid FROM pg_tablespace WHERE spcname = 'side'")
-        members: list[BaseBackup] = []
-        for number, name in enumerate(("full", "second", "third")):
-            cluster.sql("UPDATE here SET md5 = 'new' WHERE g % 2000 = 7")
-            cluster.sql(f"INSERT INTO there SELECT g, 'more' FROM generate_series(1, {number + 10}) g")
-            cluster.sql("CHECKPOINT")
-            format = "tar" if number == 1 else "plain"
-            mapping = (
-                (f"--tablespace-mapping={location}={cluster.backups / f'{name}-ts'}",) if format == "plain" else ()
+    location = cluster.root / "ts"
+    location.mkdir()
+    own(location, cluster.user)
+    cluster.sql(f"CREATE TABLESPACE side LOCATION '{location}'")
+    cluster.sql("CREATE TABLE here AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g")
+    drop_templates(cluster)
+    cluster.sql("CREATE TABLE there TABLESPACE side AS SELECT * FROM here")
+    oid = cluster.value("SELECT oid FROM pg_tablespace WHERE spcname = 'side'")
+    members: list[BaseBackup] = []
+    kinds: tuple[tuple[str, Format], ...] = (("full", "plain"), ("second", "tar"), ("third", "plain"))
+    for number, (name, format) in enumerate(kinds):
+        cluster.sql("UPDATE here SET md5 = 'new' WHERE g % 2000 = 7")
+        cluster.sql(f"INSERT INTO there SELECT g, 'more' FROM generate_series(1, {number + 10}) g")
+        cluster.sql("CHECKPOINT")
+        mapping = (f"--tablespace-mapping={location}={cluster.backups / f'{name}-ts'}",) if format == "plain" else ()
+        cluster.base_backup(name, format, parent=members[-1].id if members else None, wal="fetch", extra=mapping)
+        members.append(
+            BaseBackup(
+                id=name, repository="r", path=cluster.backups / name, format=format, incremental=number > 0,
+                tablespaces=(Tablespace(oid, str(location)),),
             )
-            cluster.base_backup(name, format, parent=members[-1].id if members else None, wal="fetch", extra=mapping)  # type: ignore[arg-type]
-            members.append(
-                BaseBackup(
-                    id=name, repository="r", path=cluster.backups / name, format=format,  # type: ignore[arg-type]
-                    incremental=number > 0, tablespaces=(Tablespace(oid, str(location)),),
-                )
-            )  # fmt: skip
-        rows = cluster.value("SELECT (SELECT count(*) FROM here) + (SELECT count(*) FROM there)")
-        cluster.stop()
-        yield Chain(cluster, tuple(members), rows, oid)
-    finally:
-        cluster.destroy()
+        )  # fmt: skip
+    rows = cluster.value("SELECT (SELECT count(*) FROM here) + (SELECT count(*) FROM there)")
+    cluster.stop()
+    return Chain(cluster, tuple(members), rows, oid)
 
 
 @pytest.fixture

@@ -13,12 +13,10 @@ from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import TablespacePlace
 from engine.steps import copy, prepare
 from engine.steps.protocol import Stopped
+from engine.transfer import copying
 from tests.steps.copying_plans import rehearse
-from tests.steps.origin import Rehearsal
-from tests.transfer.backups import Backups, contents, files_of
-from tests.transfer.conftest import backups  # noqa: F401
-
-# ruff: noqa: F811  # the imported fixture
+from tests.steps.rehearsal import Rehearsal
+from tests.transfer.backups import SLOWLY, Backups, contents, files_of
 
 
 @pytest.fixture
@@ -157,7 +155,8 @@ def test_copy_undone_leaves_what_prepare_left(run: Rehearsal) -> None:
     assert contents(container(run)) == before
 
 
-def test_copy_stopped_and_undone_leaves_what_prepare_left(run: Rehearsal) -> None:
+def test_copy_stopped_and_undone_leaves_what_prepare_left(run: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "PATIENCE", SLOWLY)
     prepare.apply(run)
     before = contents(container(run))
     run = step(run)

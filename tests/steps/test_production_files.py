@@ -10,7 +10,7 @@ from engine.postgres.users import everyday_user, is_root
 from engine.records.errors import RepriseError
 from engine.steps.shared import production_settings
 from engine.steps.shared.production_settings import put_back, read_inside
-from tests.steps.origin import own
+from tests.clusters import own
 from tests.steps.test_renaming_in_place import Machine, write
 
 needs_root = pytest.mark.skipif(not is_root(), reason="only root has more rights than the owner")

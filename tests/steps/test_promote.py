@@ -1,7 +1,6 @@
 """Promoting a side copy at the gate: exactly there, harmless afterwards, and over a death in between."""
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,17 +16,19 @@ from engine.records.target import RecoveryPoint
 from engine.steps import promote, prove, replay, settings
 from engine.steps.shared import promotion
 from engine.steps.shared.recovering import stop_feed
-from tests.steps.ledger import Ledger, once
-from tests.steps.origin import Rehearsal, listing
+from tests.clusters import Cluster
+from tests.steps.ledger import QUIET, TABLE, Ledger, once
+from tests.steps.origin import listing, origin_of
+from tests.steps.rehearsal import Rehearsal
 
 
 @pytest.fixture
-def begun(ledger: Ledger, request: pytest.FixtureRequest) -> Iterator[Callable[[RecoveryPoint], Rehearsal]]:
+def begun(ledger: Ledger, open_dir: Path) -> Iterator[Callable[[RecoveryPoint], Rehearsal]]:
     """A recovery that stands at its gate."""
     made: list[Rehearsal] = []
 
     def begin(point: RecoveryPoint) -> Rehearsal:
-        step = ledger.origin.rehearse(point, f"copy-{abs(hash(request.node.name)) % 10**8}-{len(made)}")
+        step = ledger.origin.rehearse(point, open_dir / "copy")
         made.append(step)
         settings.apply(step)
         replay.apply(step)
@@ -36,7 +37,6 @@ def begun(ledger: Ledger, request: pytest.FixtureRequest) -> Iterator[Callable[[
     yield begin
     for step in made:
         step.end()
-        shutil.rmtree(step.plan.layout.container)  # type: ignore[union-attr]
 
 
 def middle(ledger: Ledger) -> RecoveryPoint:
@@ -137,23 +137,26 @@ def test_nothing_is_promoted_that_is_not_proven(ledger: Ledger, begun: Callable[
 
 
 def test_without_a_connection_the_log_proves_and_pg_ctl_promotes(
-    ledger: Ledger, begun: Callable[..., Rehearsal]
+    ledger: Ledger, new_cluster: Callable[..., Cluster], open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than 64 subtransactions are open at the backup's start: hot standby never begins."""
-    cluster = ledger.origin
-    with cluster.server.connect() as writer:
+    monkeypatch.setattr(prove, "_OPENING", 0.5)  # seconds of hoping that it does, at each proof
+    cluster = new_cluster(programs=ledger.origin.cluster.programs, settings=QUIET)
+    cluster.sql(TABLE)
+    cluster.sql("INSERT INTO ledger VALUES (1, 'committed before')")
+    with cluster.connect() as writer:
         writer.execute("BEGIN")
         for number in range(70):
             writer.execute("SAVEPOINT deep")
             writer.execute("INSERT INTO ledger VALUES (%s, 'never committed')", [10000 + number])
-        overflowed = replace(cluster, backup=cluster.take_backup("overflowed"))
-        before = cluster.sql("SELECT count(*) FROM ledger")[0][0]
-        cluster.sql(*(f"INSERT INTO ledger VALUES ({20000 + number}, '')" for number in range(5)))
-        cluster.archived("what came behind it")
+        cluster.base_backup("overflowed")
+        for number in range(5):
+            cluster.sql("INSERT INTO ledger VALUES (%s, '')", 20000 + number)
+        cluster.switch()
         writer.execute("ROLLBACK")
-        cluster.sql("DELETE FROM ledger WHERE id >= 20000")
+    overflowed = origin_of(cluster, "overflowed")
     commits = [end for end in overflowed.ends() if end.is_commit]
-    step = overflowed.rehearse(overflowed.point(commits[3].lsn), "overflowed")
+    step = overflowed.rehearse(overflowed.point(commits[3].lsn), open_dir / "copy")
     try:
         settings.apply(step)
         replay.apply(step)
@@ -163,7 +166,7 @@ def test_without_a_connection_the_log_proves_and_pg_ctl_promotes(
         assert [check.name for check in step.checks] == ["pause-ignored"]
         promote.apply(step)
         assert step.proofs[-1].new_timeline == 2
-        assert count(step) == before + 3
+        assert count(step) == 1 + 3
     finally:
         step.end()
 

@@ -18,7 +18,7 @@ from engine.records.target import RecoveryTarget
 from engine.site import Site
 from engine.steps import set_aside, switch_over
 from tests.run.toys import site
-from tests.steps.origin import Rehearsal
+from tests.steps.rehearsal import Rehearsal
 
 STAMP = "20261123T120000Z"
 Tree = dict[str, str]

@@ -1,12 +1,11 @@
 """Replay behind the gate, on a real server: against PostgreSQL's own targets, through damage, and over deaths."""
 
-import itertools
 import os
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,33 +20,27 @@ from engine.records.target import RecoveryPoint
 from engine.steps import gate, prove, replay, settings
 from engine.steps.protocol import Stopped
 from engine.steps.shared import recovering
+from engine.steps.shared.server_log import log_since_start, said_end_at
 from engine.steps.shared.socket_folder import ensure_socket_folder
-from tests.clusters import test_programs
-from tests.steps.ledger import Ledger, once
-from tests.steps.origin import Rehearsal, Told, origin
-
-NUMBERS = itertools.count()
-
-
-def remove(root: Path) -> None:
-    shutil.rmtree(root, ignore_errors=True)
+from tests.clusters import Cluster, test_programs
+from tests.steps.ledger import QUIET, TABLE, Ledger, once
+from tests.steps.origin import origin_of
+from tests.steps.rehearsal import Rehearsal, Told
 
 
 @pytest.fixture
-def begun(ledger: Ledger) -> Iterator[Callable[..., Rehearsal]]:
+def begun(ledger: Ledger, open_dir: Path) -> Iterator[Callable[..., Rehearsal]]:
     """A recovery to a gate, up to where replay begins; all of its processes are gone afterwards."""
     made: list[Rehearsal] = []
 
     def begin(point: RecoveryPoint, **changes: object) -> Rehearsal:
-        step = ledger.origin.rehearse(point, f"copy-{next(NUMBERS)}", **changes)
-        made.append(step)
-        settings.apply(step)
-        return step
+        made.append(ledger.origin.rehearse(point, open_dir / "copy", **changes))
+        settings.apply(made[-1])
+        return made[-1]
 
     yield begin
     for step in made:
         step.end()
-        remove(Path(step.plan.layout.container))  # type: ignore[union-attr]
 
 
 def count(step: Rehearsal) -> int:
@@ -56,7 +49,7 @@ def count(step: Rehearsal) -> int:
 
 @pytest.mark.parametrize("where", [0.0, 0.4, 1.0])
 def test_rows_and_stop_equal_postgresqls_own_target(
-    ledger: Ledger, begun: Callable[..., Rehearsal], where: float
+    ledger: Ledger, begun: Callable[..., Rehearsal], open_dir: Path, where: float
 ) -> None:
     commits = [end for end in ledger.ends if end.is_commit]
     lost = commits[int(where * (len(commits) - 1))]
@@ -66,7 +59,7 @@ def test_rows_and_stop_equal_postgresqls_own_target(
     assert step.proofs[-1].proven, step.proofs[-1].finding
     assert count(step) == ledger.rows_before(lost.lsn)
     data_dir, log = ledger.origin.own_recovery(
-        f"own-{where}", {"recovery_target_lsn": format_lsn(lost.lsn), "recovery_target_inclusive": "off"}
+        open_dir, {"recovery_target_lsn": format_lsn(lost.lsn), "recovery_target_inclusive": "off"}
     )
     assert f'recovery stopping before WAL location (LSN) "{format_lsn(lost.lsn)}"' in log
     stopped = read_control_file((data_dir / "global" / "pg_control").read_bytes())
@@ -152,13 +145,13 @@ def test_what_dies_while_the_run_waits_at_the_gate_is_started_again_and_told(
 
 @once
 def test_a_socket_folder_that_a_boot_took_away_is_made_again(
-    ledger: Ledger, begun: Callable[..., Rehearsal], tmp_path: Path
+    ledger: Ledger, begun: Callable[..., Rehearsal], open_dir: Path, tmp_path: Path
 ) -> None:
-    folder = ledger.origin.root / f"sockets-{next(NUMBERS)}"
+    folder = open_dir / "sockets"
     step = begun(ledger.origin.point(ledger.ends[20].lsn), socket_dir=str(folder))
     replay.apply(step)
     status = folder.lstat()
-    assert (status.st_mode & 0o777, status.st_uid) == (0o700, ledger.origin.user.uid)
+    assert (status.st_mode & 0o777, status.st_uid) == (0o700, ledger.origin.cluster.user.uid)
     planted = tmp_path / "planted"
     planted.symlink_to(tmp_path)
     with pytest.raises(RunFailed, match="cannot be made"):
@@ -225,10 +218,7 @@ def test_a_damaged_segment_makes_it_wait_and_mended_it_goes_on(
 
     hurt = Damage(step, mend, (*words, middle))
     damage(path)
-    try:
-        replay.apply(step)
-    finally:
-        mend()
+    replay.apply(step)
     assert hurt.seen is not None
     prove.apply(step)
     assert step.proofs[-1].proven
@@ -242,14 +232,9 @@ def test_a_vanished_archive_makes_it_wait_and_back_again_it_goes_on(
     point = ledger.origin.point(ledger.ends[-2].lsn)
     step = begun(point)
     archive = ledger.origin.archive
-    away = archive.with_name("away")
-    archive.rename(away)
-    hurt = Damage(step, lambda: void(away.rename(archive)), ("waiting", "cannot be read"))
-    try:
-        replay.apply(step)
-    finally:
-        if away.exists():
-            away.rename(archive)
+    elsewhere = archive.rename(archive.with_name("elsewhere"))
+    hurt = Damage(step, lambda: void(elsewhere.rename(archive)), ("waiting", "cannot be read"))
+    replay.apply(step)
     assert hurt.seen is not None
     assert count(step) == ledger.rows_before(point.gate)
 
@@ -258,26 +243,41 @@ def void(_: object) -> None:
     return None
 
 
+@contextmanager
+def away(path: Path) -> Iterator[None]:
+    """A part of the archive is gone for as long as the block lasts."""
+    path.rename(path.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+def last_segment(ledger: Ledger, point: RecoveryPoint) -> Path:
+    """The one that the gate lies in."""
+    size = point.segment_size
+    return ledger.origin.archive / SegmentName(1, segment_of(point.gate, size)).text(size)
+
+
+def waits(step: Rehearsal) -> bool:
+    """Whether the step said at last that it waits for WAL."""
+    return bool(step.progresses) and "waiting" in step.progresses[-1][2]
+
+
 @once
 def test_a_cancelled_replay_leaves_the_server_waiting_and_is_taken_up(
     ledger: Ledger, begun: Callable[..., Rehearsal]
 ) -> None:
     point = ledger.origin.point(ledger.ends[-2].lsn)
-    hidden = ledger.origin.archive / SegmentName(1, segment_of(point.gate, point.segment_size)).text(point.segment_size)
-    away = hidden.with_suffix(".away")
-    hidden.rename(away)
     step = begun(point)
 
     def cancel() -> None:
-        if step.progresses and "waiting" in step.progresses[-1][2]:
+        if waits(step):
             raise Stopped
 
     step.at_safe_point = cancel
-    try:
-        with pytest.raises(Stopped):
-            replay.apply(step)
-    finally:
-        away.rename(hidden)
+    with away(last_segment(ledger, point)), pytest.raises(Stopped):
+        replay.apply(step)
     recovering.stop_feed(step)  # as the engine's end does
     pid = step.copy.pid()
     assert pid is not None
@@ -291,22 +291,16 @@ def test_a_killed_server_fails_the_step_with_its_log_and_a_second_try_ends_at_th
     ledger: Ledger, begun: Callable[..., Rehearsal]
 ) -> None:
     point = ledger.origin.point(ledger.ends[-2].lsn)
-    hidden = ledger.origin.archive / SegmentName(1, segment_of(point.gate, point.segment_size)).text(point.segment_size)
-    away = hidden.with_suffix(".away")
-    hidden.rename(away)
     step = begun(point)
 
     def kill() -> None:
-        if step.progresses and "waiting" in step.progresses[-1][2] and (pid := step.copy.pid()) is not None:
+        if waits(step) and (pid := step.copy.pid()) is not None:
             os.kill(pid, signal.SIGKILL)
             step.copy.wait(lambda: step.copy.pid() is None, 10, "it lives")
 
     step.at_safe_point = kill
-    try:
-        with pytest.raises(RunFailed, match="recovering server ended") as failed:
-            replay.apply(step)
-    finally:
-        away.rename(hidden)
+    with away(last_segment(ledger, point)), pytest.raises(RunFailed, match="recovering server ended") as failed:
+        replay.apply(step)
     assert failed.value.cause is not None and step.copy.log.read_text().rstrip().endswith(failed.value.cause[-40:])
     step.at_safe_point = lambda: None
     replay.apply(step)
@@ -392,12 +386,10 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
     point = ledger.origin.point(ledger.ends[40].lsn)
     step = begun(point)
     replay.apply(step)
-    assert recovering.said_end_at(recovering.log_since_start(step.copy), point.gate)
+    assert said_end_at(log_since_start(step.copy), point.gate)
     os.kill(step.copy.pid() or 0, signal.SIGKILL)
     step.copy.wait(lambda: step.copy.pid() is None, 20, "it lives")
-    assert recovering.log_since_start(step.copy) == ""
-    archive = ledger.origin.archive
-    archive.rename(archive.with_name("away"))
+    assert log_since_start(step.copy) == ""
     for path in (step.copy.data_dir / "pg_wal").glob("0*"):
         path.unlink()
     seen: list[int] = []
@@ -408,30 +400,32 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
             raise Stopped
 
     step.at_safe_point = look
-    try:
-        with pytest.raises(Stopped):
-            replay.apply(step)
-    finally:
-        archive.with_name("away").rename(archive)
+    with away(ledger.origin.archive), pytest.raises(Stopped):
+        replay.apply(step)
 
 
-def test_a_subscriber_of_many_publishers_is_replayed(open_dir: Path) -> None:
+def test_a_subscriber_of_many_publishers_is_replayed(new_cluster: Callable[..., Cluster], open_dir: Path) -> None:
     """Where a server tracks more replication origins than it may have, it stops in mid-replay."""
     names = [f"publisher_{number}" for number in range(30)]
     limit = "max_active_replication_origins" if test_programs().version >= 18 else "max_replication_slots"
-    with origin(open_dir / "o", test_programs(), **{limit: "40"}) as subscriber:
-        subscriber.sql(*(f"SELECT pg_replication_origin_create('{name}')" for name in names))
-        subscriber.sql(*(f"SELECT pg_replication_origin_advance('{name}', '0/100')" for name in names[:15]))
-        subscriber.sql("CHECKPOINT")
-        subscriber.backup = subscriber.take_backup("b2")  # holds the progress of 15 of them
-        subscriber.sql(*(f"SELECT pg_replication_origin_advance('{name}', '0/200')" for name in names))
-        subscriber.sql("INSERT INTO ledger SELECT 1", "INSERT INTO ledger SELECT 2")
-        subscriber.archived("everything")
-        ends = [end for end in subscriber.ends() if end.is_commit]
-        step = subscriber.rehearse(subscriber.point(ends[-1].lsn), "copy")
-        try:
-            settings.apply(step)
-            replay.apply(step)
-            assert step.rows("SELECT count(*) FROM pg_replication_origin_status WHERE remote_lsn = '0/200'") == [(30,)]
-        finally:
-            step.end()
+    subscriber = new_cluster(settings={limit: "40", **QUIET})
+    subscriber.sql(TABLE)
+    for name in names:
+        subscriber.sql("SELECT pg_replication_origin_create(%s)", name)
+    for name in names[:15]:
+        subscriber.sql("SELECT pg_replication_origin_advance(%s, '0/100')", name)
+    subscriber.base_backup("b1")  # holds the progress of 15 of them
+    for name in names:
+        subscriber.sql("SELECT pg_replication_origin_advance(%s, '0/200')", name)
+    subscriber.sql("INSERT INTO ledger SELECT 1")
+    subscriber.sql("INSERT INTO ledger SELECT 2")
+    subscriber.switch()
+    origin = origin_of(subscriber, "b1")
+    ends = [end for end in origin.ends() if end.is_commit]
+    step = origin.rehearse(origin.point(ends[-1].lsn), open_dir / "copy")
+    try:
+        settings.apply(step)
+        replay.apply(step)
+        assert step.rows("SELECT count(*) FROM pg_replication_origin_status WHERE remote_lsn = '0/200'") == [(30,)]
+    finally:
+        step.end()

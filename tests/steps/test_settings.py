@@ -11,7 +11,7 @@ from engine.steps import settings
 from engine.steps.shared.points import current_point
 from engine.steps.shared.production_settings import write_private_block
 from tests.steps.ledger import Ledger, once
-from tests.steps.origin import Rehearsal
+from tests.steps.rehearsal import Rehearsal
 
 HOSTILE = """
 listen_addresses = '*'
@@ -28,8 +28,8 @@ include 'not there.conf'
 
 
 @pytest.fixture
-def copy(ledger: Ledger, request: pytest.FixtureRequest, tmp_path: Path) -> Rehearsal:
-    step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), f"settings-{tmp_path.name}")
+def copy(ledger: Ledger, open_dir: Path) -> Rehearsal:
+    step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), open_dir / "copy")
     data_dir = step.copy.data_dir
     (data_dir / "postgresql.conf").write_text(HOSTILE)
     (data_dir / "postgresql.auto.conf").write_text("primary_slot_name = 'gone'\nrestore_command = 'false'\n")
@@ -101,8 +101,8 @@ def test_a_version_is_given_no_setting_that_it_does_not_know(ledger: Ledger, cop
     assert ("max_active_replication_origins" in written) == (version >= 18)
 
 
-def test_settings_never_undercut_the_origins(ledger: Ledger) -> None:
-    step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), "settings-needed")
+def test_settings_never_undercut_the_origins(ledger: Ledger, open_dir: Path) -> None:
+    step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), open_dir / "copy")
     control = settings.control_of(step.copy.data_dir)
     needed = settings.needed_settings(
         step.plan, current_point(step), control, {"max_connections": "7", "max_worker_processes": "64"}

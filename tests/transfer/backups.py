@@ -15,6 +15,7 @@ from engine.transfer.copying import CopyResult, copy_backup
 from tests.clusters import Cluster
 
 FORMATS = ("plain", "tar", "tar.gz", "tar.lz4", "tar.zst", "sha256")
+SLOWLY = 0.005  # seconds, for copying.PATIENCE: the worker goes on for so long at every sign of life, and pauses then
 ODD_NAME = os.fsdecode(b"odd \xff name")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,9 +18,7 @@ from engine.records.errors import RunFailed, Unreachable
 from engine.steps.protocol import Stopped
 from engine.transfer import copying
 from tests.clusters import wait_until
-from tests.transfer.backups import Backups, contents, make_copy
-
-SLOWLY = 0.005  # seconds: the worker goes on for so long at every sign of life, and pauses then
+from tests.transfer.backups import SLOWLY, Backups, contents, make_copy
 
 # An engine: makes a copy, slowly, and tells when it is in the middle of it.
 _ENGINE = """
@@ -41,6 +40,16 @@ copying.copy_backup(
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copying, "PATIENCE", SLOWLY)
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that copy for this one."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # one that has ended, and waits to be collected
+            if "engine.transfer.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def midway(act: Callable[[], object]) -> Callable[[int, int | None], None]:
@@ -88,9 +97,8 @@ def test_a_killed_engine_leaves_no_writer_and_the_resumed_copy_is_the_same(
 @pytest.mark.usefixtures("slow")
 def test_a_killed_worker_ends_the_copy_and_it_can_be_resumed(backups: Backups, open_dir: Path) -> None:
     def kill() -> None:
-        for worker in psutil.Process().children():
-            if "engine.transfer.worker" in worker.cmdline():
-                worker.kill()
+        for worker in workers():
+            worker.kill()
 
     with pytest.raises(RunFailed, match="ended before"):
         make_copy(backups.backup("plain"), open_dir / "copy", backups.oid, progress=midway(kill))
@@ -154,7 +162,7 @@ def written(folder: Path, after: float = 0.0) -> int:
 def test_a_cancelled_copy_ends_its_worker(backups: Backups, open_dir: Path) -> None:
     with pytest.raises(Stopped):
         make_copy(backups.backup("tar"), open_dir / "copy", backups.oid, progress=midway(stop))
-    assert [child for child in psutil.Process().children() if "engine.transfer.worker" in child.cmdline()] == []
+    assert workers() == []
 
 
 @pytest.mark.usefixtures("slow")
@@ -180,9 +188,8 @@ def test_a_repository_that_hangs_is_unreachable(
     monkeypatch.setattr(copying, "STALLED_SECONDS", 0.5)
 
     def freeze() -> None:
-        for worker in psutil.Process().children():
-            if "engine.transfer.worker" in worker.cmdline():
-                os.kill(worker.pid, signal.SIGSTOP)
+        for worker in workers():
+            os.kill(worker.pid, signal.SIGSTOP)
 
     with pytest.raises(Unreachable, match="does not answer"):
         make_copy(backups.backup("plain"), open_dir / "copy", backups.oid, safe_point=freeze)

@@ -8,6 +8,7 @@ from engine.acts import Desk
 from engine.records.copies import Catalog
 from engine.records.copying import Copying, Proof, TakenCopy
 from engine.records.keeping import Expiry, Leaving, Verdict
+from engine.records.loading import Loading
 from engine.records.plan import Check, Destination, Plan, PlannedStep
 from engine.records.runs import Progress, RunState, StepState
 from engine.records.status import (
@@ -19,7 +20,8 @@ from engine.records.status import (
     Thing,
     ThingName,
 )
-from engine.records.survey import OsUser
+from engine.records.survey import OsUser, Programs
+from engine.records.target import RecoveryTarget
 from tests.tui.history import ARCHIVED, NOW, utc
 
 GIB = 1024**3
@@ -88,6 +90,28 @@ def copy_run(plan: Plan, *, done: bool = False) -> RunState:
     )  # fmt: skip
 
 
+def dump_plan(dump: str, database: str, beside: bool) -> Plan:
+    programs = Programs("/usr/lib/postgresql/17/bin", 17, "17.6")
+    aside = None if beside else f"{database}-before-20261123T144100Z"
+    loading = Loading(
+        dump, "custom", "/d/database.dump", "/d/globals.sql", f"{database}-reprise-20261123T144100Z",
+        None if beside else database, aside, OsUser("postgres", 26, 26), programs, "/run/postgresql", 5432, "postgres",
+    )  # fmt: skip
+    steps = [("roles", "make the roles that are missing", None), ("load", f"load {dump} into a fresh database", GIB)]
+    steps += [] if beside else [("swap-database", f"set {database} aside as {aside}", None)]
+    steps.append(("report", "write the report", None))
+    checks = (
+        Check("server-running", "refuse", True, "PostgreSQL 17 answers on /run/postgresql:5432"),
+        Check("database", "refuse", True, f"{database} is set aside and kept"),
+        Check("full-way", "info", True, "a dump holds the moment at which it was taken, and no other"),
+    )
+    return Plan(
+        "orders-prod", NOW, RecoveryTarget("dump", name=dump), Destination("database", database), None, None,
+        tuple(PlannedStep(kind, kind, title, size, {}) for kind, title, size in steps), checks,
+        bytes_to_copy=GIB, loading=loading,
+    )  # fmt: skip
+
+
 class Protected:
     """Their half of the stand-in."""
 
@@ -117,8 +141,9 @@ class Protected:
     def plan_source_copies(self, desk: Desk) -> list[Plan]:
         return [copy_plan(refused=self.copy_refused)]
 
-    def plan_dump_restore(self, desk: Desk, dump: str) -> Plan:
-        raise NotImplementedError
+    def plan_dump_restore(self, desk: Desk, dump: str, *, database: str | None = None, beside: bool = False) -> Plan:
+        self.asked.append(("plan_dump_restore", dump, database, beside))
+        return dump_plan(dump, database or "orders", beside)
 
     def verify(self, desk: Desk, ids: list[str], *, progress: Any) -> list[Proof]:
         self.asked.append(("verify", ids))

@@ -65,7 +65,7 @@ def catalog() -> Catalog:
         for day in days
         if day != 19
     ]
-    dumps = [Dump(f"d{day}", "main", Path("/d"), "custom", utc(day, 3, 30), GIB) for day in (7, 14, 21)]
+    dumps = [Dump(f"d{day}", "main", Path("/d"), "custom", utc(day, 3, 30), GIB, "orders") for day in (7, 14, 21)]
     known = history()
     return Catalog(
         site="orders-prod",
@@ -199,11 +199,12 @@ class StandIn(Protected):
         return self.state
 
     def log_lines(self, desk: Desk, run: str, which: str, last: int) -> list[str]:
-        first = 0xB1
-        lines = [
-            f'16:08:{31 + i:02d} LOG  restored log file "0000000200000A4F000000{first + i:02X}" from archive'
-            for i in range(7)
-        ]
+        said = [f'restored log file "0000000200000A4F000000{number:02X}" from archive' for number in range(0xB1, 0xB8)]
+        said.insert(0, "redo starts at C8/4A000028")
+        said.insert(1, "consistent recovery state reached at C8/51C2E0F0")
+        said.insert(2, "database system is ready to accept read-only connections")
+        said.insert(6, "restartpoint starting: time")
+        lines = [f"2026-11-23 13:40:{i:02d}.000 UTC [8812] LOG:  {text}" for i, text in enumerate(said, 8)]
         return lines[-last:]
 
     def prepare_psql(self, desk: Desk, run: str) -> Psql:

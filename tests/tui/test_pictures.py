@@ -271,6 +271,17 @@ async def expire_question(driver: Driver) -> None:
     await driver.press("X")
 
 
+async def dump_plan(driver: Driver) -> None:
+    await driver.go_to("21 Nov 2026 12:00")
+    await driver.press("D")
+    await driver.settled()
+
+
+async def dump_question(driver: Driver) -> None:
+    await dump_plan(driver)
+    await driver.press("enter")
+
+
 async def unreadable(driver: Driver) -> None:
     def look(desk: object) -> object:
         raise RepriseError("/backup/wal does not answer", remedy="mount it, then press r")
@@ -287,6 +298,7 @@ SCREENS: tuple[Walk, ...] = (
     gate, gate_in_place, gate_unreadable, forward, advanced, not_proven,
     report, runs, no_runs, help, palette,
     overview, overview_healthy, overview_failed, copies, copy_refused, copying, copied, expiry, expire_question,
+    dump_plan, dump_question,
 )  # fmt: skip
 THEMES = ("dark", "light", "high contrast", "monochrome")
 COLOURFUL: tuple[Walk, ...] = (timeline_gap, plan_refused, gate_in_place, run_failed)  # every role is on one of them

@@ -86,6 +86,22 @@ async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alon
         assert driver.source.asked[-1] == ("expire", True)
 
 
+async def test_a_dump_is_restored_from_the_timeline_in_place_or_beside_by_keys_alone() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("21 Nov 2026 12:00")
+        await driver.press("D")
+        await driver.until(lambda: "in place of the database orders" in driver.text)
+        await driver.press("enter", *"orders", "enter")
+        await driver.until(lambda: driver.source.asked[-1][0] == "start")
+        assert driver.source.asked[-1][1].loading.dump == "d21"
+    async with driving(80, 24) as driver:
+        await driver.go_to("21 Nov 2026 12:00")
+        await driver.press("D", "d", "tab", "enter")
+        await driver.until(lambda: "new database orders-1121" in driver.text)
+        await driver.press("enter")
+        await driver.until(lambda: driver.source.asked[-1][0] == "start")
+
+
 async def test_a_read_only_session_takes_no_copy_and_deletes_nothing() -> None:
     async with driving(80, 24, read_only=True) as driver:
         await overview(driver)

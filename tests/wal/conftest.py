@@ -1,49 +1,38 @@
 """One archive for each PostgreSQL, made once for all tests of the room."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.wal.index import WalIndex
-from tests.clusters import wanted_programs
+from tests.clusters import test_root, wanted_programs
+from tests.recorded import once_a_run
 from tests.wal.real_wal import RealWal, make
 
 PROGRAMS = {("embedded" if programs.embedded else str(programs.version)): programs for programs in wanted_programs()}
 
 
-@pytest.fixture(scope="session")
-def made() -> Iterator[Callable[[str], RealWal]]:
-    """Makes an archive when it is asked for the first time."""
-    there: dict[str, RealWal] = {}
-    # Not pytest's own folder: that one is closed to the servers' user, and too long for a socket.
-    folder = Path(tempfile.mkdtemp(prefix="reprise-wal-", dir="/var/tmp"))
-    folder.chmod(0o755)
+def recorded(name: str) -> RealWal:
+    def record() -> RealWal:
+        # Not pytest's own folder: that one is closed to the servers' user, and too long for a socket.
+        folder = test_root() / f"wal-{name}"
+        folder.mkdir(mode=0o755)
+        return make(PROGRAMS[name], folder)
 
-    def get(name: str) -> RealWal:
-        if name not in there:
-            (folder / name).mkdir(mode=0o755)
-            there[name] = make(PROGRAMS[name], folder / name)
-        return there[name]
-
-    try:
-        yield get
-    finally:
-        shutil.rmtree(folder)
+    return once_a_run(f"wal-{name}", record)
 
 
 @pytest.fixture(scope="session", params=sorted(PROGRAMS))
-def wal(request: pytest.FixtureRequest, made: Callable[[str], RealWal]) -> RealWal:
+def wal(request: pytest.FixtureRequest) -> RealWal:
     """The archive of each PostgreSQL in turn."""
-    return made(request.param)
+    return recorded(request.param)
 
 
 @pytest.fixture(scope="session")
-def one_wal(made: Callable[[str], RealWal]) -> RealWal:
+def one_wal() -> RealWal:
     """The archive of one PostgreSQL, where it does not matter which."""
-    return made(sorted(PROGRAMS)[0])
+    return recorded(sorted(PROGRAMS)[0])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
-from engine.records.copies import Catalog
+from engine.records.copies import Catalog, Dump
 from engine.records.copying import Proof
 from engine.records.status import Thing
 from tui import words
@@ -27,6 +27,7 @@ class Row(NamedTuple):
     size: int | None
     path: str
     wrong: str | None = None
+    dump: Dump | None = None
 
 
 class CopiesScreen(Scrolled):
@@ -34,7 +35,7 @@ class CopiesScreen(Scrolled):
 
     title_words = "copies"
     choosing = True
-    BINDINGS: ClassVar[list[BindingType]] = [bind("read", "read_again")]
+    BINDINGS: ClassVar[list[BindingType]] = [bind("open", "open"), bind("read", "read_again")]
 
     def __init__(self, thing: Thing) -> None:
         super().__init__()
@@ -100,12 +101,22 @@ class CopiesScreen(Scrolled):
         if wrong is not None:
             paint_wrapped(grid, 1, y + 2, wrong, "bad", stop, 2)
 
+    def action_open(self) -> None:
+        row = self.rows[self.chosen] if self.rows else None
+        if row is None or row.dump is None:
+            self.say("a dump is restored from here; every other moment from the timeline (2)", "muted")
+            return
+        from tui.screens.dump_plan import DumpPlanScreen
+
+        self.app.push_screen(DumpPlanScreen(row.dump))
+
     def to_copy(self) -> str:
         return self.rows[self.chosen].path if self.rows else ""
 
     def hints(self) -> Sequence[Hint]:
         return (
             Hint(self.session.glyphs.up_down, "choose"),
+            self.hint("open", "restore", "open"),
             self.hint("copy", "copy its path", "app.copy"),
             self.hint("read", "read again", "read_again"),
             self.hint("back", "back", "app.back"),

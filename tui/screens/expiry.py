@@ -27,6 +27,7 @@ class ExpiryScreen(Scrolled):
         super().__init__()
         self.expiry: Expiry | None = None
         self.deleted = False
+        self.waiting = False
 
     def begin(self) -> None:
         self.judging = Errand(self, "expire")
@@ -34,12 +35,13 @@ class ExpiryScreen(Scrolled):
 
     def action_read_again(self) -> None:
         acts, desk = self.session.acts, self.session.desk
-        self.deleted = False
+        self.deleted, self.waiting = False, True
         self.judging.ask("judge", lambda: acts.expire(desk))
         self.repaint()
 
     def on_answer(self, answer: Answer) -> None:
         answer.stop()
+        self.waiting = False
         if answer.error is not None:
             self.say_error(answer.error)
         else:
@@ -60,7 +62,7 @@ class ExpiryScreen(Scrolled):
         stop = grid.width - 1
         self.header(grid, "overview", "expire")
         if self.expiry is None:
-            grid.put(3, 3, "reading …" if self.judging.busy else "r reads again", "muted")
+            grid.put(3, 3, "reading …" if self.waiting else "r reads again", "muted")
             return
         count, size = len(self.expiry.leaving), words.size(self.expiry.bytes)
         what = words.plural(count, "thing", "things")

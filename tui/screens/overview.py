@@ -54,6 +54,7 @@ class OverviewScreen(Painted):
         self.next_at: dict[ThingName, datetime] = {}
         self.restored: RunState | None = None
         self.verifying: str | None = None
+        self.waiting = False  # for the status
 
     def begin(self) -> None:
         self.reading, self.taking, self.proving = (Errand(self, name) for name in ("status", "copy", "verify"))
@@ -62,7 +63,7 @@ class OverviewScreen(Painted):
 
     def on_screen_resume(self) -> None:
         """A run that took a copy may have ended meanwhile."""
-        if self.overview is not None and not self.reading.busy:
+        if self.overview is not None and not self.waiting:
             self.action_read_again()
         self.repaint()
 
@@ -72,13 +73,16 @@ class OverviewScreen(Painted):
 
     def action_read_again(self) -> None:
         acts, desk = self.session.acts, self.session.desk
-        self.reading.ask("schedule", lambda: (acts.status(desk), acts.runs(desk), _schedule(acts, desk)))
+        self.waiting = True
+        self.reading.ask("status", lambda: (acts.status(desk), acts.runs(desk), _schedule(acts, desk)))
         self.repaint()
 
     def on_answer(self, answer: Answer) -> None:
         answer.stop()
         if answer.errand is self.proving:
             self.verifying = None
+        elif answer.errand is self.reading:
+            self.waiting = False
         if answer.error is not None:
             self.say_error(answer.error)
         elif answer.errand is self.reading:
@@ -106,7 +110,7 @@ class OverviewScreen(Painted):
     def paint(self, grid: Grid) -> None:
         self.header(grid, "overview")
         if self.overview is None:
-            grid.put(3, 3, "reading …" if self.reading.busy else "r reads again", "muted")
+            grid.put(3, 3, "reading …" if self.waiting else "r reads again", "muted")
             return
         self.overview.chosen = min(max(self.chosen or 0, 0), len(self.overview.rows) - 1)
         self.overview.doing = f"verifying {self.verifying}" if self.verifying is not None else None

@@ -171,16 +171,20 @@ class PlanScreen(PlanPicture):
             return
         if not self.may_act():
             return
-        name = self.session.desk.site.name
-        if plan.destination.kind == "in-place" and self.action == "finish":
-            what = "the copy takes the live cluster's place without a further question"
-            question = Question(
-                "to restore in place, type the site's name:", lambda _: self._start(plan), must_be(name, what)
-            )
-            question.dangerous = True
+        question = self._sure(plan)
+        if question is not None:
             self.ask(question)
         else:
             self._start(plan)
+
+    def _sure(self, plan: Plan) -> Question | None:
+        """What is asked before something takes the live one's place."""
+        if plan.destination.kind != "in-place" or self.action != "finish":
+            return None
+        what = "the copy takes the live cluster's place without a further question"
+        right = must_be(self.session.desk.site.name, what)
+        prompt = "to restore in place, type the site's name:"
+        return Question(prompt, lambda _: self._start(plan), right, dangerous=True)
 
     def _start(self, plan: Plan) -> None:
         acts, desk = self.session.acts, self.session.desk

@@ -13,6 +13,8 @@ from tui.widgets.frame import paint_rule, wrapped
 from tui.widgets.steps import WIDEST
 
 _FINDING = 24  # the cell where findings begin
+_TITLE = 5  # the cell where the steps' titles begin
+_AMOUNT = 11  # cells for their amounts
 
 
 class PlanPicture(Scrolled):
@@ -100,7 +102,8 @@ class PlanPicture(Scrolled):
         loudest = sum(len(lines) for lines in told[:loud])
         keep = len(checks)
         if not self.all_checks:
-            steps = _folded(steps, max(4, room - 2 - min(len(checks), loudest + 1)))
+            width = min(grid.width - 1, WIDEST) - _TITLE - _AMOUNT
+            steps = _folded(steps, max(4, room - 2 - min(len(checks), loudest + 1)), width)
             keep = max(loud, min(len(checks), room - len(steps) - 2 - loudest + loud))
             if 0 < keep < len(checks):
                 keep = max(loud, keep - 1)
@@ -180,19 +183,22 @@ class PlanPicture(Scrolled):
         elif kind == "step" and isinstance(item, tuple):
             number, title, amount = item
             grid.put_right(4, y, number, "muted")
-            grid.put_cut(5, y, title, "text", stop - 11)
+            grid.put_cut(_TITLE, y, title, "text", stop - _AMOUNT if amount else stop)
             if amount:
                 grid.put_right(stop, y, words.size(amount), "muted")
 
 
-def _folded(steps: list[tuple[str, str, int | None]], rows: int) -> list[tuple[str, str, int | None]]:
-    """Steps that move no bytes and follow each other share a row, the shortest first, until they fit ``rows``."""
+def _folded(steps: list[tuple[str, str, int | None]], rows: int, width: int) -> list[tuple[str, str, int | None]]:
+    """Steps that move no bytes and follow each other share a row, the shortest first, until they fit ``rows``; but
+    only where nothing of them is cut off at ``width``: else they scroll."""
     steps = list(steps)
     while len(steps) > rows:
         small = [i for i in range(1, len(steps)) if not steps[i][2] and not steps[i - 1][2]]
         if not small:
             break
         here = min(small, key=lambda i: len(steps[i - 1][1]) + len(steps[i][1]))
+        if len(steps[here - 1][1]) + 2 + len(steps[here][1]) > width:
+            break
         number, title, _ = steps[here - 1]
         steps[here - 1 : here + 1] = [(number, f"{title}; {steps[here][1]}", None)]
     return steps

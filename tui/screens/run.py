@@ -54,7 +54,7 @@ class RunScreen(RunPicture):
         if not self.is_current or self.poll_errand.busy:
             return
         acts, desk, run, which = self.session.acts, self.session.desk, self.run, self.which
-        lines = max(4, self.size.height)
+        lines = 8 * max(4, self.size.height)  # many of them are told in one row
 
         def work() -> Seen:
             state = acts.run_state(desk, run)

@@ -10,7 +10,7 @@ from tui.screens.base import Painted
 from tui.widgets import gate
 from tui.widgets.asked import paint_asked
 from tui.widgets.frame import paint_rule, paint_wrapped
-from tui.widgets.log import read_line
+from tui.widgets.log import read_lines
 from tui.widgets.progress import paint_ending, paint_progress
 from tui.widgets.purpose import heading
 from tui.widgets.steps import WIDEST, paint_steps, running_step
@@ -89,11 +89,10 @@ class RunPicture(Painted):
         else:
             grid.put(1, top, name, "muted")
             x = 14
-        lines = seen.log[-rows:] if rows > 0 else ()
+        lines = read_lines(seen.log, self.session.desk.site.zone)[-rows:] if rows > 0 else []
         if not lines:
             grid.put(x, y, "nothing yet", "faint")
-        for number, line in enumerate(lines):
-            read = read_line(line, self.session.desk.site.zone)
+        for number, read in enumerate(lines):
             end = grid.put(x, y + number, read.time, "faint", stop)
             if read.time:
                 end = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop) + 2

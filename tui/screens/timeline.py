@@ -46,6 +46,7 @@ class TimelineScreen(TimelineMoving):
         bind("read", "read_again"),
         bind("problems", "problems"),
         bind("plan", "plan"),
+        bind("plan-dump", "plan_dump"),
     ]
 
     def offer_run(self, runs: Sequence[RunState]) -> None:
@@ -155,6 +156,19 @@ class TimelineScreen(TimelineMoving):
     def action_read_again(self) -> None:
         self.say(READING, "muted")
         self.read_wal()
+
+    def action_plan_dump(self) -> None:
+        """A dump holds the moment at which it was taken: the last one that is not later than the cursor."""
+        if self.aim is None or self.looked is None:
+            return
+        at = self.aim.at
+        dumps = [dump for dump in self.looked.view.catalog.dumps if dump.started_at <= at]
+        if not dumps:
+            self.say("there is no dump at or before this moment; n goes to the next event")
+            return
+        from tui.screens.dump_plan import DumpPlanScreen
+
+        self.app.push_screen(DumpPlanScreen(max(dumps, key=lambda dump: dump.started_at)))
 
     def action_plan(self) -> None:
         if self.aim is None or self.looked is None:

@@ -3,7 +3,7 @@
 from engine.postgres.connecting import QueryFailed
 from engine.records.errors import RunFailed
 from engine.records.plan import Check
-from engine.steps.check_result import ACCEPTED
+from engine.steps.inspect import ACCEPTED
 from engine.steps.loading.common import connection_to, loading_of
 from engine.steps.protocol import RunningStep
 
