@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import engine.acts
-from engine.lab.building import build_lab
 from tests.tui.pictures import write_png
 from tui.app import RepriseApp
 from tui.painting.glyphs import PLAIN, UNICODE, Glyphs
@@ -94,7 +93,7 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="reprise-", dir="/var/tmp"))
     home.chmod(0o755)
     try:
-        lab = build_lab(home / "lab", home / "state", reset=False, progress=lambda done, of, what: print(what))
+        lab = engine.acts.demo(home / "lab", home / "state", reset=False, progress=lambda done, of, what: print(what))
         truth = lab.truth()
         lab.start_server()
         desk = engine.acts.open_desk(lab.site_file, home / "state")

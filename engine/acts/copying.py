@@ -1,6 +1,9 @@
 """Taking a copy: what the machine and the repository allow, made into a plan. `acts.start` carries it out."""
 
+import os
+import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +60,7 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         _backups(desk, repository),
         owner=owner,
         programs=programs_of(desk, owner, server.version if server else None),
-        now=datetime.now(UTC),
+        now=_free_moment(repository.base_backups),
         measured=measured(runs(desk)),
     )
 
@@ -86,7 +89,7 @@ def plan_dump(desk: Desk, *, database: str | None = None, format: DumpFormat = "
         databases,
         owner=owner,
         programs=programs_of(desk, owner, version),
-        now=datetime.now(UTC),
+        now=_free_moment(repository.dumps),
         measured=measured(runs(desk)),
     )
 
@@ -106,7 +109,7 @@ def plan_media_snapshot(desk: Desk) -> Plan:
         place_of(desk, repository.path, owner, files.path),
         found.snapshots,
         owner=owner,
-        now=datetime.now(UTC),
+        now=_free_moment(repository.path),
         second=repository.second,
         measured=measured(runs(desk)),
     )
@@ -144,7 +147,7 @@ def _plan_source(desk: Desk, wanted: Source) -> Plan:
         why_not,
         place_of(desk, folder, owner, wanted.path if wanted.path.startswith("/") else None),
         owner=owner,
-        now=datetime.now(UTC),
+        now=_free_moment(folder),
         second=wanted.second,
         measured=measured(runs(desk)),
     )
@@ -167,7 +170,7 @@ def plan_image(desk: Desk) -> Plan:
         _inside(desk, origin) if wanted.path is not None else (),
         place_of(desk, wanted.store, owner, origin),
         owner=owner,
-        now=datetime.now(UTC),
+        now=_free_moment(wanted.store),
         second=wanted.second,
         measured=measured(runs(desk)),
     )
@@ -195,6 +198,19 @@ def place_of(desk: Desk, folder: str, owner: OsUser, source: str | None) -> Plac
         held_by=lock_holder(repository_lock(desk.state, folder)),
         source_device=original.device if original is not None and original.nearest == source else None,
     )
+
+
+def _free_moment(repository: str) -> datetime:
+    """Now, after which a new copy is named. Names count whole seconds: one in which another copy began is sat out."""
+
+    def begun(stamp: str) -> bool:
+        return any(stamp in name for name in os.listdir(repository))  # noqa: PTH208
+
+    while True:
+        now = datetime.now(UTC)
+        if not within(10, partial(begun, f"{now:%Y%m%dT%H%M%SZ}"), False):
+            return now
+        time.sleep(0.05)
 
 
 def _backups(desk: Desk, repository: DatabaseRepository) -> list[BaseBackup]:

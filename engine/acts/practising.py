@@ -1,15 +1,34 @@
 """The lab: a real cluster with history, to look around and to practise."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine.acts.desk import open_desk
-from engine.acts.following import runs
-from engine.acts.running import stop_server
+from engine.acts.copying import plan_base_backup, plan_dump, plan_image, plan_media_snapshot, plan_source_copies
+from engine.acts.desk import Desk, open_desk
+from engine.acts.following import follow, runs
+from engine.acts.running import start, stop_server
 from engine.lab.building import build_lab
+from engine.lab.copies import LabCopy
 from engine.lab.lab import Lab
 from engine.postgres.programs import describe_folder
+from engine.records.errors import Refused, RepriseError, RunFailed
+from engine.records.plan import Plan
+from engine.run.control import send
+from engine.run.folder import list_runs
+from engine.run.starting import wait_for_end
 from engine.site import state_dir
+
+_PLANS: dict[LabCopy, Callable[[Desk], Plan]] = {
+    "base": plan_base_backup,
+    "base-plain": lambda desk: plan_base_backup(desk, format="plain"),
+    "base-incremental": lambda desk: plan_base_backup(desk, incremental=True),
+    "dump": plan_dump,
+    "media": plan_media_snapshot,
+    "source": lambda desk: plan_source_copies(desk)[0],
+    "image": plan_image,
+}
 
 
 def demo(
@@ -23,7 +42,36 @@ def demo(
     """The demo site, built if need be (with the PostgreSQL in ``bin_dir``, where one is named); its server is
     stopped."""
     programs = describe_folder(bin_dir) if bin_dir is not None else None
-    return build_lab(directory, state_dir(state).absolute(), reset=reset, progress=progress, programs=programs)
+    at = state_dir(state).absolute()
+    return build_lab(directory, at, SiteCopies(at), reset=reset, progress=progress, programs=programs)
+
+
+@dataclass(frozen=True)
+class SiteCopies:
+    """The lab's copies, taken as `reprise backup` takes them; their runs lie in the state folder like all others."""
+
+    state: Path
+
+    def take(self, site_file: Path, what: LabCopy) -> str:
+        desk = open_desk(site_file, self.state)
+        planned = _PLANS[what](desk)
+        refusal = next((check for check in planned.checks if check.refuses), None)
+        if refusal is not None:
+            raise Refused(f"{refusal.name}: {refusal.finding}", remedy=refusal.remedy)
+        state = follow(desk, start(desk, planned), lambda state: None)
+        if state.taken is None or state.outcome != "completed":
+            error = state.error
+            told = error.message if error is not None else f"the run is {state.outcome}"
+            raise RunFailed(f"a copy of the lab was not taken: {told}", cause=error.cause if error else None)
+        return state.taken.id
+
+    def stop(self, folder: Path) -> None:
+        for run in list_runs(self.state)[0]:
+            copying = run.plan.copying
+            if run.pid is not None and copying is not None and Path(copying.repository).is_relative_to(folder):
+                with suppress(RepriseError):  # it has just ended
+                    send(Path(run.folder), "cancel")
+                wait_for_end(Path(run.folder), 60)
 
 
 def leave_demo(lab: Lab, state: Path | None) -> None:
@@ -34,5 +82,5 @@ def leave_demo(lab: Lab, state: Path | None) -> None:
     for run in of_lab:
         if run.plan.destination.kind == "side-copy" and "stop" in run.answers:
             stop_server(desk, run.run)
-    if not any(run.pid is not None and run.plan.destination.kind == "in-place" for run in of_lab):
+    if not any(run.pid is not None and run.plan.destination.kind != "side-copy" for run in of_lab):
         lab.stop_server()

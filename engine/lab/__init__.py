@@ -2,8 +2,9 @@
 
 place      where it lies, and whether that is ours to fill or to empty
 system     the document system: its schema, what it holds from the beginning
+software   the document system's own installation folder and source code
 workload   its users: concurrent writers, a process of its own (`python -m engine.lab.workload`)
-copies     its base backups and media snapshots
-building   its life, compressed into less than a minute: backups, restore points, an accident
+copies     who takes its copies: acts, as an operator does
+building   its life, compressed into less than a minute: copies, restore points, an accident
 lab        a finished lab: its site file, its server
 """

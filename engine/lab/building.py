@@ -1,8 +1,9 @@
-"""The lab's life, compressed into less than a minute: three base backups and two media snapshots under load, restore
-points, an accident, and life going on after it."""
+"""The lab's life, compressed into less than a minute: three base backups, two media snapshots and a dump under load,
+restore points, an accident, and life going on after it."""
 
 import json
 import random
+import shutil
 import signal
 import threading
 import time
@@ -14,33 +15,42 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from engine.lab import place, system
-from engine.lab.copies import base_backup, media_snapshot
+from engine.archiving.command import SCRIPT_NAME, archive_command, mark_archive, write_script
+from engine.lab import place, software, system
+from engine.lab.copies import Copies, LabCopy
 from engine.lab.lab import DATABASE_USER, Lab
 from engine.lab.workload import Workload
 from engine.postgres.programs import choose_programs, describe_folder, programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user, give, os_user
+from engine.postgres.users import everyday_user, give, is_root, os_user
 from engine.records.errors import Refused, RepriseError
 from engine.records.survey import OsUser, Programs
-from engine.site import Database, DatabaseRepository, Identity, Media, MediaRepository, Site, Verify, write_site
+from engine.site import (
+    Database,
+    DatabaseRepository,
+    Environment,
+    Identity,
+    KeepBaseBackups,
+    KeepByCalendar,
+    Media,
+    MediaRepository,
+    Policy,
+    Retention,
+    Schedule,
+    Site,
+    Source,
+    Verify,
+    write_site,
+)
 
 SITE_NAME = "lab"
 ACCIDENT = "attachments"
 
-# A segment is either whole in the archive or not there; one that is there is never replaced by a different one.
-_ARCHIVE = """#!/bin/sh
-set -e
-archive='{archive}'
-if test -e "$archive/$2"; then cmp -s "$1" "$archive/$2"; exit; fi
-cp "$1" "$archive/.$2.new"
-mv "$archive/.$2.new" "$archive/$2"
-"""
-
 _SETTINGS = {
-    "listen_addresses": "''", "wal_level": "replica", "archive_mode": "on", "max_wal_senders": "5",
-    "shared_buffers": "32MB", "max_connections": "40", "max_wal_size": "256MB", "checkpoint_timeout": "5min",
+    "listen_addresses": "''", "wal_level": "replica", "archive_mode": "on", "archive_timeout": "1min",
+    "max_wal_senders": "5", "shared_buffers": "32MB", "max_connections": "40", "max_wal_size": "256MB",
+    "checkpoint_timeout": "5min",
     "logging_collector": "off", "lc_messages": "C", "log_timezone": "UTC", "timezone": "UTC",
 }  # fmt: skip
 
@@ -48,11 +58,18 @@ Progress = Callable[[int, int, str], None]
 
 
 def build_lab(
-    directory: Path | None, state: Path, *, reset: bool, progress: Progress, programs: Programs | None = None
+    directory: Path | None,
+    state: Path,
+    copies: Copies,
+    *,
+    reset: bool,
+    progress: Progress,
+    programs: Programs | None = None,
 ) -> Lab:
     """The lab in ``directory`` (None: see place.lab_folder), its server stopped. A finished one is used again, a
-    half-built one or, with ``reset``, any is built anew; ``progress`` hears steps done, steps, and what comes next.
-    ``programs``: the PostgreSQL to build with, default the machine's newest, else the embedded one.
+    half-built one or, with ``reset``, any is built anew. ``copies`` takes its copies; ``progress`` hears steps done,
+    steps, and what comes next. ``programs``: the PostgreSQL to build with, default the machine's newest, else the
+    embedded one.
 
     Raises RepriseError; whatever happens, no process is left behind.
     """
@@ -62,14 +79,14 @@ def build_lab(
     if not reset and (folder / place.DONE).is_file():
         return _found(folder, programs)
     with place.taken(folder), _ended_by_signals():
-        _stop_servers(folder, user)
+        _stop_all(folder, user, copies)
         place.emptied(folder)
         chosen = programs_for(user, programs or choose_programs(), folder / "programs")
         lab = Lab(folder, chosen, user, free_port())
         try:
-            _live(lab, progress)
+            _live(lab, copies, progress)
         finally:
-            _stop_servers(folder, user)
+            _stop_all(folder, user, copies)
     return lab
 
 
@@ -88,8 +105,8 @@ def _found(folder: Path, wanted: Programs | None) -> Lab:
     return Lab(folder, programs, os_user(noted["run_as"]), noted["port"])
 
 
-def _live(lab: Lab, progress: Progress) -> None:
-    """The lab's whole life, step by step; the workload runs from the third step to the last but two."""
+def _live(lab: Lab, copies: Copies, progress: Progress) -> None:
+    """The lab's whole life, step by step; the workload runs from the sixth step to the last but two."""
     began = time.monotonic()
     workload: list[Workload] = []
     backups: list[str] = []
@@ -97,7 +114,7 @@ def _live(lab: Lab, progress: Progress) -> None:
 
     def writers_on() -> None:
         workload.append(lab.start_workload())
-        time.sleep(2)
+        time.sleep(1)
 
     def writers_off() -> None:
         time.sleep(1)
@@ -108,35 +125,35 @@ def _live(lab: Lab, progress: Progress) -> None:
         # counted from the beginning: what a slow machine takes longer for, life is shorter by (but not below 3 s)
         return lambda: time.sleep(max(3, began + second - time.monotonic()))
 
-    def snapshot() -> None:
-        media_snapshot(lab.media, lab.media_snapshots, lab.user)
+    def take(what: LabCopy) -> Callable[[], object]:
+        return lambda: copies.take(lab.site_file, what)
 
-    def backup(kind: Any, parent: int | None = None) -> Callable[[], None]:
-        return lambda: backups.append(
-            base_backup(lab.server, lab.base_backups, kind, backups[parent] if parent is not None else None)
-        )
+    def backup(what: LabCopy) -> Callable[[], None]:
+        return lambda: backups.append(copies.take(lab.site_file, what))
 
-    third = backup("incremental", 0) if lab.programs.version >= 17 else backup("plain")
     steps: list[tuple[str, Callable[[], object]]] = [
         ("a new cluster", lambda: _create(lab)),
         ("the document system moves in", lambda: _fill(lab)),
+        ("its source code is copied", take("source") if _has_git() else lambda: None),
+        ("its installation is packed", take("image")),
         ("its users start to work", writers_on),
-        ("first base backup, plain, under load", backup("plain")),
-        ("first snapshot of the files", snapshot),
-        ("a quiet morning", live_until(14)),
+        ("first base backup, plain, under load", backup("base-plain")),
+        ("first snapshot of the files", take("media")),
+        ("a quiet morning", live_until(16)),
         ("restore point: before the import", lambda: _restore_point(lab, "before-import")),
-        ("second base backup, tar with gzip, under load", backup("tar")),
-        ("a busy noon", live_until(24)),
+        ("second base backup, compressed tar, under load", backup("base")),
+        ("a busy noon", live_until(25)),
         ("restore point: month end", lambda: _restore_point(lab, "month-end")),
-        ("third base backup" + (", incremental" if lab.programs.version >= 17 else ""), third),
-        ("second snapshot of the files", snapshot),
-        ("an ordinary afternoon", live_until(30 + random.random() * 2)),
+        ("third base backup" + (", incremental" if lab.programs.version >= 17 else ""), backup("base-incremental")),
+        ("a dump of the database", take("dump")),
+        ("second snapshot of the files", take("media")),
+        ("an ordinary afternoon", live_until(35 + random.random() * 2)),
         ("somebody makes a mistake", lambda: accident.update(_accident(lab))),
-        ("life goes on", live_until(37 + random.random() * 2)),
+        ("life goes on", live_until(42 + random.random() * 2)),
         ("restore point: evening", lambda: _restore_point(lab, "evening")),
         ("the users go home", writers_off),
         ("the last segment is archived", lambda: _archive_rest(lab)),
-        ("the site file is written", lambda: _write_site(lab)),
+        ("its server stops", lab.stop_server),
     ]
     try:
         for done, (what, act) in enumerate(steps):
@@ -159,17 +176,18 @@ def _live(lab: Lab, progress: Progress) -> None:
 
 def _create(lab: Lab) -> None:
     log_dir = lab.server.log.parent
-    for folder in (lab.base_backups, lab.archive, lab.media_snapshots, lab.media, lab.socket_dir, log_dir):
+    repositories = (lab.base_backups, lab.dumps, lab.archive, lab.media_snapshots, lab.source_mirror.parent, lab.images)
+    for folder in (*repositories, lab.media, lab.socket_dir, log_dir):
         folder.mkdir(parents=True)
-    script = lab.directory / "backup" / "archive.sh"
-    script.write_text(_ARCHIVE.format(archive=str(lab.archive).replace("'", "'\\''")))
-    script.chmod(0o755)
+    script = lab.directory / SCRIPT_NAME
+    write_script(script)
+    mark_archive(lab.archive, (lab.user.uid, lab.user.gid) if is_root() else None)
     lab.data_dir.mkdir(mode=0o700)
     for folder in (lab.directory / "backup", lab.media, lab.socket_dir, log_dir, lab.data_dir):
         give(folder, lab.user)
     arguments = ["-D", str(lab.data_dir), "-U", DATABASE_USER, "-A", "peer", "-E", "UTF8", "--locale=C", "--no-sync"]
     run(lab.programs, "initdb", *arguments, "--data-checksums", "--wal-segsize=1", user=lab.user, cwd=lab.data_dir)
-    command = f'"{script}" "%p" "%f"'.replace("'", "''")
+    command = archive_command(script, str(lab.archive)).replace("'", "''")
     settings = {**_SETTINGS, "archive_command": f"'{command}'", "port": str(lab.port)}
     settings["unix_socket_directories"] = "'{}'".format(str(lab.socket_dir).replace("'", "''"))
     if lab.programs.version >= 17:
@@ -187,8 +205,10 @@ def _create(lab: Lab) -> None:
 
 
 def _fill(lab: Lab) -> None:
+    software.install(lab.software, lab.source, lab.user)
     with lab.server.connect(statement_timeout=60) as connection:
         system.fill(connection, lab.media, lab.user, random.Random(20261123))
+    _write_site(lab)
 
 
 def _restore_point(lab: Lab, name: str) -> None:
@@ -216,8 +236,8 @@ def _archive_rest(lab: Lab) -> None:
 
 
 def _write_site(lab: Lab) -> None:
-    lab.stop_server()
-    repository = DatabaseRepository(kind="directory", base_backups=str(lab.base_backups), wal=str(lab.archive))
+    """Everything that a site can say; nothing of its schedule is installed."""
+    repository = DatabaseRepository("directory", str(lab.base_backups), str(lab.archive), dumps=str(lab.dumps))
     database = Database(
         data_dir=str(lab.data_dir),
         repository=[repository],
@@ -228,9 +248,28 @@ def _write_site(lab: Lab) -> None:
         dbname="postgres",
         run_as=lab.user.name,
     )
-    media = Media(path=str(lab.media), repository=[MediaRepository(kind="directory", path=str(lab.media_snapshots))])
-    identity = Identity(name=SITE_NAME, timezone=_time_zone())
-    write_site(Site(identity, database, media, verify=Verify(sql=list(system.VERIFY))), lab.site_file)
+    site = Site(
+        Identity(name=SITE_NAME, timezone=_time_zone()),
+        database,
+        Media(path=str(lab.media), repository=[MediaRepository("directory", str(lab.media_snapshots))]),
+        [Source(str(lab.source), mirror=str(lab.source_mirror))] if _has_git() else [],
+        Environment(str(lab.images), path=str(lab.software)),
+        verify=Verify(sql=list(system.VERIFY)),
+        policy=Policy(database_full="7d", database_incremental="5min", files="1h", source="1d", environment="365d"),
+        retention=Retention(
+            KeepBaseBackups(count=4, days=28),
+            dumps=KeepByCalendar(daily=7, monthly=12),
+            media=KeepByCalendar(hourly=24, daily=14, weekly=8, monthly=12),
+        ),
+        schedule=Schedule(
+            "*-*-* 02:00", "hourly", dump="Sun 04:00", files="hourly", source="daily", verify="Sun 05:00"
+        ),
+    )
+    write_site(site, lab.site_file)
+
+
+def _has_git() -> bool:
+    return shutil.which("git") is not None
 
 
 def _time_zone() -> str:
@@ -239,9 +278,11 @@ def _time_zone() -> str:
     return name if found else "UTC"
 
 
-def _stop_servers(folder: Path, user: OsUser) -> None:
-    """Stop every server whose data directory stands in the lab's folder: a half-built lab's, a set-aside cluster's.
-    Nobody wants its data any more, and a backup of it that an interrupted building left would hold up a fast stop."""
+def _stop_all(folder: Path, user: OsUser, copies: Copies) -> None:
+    """Stop the copies that are being taken, then every server whose data directory stands in the lab's folder: a
+    half-built lab's, a set-aside cluster's. Nobody wants its data any more, and a backup of it that an interrupted
+    building left would hold up a fast stop."""
+    copies.stop(folder)
     for pid_file in folder.glob("*/postmaster.pid"):
         server = Server(_NO_PROGRAMS, pid_file.parent, user, folder, 0, folder / "log" / "postgresql.log")
         server.stop("immediate", timeout=20)

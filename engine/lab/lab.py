@@ -52,6 +52,28 @@ class Lab:
         return self.directory / "backup" / "media"
 
     @property
+    def dumps(self) -> Path:
+        return self.directory / "backup" / "dumps"
+
+    @property
+    def software(self) -> Path:
+        """Where the document system is installed."""
+        return self.directory / "docs"
+
+    @property
+    def source(self) -> Path:
+        """Its source code, in git where the machine has that."""
+        return self.software / "src"
+
+    @property
+    def source_mirror(self) -> Path:
+        return self.directory / "backup" / "source" / "docs.git"
+
+    @property
+    def images(self) -> Path:
+        return self.directory / "backup" / "image"
+
+    @property
     def server(self) -> Server:
         log = self.directory / "log" / "postgresql.log"
         return Server(self.programs, self.data_dir, self.user, self.socket_dir, self.port, log, DATABASE_USER)

@@ -20,6 +20,12 @@ _PROGRESS = re.compile(r"\s*([\d,]+)\s+\d+%")
 _VANISHED = 24  # rsync(1), "EXIT VALUES": files that went away while it worked
 _DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")  # --itemize-changes, but for mere attributes
 
+_SEND = ("--archive", "--partial", "--info=progress2")
+# Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
+_MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
+# The draft ($1) gets its name ($2), on disk; a sync of all file systems where that server's cannot sync one.
+_NAME = 'mv -T -- "$1" "$2" && { sync -f -- "$2" 2>/dev/null || sync; }'
+
 Progress = Callable[[int], None]
 
 
@@ -28,23 +34,23 @@ def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | No
 
     Raises DamagedCopy where another one of that name is there, Unreachable, RepriseError.
     """
-    into.run("mkdir", "-p", into.path)
-    for path in beside:
-        _send(path, into, path.name, None, progress)
-    if _is_there(into, copy.name):
+    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, copy.name, *([parent] if parent else [])).splitlines()
+    if beside:
+        _rsync(_SEND, [os.fspath(path) for path in beside], f"{_remote(into)}/", into, progress)
+    if copy.name in there:
         return compare(copy, into.below(copy.name))
-    draft = f".draft-{copy.name}"
-    _send(copy, into, draft, parent, progress)
-    compare(copy, into.below(draft))
-    into.run("mv", "-T", "--", f"{into.path}/{draft}", f"{into.path}/{copy.name}")
-    into.run("sync", timeout=600)
+    draft = into.below(f".draft-{copy.name}")
+    shared = [f"--link-dest={into.path}/{parent}"] if parent in there and copy.is_dir() else []
+    _send(copy, draft, shared, progress)
+    compare(copy, draft)
+    into.run("sh", "-c", _NAME, "sh", draft.path, into.below(copy.name).path, timeout=600)
 
 
 def push_mirror(mirror: Path, into: RemotePlace, progress: Progress) -> None:
     """Bring a git mirror there up to date: what is new is sent, objects before the refs that lead to them (rsync sends
     by name); what is there and not here stays."""
     into.run("mkdir", "-p", into.path)
-    _send(mirror, into, mirror.name, None, progress)
+    _send(mirror, into.below(mirror.name), [], progress)
     compare(mirror, into.below(mirror.name), alone=False)
 
 
@@ -52,7 +58,7 @@ def push_wal(folder: Path, into: RemotePlace, progress: Progress) -> None:
     """Send every archived file that is not there yet. What is there is never replaced."""
     into.run("mkdir", "-p", into.path)
     words = ["--archive", "--ignore-existing", "--exclude=.*", "--exclude=*.partial", "--delay-updates"]
-    _rsync([*words, "--info=progress2"], f"{os.fspath(folder)}/", f"{_remote(into)}/", into, progress)
+    _rsync([*words, "--info=progress2"], [f"{os.fspath(folder)}/"], f"{_remote(into)}/", into, progress)
 
 
 def compare(original: Path, there: RemotePlace, *, alone: bool = True) -> None:
@@ -62,7 +68,8 @@ def compare(original: Path, there: RemotePlace, *, alone: bool = True) -> None:
     words += ["--delete"] if alone else []
     told: list[str] = []
     slash = "/" if original.is_dir() else ""
-    _rsync(words, f"{os.fspath(original)}{slash}", f"{_remote(there)}{slash}", there, lambda done: None, told.append)
+    source, target = f"{os.fspath(original)}{slash}", f"{_remote(there)}{slash}"
+    _rsync(words, [source], target, there, lambda done: None, told.append)
     if wrong := [line for line in told if _DIFFERS.match(line)]:
         raise DamagedCopy(
             f"{there} is not what {shown(original)} is",
@@ -76,26 +83,19 @@ def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
     it was interrupted. Raises Unreachable, RepriseError, DamagedCopy."""
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = ["--archive", "--hard-links", "--partial", "--info=progress2", "--exclude=.draft-*"]
-    _rsync(words, f"{_remote(there)}/", f"{os.fspath(into)}/", there, progress)
+    _rsync(words, [f"{_remote(there)}/"], f"{os.fspath(into)}/", there, progress)
     told: list[str] = []
     words = ["--recursive", "--links", "--checksum", "--dry-run", "--exclude=.draft-*", "--out-format=%i %n"]
-    _rsync(words, f"{_remote(there)}/", f"{os.fspath(into)}/", there, lambda done: None, told.append)
+    _rsync(words, [f"{_remote(there)}/"], f"{os.fspath(into)}/", there, lambda done: None, told.append)
     if wrong := [line for line in told if _DIFFERS.match(line)]:
         raise DamagedCopy(
             f"what came from {there} is not what is there", cause=f"{len(wrong)} files differ", remedy="fetch again"
         )
 
 
-def _send(path: Path, into: RemotePlace, name: str, parent: str | None, progress: Progress) -> None:
+def _send(path: Path, there: RemotePlace, words: Sequence[str], progress: Progress) -> None:
     slash = "/" if path.is_dir() else ""
-    words = ["--archive", "--partial", "--info=progress2"]
-    if parent is not None and slash and _is_there(into, parent):
-        words.append(f"--link-dest={into.path}/{parent}")
-    _rsync(words, f"{os.fspath(path)}{slash}", f"{_remote(into)}/{name}{slash}", into, progress)
-
-
-def _is_there(place: RemotePlace, name: str) -> bool:
-    return place.run("sh", "-c", 'test -e "$1" && echo yes || echo no', "sh", f"{place.path}/{name}").strip() == "yes"
+    _rsync([*_SEND, *words], [f"{os.fspath(path)}{slash}"], f"{_remote(there)}{slash}", there, progress)
 
 
 def _remote(place: RemotePlace) -> str:
@@ -103,7 +103,7 @@ def _remote(place: RemotePlace) -> str:
 
 
 def _rsync(
-    words: Sequence[str], source: str, target: str, place: RemotePlace, progress: Progress,
+    words: Sequence[str], sources: Sequence[str], target: str, place: RemotePlace, progress: Progress,
     hear: Callable[[str], None] = lambda line: None,
 ) -> None:  # fmt: skip
     program = shutil.which("rsync")
@@ -117,7 +117,7 @@ def _rsync(
             elif piece.strip():
                 hear(piece)
 
-    command = [program, *words, f"--rsh={shlex.join(place.shell)}", "--protect-args", "--", source, target]
+    command = [program, *words, f"--rsh={shlex.join(place.shell)}", "--protect-args", "--", *sources, target]
     try:
         run_program(command, timeout=None, on_line=on_line)
     except RepriseError as error:

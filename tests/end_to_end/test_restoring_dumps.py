@@ -1,5 +1,6 @@
 """The full way: a dump restored in its database's place, beside it, and taken back, on a real cluster."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,51 @@ NAME = "pa per's"
 
 
 @pytest.fixture
-def operator(cluster: Cluster, open_dir: Path) -> Operator:
+def cluster(lent: Cluster) -> Cluster:
+    return lent
+
+
+@pytest.fixture(scope="module")
+def kept_dump(shared_cluster: Cluster) -> Path:
+    """A dump of the database as every test finds it, taken once and kept apart."""
+    home = shared_cluster.root / "kept"
+    home.mkdir()
+    own(home, shared_cluster.user)
+    moved_in(shared_cluster)
+    copy = operator_of(shared_cluster, home).call("backup", "dump", expect=0).document["copy"]
+    shared_cluster.sql(f'DROP DATABASE "{NAME}"')
+    shared_cluster.sql("DROP ROLE clerk")
+    return Path(copy["path"]).rename(home / copy["id"])
+
+
+@pytest.fixture
+def operator(kept_dump: Path, cluster: Cluster, open_dir: Path) -> Operator:
     """A database with rows of a role of its own, and a site with a place for dumps."""
-    dumps = cluster.backups.with_name("dumps")
-    dumps.mkdir()
-    own(dumps, cluster.user)
-    operator = operator_for(cluster, open_dir)
-    wal = f'wal = "{cluster.archive}"\n'
-    operator.site.write_text(operator.site.read_text().replace(wal, f'{wal}dumps = "{dumps}"\n'))
+    moved_in(cluster)
+    return operator_of(cluster, open_dir)
+
+
+@pytest.fixture
+def dump(operator: Operator, kept_dump: Path) -> Path:
+    """The kept dump, in the site's own place."""
+    into = operator.cluster.backups.with_name("dumps") / kept_dump.name
+    shutil.copytree(kept_dump, into)
+    own(into, operator.cluster.user)
+    return into
+
+
+def moved_in(cluster: Cluster) -> None:
     cluster.sql("CREATE ROLE clerk LOGIN PASSWORD 'geheim'")
     cluster.sql(f"CREATE DATABASE \"{NAME}\" OWNER clerk ENCODING 'UTF8' LC_COLLATE 'C' TEMPLATE template0")
     ask(cluster, "CREATE TABLE cards AS SELECT generate_series(1, 1000) AS id")
     ask(cluster, "ALTER TABLE cards OWNER TO clerk")
     ask(cluster, "CREATE INDEX ON cards (id)")
+
+
+def operator_of(cluster: Cluster, home: Path) -> Operator:
+    operator = operator_for(cluster, home)
+    wal, dumps = f'wal = "{cluster.archive}"\n', cluster.backups.with_name("dumps")
+    operator.site.write_text(operator.site.read_text().replace(wal, f'{wal}dumps = "{dumps}"\n'))
     return operator
 
 
@@ -49,7 +82,7 @@ def test_a_dump_takes_its_databases_place_and_the_old_one_comes_back_on_request(
 ) -> None:
     dump = operator.call("backup", "dump", "--format", format, expect=0).document["copy"]["id"]
     ask(cluster, "DELETE FROM cards WHERE id > 10")
-    planned = operator.call("plan", "--dump", dump, "--in-place", expect=0).document
+    planned = operator.ask("plan", "--dump", dump, "--in-place", expect=0).document
     assert planned["target"] == {**planned["target"], "kind": "dump", "name": dump}
     blocker = connect(
         host=str(cluster.socket_dir), port=cluster.port, user="postgres", dbname=NAME, as_user=cluster.user
@@ -88,24 +121,24 @@ def test_missing_roles_are_made_with_their_passwords_and_present_ones_stay(
             assert str(before["clerk"]).encode() not in path.read_bytes(), path.name
 
 
-def test_beside_the_others_it_gets_its_own_name_and_nothing_steps_aside(operator: Operator, cluster: Cluster) -> None:
-    dump = operator.call("backup", "dump", expect=0).document["copy"]["id"]
-    operator.call("restore", "--dump", dump, "--as", "pa per two", "--yes", expect=0)
+def test_beside_the_others_it_gets_its_own_name_and_nothing_steps_aside(
+    operator: Operator, cluster: Cluster, dump: Path
+) -> None:
+    operator.call("restore", "--dump", dump.name, "--as", "pa per two", "--yes", expect=0)
     assert set(databases(cluster)) == {NAME, "pa per two"}
     assert ask(cluster, "SELECT count(*) FROM cards", "pa per two") == [(1000,)]
-    refused = operator.call("restore", "--dump", dump, "--as", "pa per two", "--yes", expect=3).document
+    refused = operator.call("restore", "--dump", dump.name, "--as", "pa per two", "--yes", expect=3).document
     assert "already" in refused["error"]["message"]
-    assert operator.call("restore", "--dump", dump, "--into", operator.copy_to(), "--yes").code == 2
+    assert operator.call("restore", "--dump", dump.name, "--into", operator.copy_to(), "--yes").code == 2
 
 
 @pytest.mark.parametrize("step", ["roles", "load", "swap-database"])
 @pytest.mark.parametrize("act", ["resume", "rollback"])
 def test_killed_in_any_step_it_goes_on_or_all_is_as_before(
-    operator: Operator, cluster: Cluster, step: str, act: str
+    operator: Operator, cluster: Cluster, dump: Path, step: str, act: str
 ) -> None:
-    dump = operator.call("backup", "dump", expect=0).document["copy"]["id"]
     ask(cluster, "DELETE FROM cards WHERE id > 10")
-    started = operator.call("restore", "--dump", dump, "--in-place", "--detach", "--yes", expect=0).document
+    started = operator.call("restore", "--dump", dump.name, "--in-place", "--detach", "--yes", expect=0).document
     folder = find_run(operator.home / "state", started["run"])
     while not any(each.name == step and each.outcome != "to do" for each in read_run(folder).steps):
         pass
@@ -118,12 +151,13 @@ def test_killed_in_any_step_it_goes_on_or_all_is_as_before(
         assert databases(cluster) == [NAME]
 
 
-def test_a_damaged_dump_fails_before_the_present_database_is_touched(operator: Operator, cluster: Cluster) -> None:
-    copy = operator.call("backup", "dump", expect=0).document["copy"]
-    contents = Path(copy["path"]) / "database.dump"
+def test_a_damaged_dump_fails_before_the_present_database_is_touched(
+    operator: Operator, cluster: Cluster, dump: Path
+) -> None:
+    contents = dump / "database.dump"
     whole = contents.read_bytes()
     contents.write_bytes(whole[: len(whole) - len(whole) // 3])
-    failed = operator.call("restore", "--dump", copy["id"], "--in-place", "--yes", expect=1).document
+    failed = operator.call("restore", "--dump", dump.name, "--in-place", "--yes", expect=1).document
     assert ask(cluster, "SELECT count(*) FROM cards") == [(1000,)]
     operator.call("rollback", failed["run"], "--yes", expect=0)
     assert databases(cluster) == [NAME]

@@ -10,7 +10,7 @@ def test_the_status_follows_what_happens_to_the_copies(cluster: Cluster, open_di
     operator = operator_for(cluster, open_dir)
     with operator.site.open("a") as file:
         file.write('[policy]\ndatabase_full = "1d"\ndatabase_incremental = "5min"\n')
-    nothing = operator.call("status")
+    nothing = operator.ask("status")
     things = {each["name"]: each for each in nothing.document["things"]}
     assert nothing.code == nothing.document["level"] == 2
     assert "there is no copy" in things["database-full"]["findings"]
@@ -19,7 +19,7 @@ def test_the_status_follows_what_happens_to_the_copies(cluster: Cluster, open_di
     cluster.sql("INSERT INTO ledger VALUES (1)")
     cluster.switch()
     metrics = open_dir / "reprise.prom"
-    after = operator.call("status", "--prometheus", metrics)
+    after = operator.ask("status", "--prometheus", metrics)
     things = {each["name"]: each for each in after.document["things"]}
     assert after.code == 1, after.document  # the repository lies on the cluster's own device: always a warning
     assert all(
@@ -34,7 +34,7 @@ def test_the_status_follows_what_happens_to_the_copies(cluster: Cluster, open_di
     cluster.sql("SELECT pg_switch_wal()")
     failed = "SELECT failed_count > 0 FROM pg_stat_archiver"
     wait_until(lambda: cluster.value(failed), "the archive command does not fail")
-    broken = operator.call("status")
+    broken = operator.ask("status")
     assert broken.code == 2
     things = {each["name"]: each for each in broken.document["things"]}
     assert "archive_command fails" in " ".join(things["database-incremental"]["findings"])

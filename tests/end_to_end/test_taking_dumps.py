@@ -7,16 +7,19 @@ import psutil
 import pytest
 
 from engine.postgres.connecting import Connection, connect
-from tests.clusters import Cluster, own, wait_until
+from tests.clusters import Cluster, wait_until
 from tests.end_to_end.operator import Operator, operator_for
+
+
+@pytest.fixture
+def cluster(lent: Cluster) -> Cluster:
+    return lent
 
 
 @pytest.fixture
 def operator(cluster: Cluster, open_dir: Path) -> Operator:
     """Works on a site with a place for dumps, and a database with a role of its own."""
     dumps = cluster.backups.with_name("dumps")
-    dumps.mkdir()
-    own(dumps, cluster.user)
     operator = operator_for(cluster, open_dir)
     wal = f'wal = "{cluster.archive}"\n'
     operator.site.write_text(operator.site.read_text().replace(wal, f'{wal}dumps = "{dumps}"\n'))
@@ -26,7 +29,7 @@ def operator(cluster: Cluster, open_dir: Path) -> Operator:
 
 
 def dumps_of(operator: Operator) -> list[tuple[str, str, bool]]:
-    found = operator.call("catalog", expect=0).document["dumps"]
+    found = operator.ask("catalog", expect=0).document["dumps"]
     return [(each["database"], each["format"], each["usable"]) for each in found]
 
 

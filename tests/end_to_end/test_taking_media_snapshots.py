@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import acts
 from engine.run.folder import find_run, read_run
 from tests.end_to_end.operator import Operator, operator_for
 from tests.histories import History
@@ -31,7 +32,7 @@ def fill(folder: Path, files: int, size: int) -> None:
 
 
 def snapshots(operator: Operator) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = operator.call("catalog", expect=0).document["media_snapshots"]
+    found: list[dict[str, object]] = operator.ask("catalog", expect=0).document["media_snapshots"]
     return found
 
 
@@ -40,13 +41,24 @@ def test_a_snapshot_is_listed_with_its_interval_and_the_next_one_reads_only_what
     first = operator.call("backup", "media", expect=0).document["copy"]
     assert (first["kind"], first["files"], first["copied"]) == ("media", 40, 40)
     (operator.home / "live" / "2026/11/01/0.pdf").write_bytes(b"another")
-    time.sleep(1.1)  # ids are whole seconds
     second = operator.call("backup", "media", expect=0).document["copy"]
     assert (second["copied"], second["shared"]) == (1, 39)
     listed = snapshots(operator)
     assert [each["id"] for each in listed] == [first["id"], second["id"]]
     assert all(each["usable"] and each["files"] == 40 for each in listed)
     assert listed[0]["stopped_at"] == first["stopped_at"]
+
+
+def test_a_second_snapshot_within_one_second_gets_a_name_of_its_own(operator: Operator) -> None:
+    fill(operator.home / "live", 1, 100)
+    desk = acts.open_desk(operator.site, operator.home / "state")
+    names = []
+    for _ in range(3):
+        copying = acts.plan_media_snapshot(desk).copying
+        assert copying is not None
+        Path(copying.path).mkdir()
+        names.append(copying.id)
+    assert names == sorted(set(names))
 
 
 def test_an_absent_or_empty_media_folder_is_refused_and_nothing_is_made(operator: Operator) -> None:

@@ -52,7 +52,7 @@ def source_of(operator: Operator) -> Path:
 
 
 def copies(operator: Operator, kind: str) -> list[str]:
-    document = operator.call("catalog", expect=0).document
+    document = operator.ask("catalog", expect=0).document
     return [each["id"] for each in document[kind]]
 
 

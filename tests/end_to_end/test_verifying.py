@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from engine.backup.proofs import read_proofs
 from tests.clusters import Cluster
 from tests.end_to_end.operator import operator_for
+
+
+@pytest.fixture
+def cluster(lent: Cluster) -> Cluster:
+    return lent
 
 
 def test_all_is_right_until_a_bit_flips_and_a_segment_goes(cluster: Cluster, open_dir: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from engine import acts
+from engine.acts.practising import SiteCopies
 from engine.lab.building import build_lab
 from engine.lab.lab import Lab
 from engine.lab.place import DONE, MARK
+from engine.postgres.connecting import connect
 from engine.records.errors import Refused, RepriseError
+from engine.records.plan import Destination
+from engine.records.runs import RunState
 from engine.records.survey import Programs
+from engine.records.target import RecoveryTarget
 from engine.site import read_site
 from tests.clusters import Cluster, kill_processes_below, processes_below, test_root, wait_until
 
@@ -29,9 +36,18 @@ pytestmark = pytest.mark.slow
 def built(programs: Programs) -> Iterator[tuple[Lab, list[tuple[int, int, str]]]]:
     steps: list[tuple[int, int, str]] = []
     place = test_root() / f"lab-{os.getpid()}"
-    lab = build_lab(place, place, reset=False, progress=lambda *step: steps.append(step), programs=programs)
+    progress = lambda *step: steps.append(step)  # noqa: E731
+    lab = acts.demo(place, state_of(place), reset=False, progress=progress, bin_dir=programs.bin_dir)
     yield lab, steps
     kill_processes_below(place)
+
+
+def state_of(place: Path) -> Path:
+    return place.with_name(f"{place.name}-state")
+
+
+def base_backups(lab: Lab) -> list[Path]:
+    return sorted(path for path in lab.base_backups.iterdir() if path.suffix != ".beside")
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +69,23 @@ def test_after_building_nothing_runs(built: tuple[Lab, object]) -> None:
     assert not [entry for entry in Path("/proc").glob("[0-9]*/cmdline") if _mentions(entry, lab)]
 
 
-def test_it_has_three_base_backups_as_pg_basebackup_leaves_them(lab: Lab) -> None:
-    first, second, third = sorted(lab.base_backups.iterdir())
+def test_it_has_three_base_backups_as_reprise_takes_them(lab: Lab) -> None:
+    first, second, third = base_backups(lab)
     assert (first / "PG_VERSION").exists()
-    assert (second / "base.tar.gz").exists()
+    assert [path.suffix for path in second.glob("base.tar*")] in ([".zst"], [".gz"])
     assert third.name.endswith("-incremental" if lab.programs.version >= 17 else "-full")
     assert all((backup / "backup_manifest").exists() for backup in (first, second, third))
+    assert all((backup.with_name(f"{backup.name}.beside") / "cluster.json").exists() for backup in (first, second))
+
+
+def test_each_of_its_copies_is_listed_was_taken_by_a_run_and_verifies(lab: Lab) -> None:
+    desk = acts.open_desk(lab.site_file, state_of(lab.directory))
+    taken = {run.taken.path for run in acts.runs(desk) if run.taken and run.outcome == "completed"}
+    view = acts.look(desk)
+    listed = {str(each.path) for each in (*view.catalog.base_backups, *view.catalog.dumps)}
+    assert len(listed) == 4 and listed <= taken
+    assert len(taken) == 4 + 2 + 1 + (shutil.which("git") is not None)  # and snapshots, installation, source code
+    assert all(proof.ok for proof in acts.verify(desk))
 
 
 def test_its_archive_is_unbroken(lab: Lab) -> None:
@@ -67,16 +94,21 @@ def test_its_archive_is_unbroken(lab: Lab) -> None:
     assert len(numbers) >= 5
 
 
-def test_it_has_two_snapshots_whose_notes_are_true(lab: Lab) -> None:
+def test_it_has_two_snapshots_whose_notes_are_true_and_the_second_shares_with_the_first(lab: Lab) -> None:
     notes = sorted(lab.media_snapshots.glob("*.json"))
     assert len(notes) == 2
     for path in notes:
         note = json.loads(path.read_text())
         files = [file for file in path.with_suffix("").rglob("*") if file.is_file()]
+        assert path.with_suffix(".catalogue.zst").exists()
         assert note["files"] == len(files) > 100
         assert note["bytes"] == sum(file.stat().st_size for file in files)
         assert datetime.fromisoformat(note["started_at"]) <= datetime.fromisoformat(note["stopped_at"])
-        assert path.stem == f"{datetime.fromisoformat(note['started_at']):%Y-%m-%dT%H:%M:%SZ}"
+    first, second = (path.with_suffix("") for path in notes)
+    shared = [
+        file for file in first.rglob("*.*") if file.is_file() and (second / file.relative_to(first)).samefile(file)
+    ]
+    assert len(shared) > 100
 
 
 def test_its_site_file_is_right_and_leads_to_its_server(lab: Lab) -> None:
@@ -111,7 +143,7 @@ def test_a_table_is_gone_and_the_data_does_not_say_since_when(lab: Lab) -> None:
 def test_the_first_backup_holds_cards_whose_files_are_there(lab: Lab) -> None:
     """Recovered by PostgreSQL itself to just before the accident: every card's file lies in media, and is right."""
     truth = lab.truth()
-    first = sorted(lab.base_backups.iterdir())[0]
+    first = base_backups(lab)[0]
     copy = Cluster(lab.directory, lab.programs, lab.user, lab.server, 1 << 20)
     assert copy.data_dir == lab.data_dir
     lab.stop_server()
@@ -137,10 +169,28 @@ def test_the_first_backup_holds_cards_whose_files_are_there(lab: Lab) -> None:
         assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
 
 
+def test_what_was_lost_comes_back_from_its_newest_backup(lab: Lab) -> None:
+    """From the incremental one, where the version has them: a chain that Reprise took is one that it restores."""
+    desk = acts.open_desk(lab.site_file, state_of(lab.directory))
+    acts.read_archive(desk)
+    newest = base_backups(lab)[-1].name
+    target = RecoveryTarget("xid", xid=lab.truth()["xid"], exclusive=True, backup=newest)
+    into = test_root() / f"rescued-{os.getpid()}"
+    run = acts.start(desk, acts.plan(desk, target, Destination("side-copy", str(into))))
+    done = acts.follow(desk, run, lambda state: None)
+    assert done.outcome == "completed", done.error
+    assert done.host is not None and done.port is not None
+    with connect(host=done.host, port=done.port, user="postgres", as_user=lab.user) as connection:
+        row = connection.execute("SELECT count(*) FROM attachments").fetchone()
+    assert row is not None and row[0] > 350
+    acts.leave_demo(lab, desk.state)
+    assert processes_below(into) == []
+
+
 def test_a_second_start_uses_it_again(lab: Lab) -> None:
     before = (lab.directory / DONE).stat()
     steps: list[object] = []
-    again = build_lab(lab.directory, lab.directory, reset=False, progress=lambda *step: steps.append(step))
+    again = acts.demo(lab.directory, state_of(lab.directory), reset=False, progress=lambda *step: steps.append(step))
     assert (again.programs, again.user, again.port) == (lab.programs, lab.user, lab.port)
     assert (lab.directory / DONE).stat().st_ino == before.st_ino
     assert steps == []
@@ -149,7 +199,14 @@ def test_a_second_start_uses_it_again(lab: Lab) -> None:
 def test_a_lab_of_another_postgresql_than_the_one_that_is_asked_for_is_left_alone(lab: Lab) -> None:
     other = replace(lab.programs, version_text="12.99")
     with pytest.raises(Refused, match="was built with PostgreSQL"):
-        build_lab(lab.directory, lab.directory, reset=False, progress=lambda *step: None, programs=other)
+        build_lab(
+            lab.directory,
+            test_root(),
+            SiteCopies(test_root()),
+            reset=False,
+            progress=lambda *step: None,
+            programs=other,
+        )
     assert (lab.directory / DONE).exists()
 
 
@@ -189,30 +246,32 @@ def test_writers_that_lose_their_server_say_so(lab: Lab) -> None:
 
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_building_is_built_anew(blow: signal.Signals, programs: Programs, lab: Lab) -> None:
-    """Killed in the middle: no writer runs on, and the next start does not take the half-built lab for a lab. (What
-    a killed builder's server was doing ends with the next start.)"""
+    """Killed in the middle of a base backup: no writer runs on, and the next start does not take the half-built lab for
+    a lab. (What a killed builder's server and copy were doing ends with the next start.)"""
     place = test_root() / f"half-{blow.name}"
+    desk = acts.Desk(read_site(lab.site_file), lab.site_file, state_of(place))
     build = (
-        "import pathlib, sys\nfrom engine.lab.building import build_lab\nfrom engine.postgres.programs import *\n"
-        "place = pathlib.Path(sys.argv[1])\n"
-        "build_lab(place, place, reset=False, programs=describe_folder(sys.argv[2]),\n"
-        "          progress=lambda done, of, what: print(done, flush=True))\n"
+        "import pathlib, sys\nfrom engine import acts\n"
+        "acts.demo(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), reset=False, bin_dir=sys.argv[3],\n"
+        "          progress=lambda done, of, what: print(what, flush=True))\n"
     )
     builder = subprocess.Popen(
-        [sys.executable, "-c", build, str(place), programs.bin_dir], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", build, str(place), str(desk.state), programs.bin_dir], stdout=subprocess.PIPE, text=True,
         stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert builder.stdout is not None
     for line in builder.stdout:
-        if line.strip() == "3":
+        if "base backup" in line:
             break
+    wait_until(lambda: any(_takes_a_base_backup(run) for run in acts.runs(desk)), "no base backup is being taken")
     half = Lab(place, programs, lab.user, 0)
     builder.send_signal(blow)
-    builder.wait(30)
+    builder.wait(60)
     builder.stdout.close()
     wait_until(lambda: not [e for e in Path("/proc").glob("[0-9]*/cmdline") if _mentions(e, half)], "a writer ran on")
     if blow == signal.SIGTERM:
         assert processes_below(place) == []
+        assert not any(run.pid for run in acts.runs(desk))
     assert (place / MARK).exists()
     assert not (place / DONE).exists()
 
@@ -223,9 +282,14 @@ def test_an_interrupted_building_is_built_anew(blow: signal.Signals, programs: P
         raise Seen
 
     with pytest.raises(Seen):  # it begins from the beginning, and whatever ran there is stopped
-        build_lab(place, place, reset=False, programs=programs, progress=first_step)
+        acts.demo(place, desk.state, reset=False, bin_dir=programs.bin_dir, progress=first_step)
     assert processes_below(place) == []
+    assert not any(run.pid for run in acts.runs(desk))
     assert not (place / "data").exists()
+
+
+def _takes_a_base_backup(run: RunState) -> bool:
+    return run.pid is not None and run.plan.copying is not None and run.plan.copying.kind == "base"
 
 
 def _mentions(cmdline: Path, lab: Lab) -> bool:

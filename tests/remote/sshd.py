@@ -1,4 +1,7 @@
-"""A real sshd on loopback, with keys of its own; how to reach it goes through RSYNC_RSH, as rsync itself has it."""
+"""A real sshd on loopback, with keys of its own; how to reach it goes through RSYNC_RSH, as rsync itself has it.
+
+All commands of a test share one connection (ssh_config(5), ControlMaster): setting one up is what takes the time.
+"""
 
 import getpass
 import shutil
@@ -49,10 +52,14 @@ def running_sshd(folder: Path) -> Iterator[Sshd]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, "-D", "-e", "-f", str(folder / "config")], stdout=log, stderr=log)
     rsh = f"ssh -F none -o BatchMode=yes -i {folder}/user -o UserKnownHostsFile={folder}/known_hosts"
+    rsh += f" -o ControlMaster=auto -o ControlPersist=60 -o ControlPath={folder}/c"
+    words = [*rsh.split(), "-p", str(port), f"{getpass.getuser()}@127.0.0.1"]
     try:
-        words = [*rsh.split(), "-p", str(port), f"{getpass.getuser()}@127.0.0.1", "true"]
-        wait_until(lambda: subprocess.run(words, capture_output=True).returncode == 0, "sshd does not answer", 20)
+        wait_until(
+            lambda: subprocess.run([*words, "true"], capture_output=True).returncode == 0, "sshd does not answer", 20
+        )
         yield Sshd(port, rsh, process)
     finally:
+        subprocess.run([*words, "-O", "exit"], capture_output=True, check=False)
         process.kill()
         process.wait()
