@@ -65,14 +65,17 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.press("enter")
         await camera.until("Enter start", "Ready")
         await camera.take("plan")
+        await camera.press("d", "tab", "enter")
+        await camera.until("set production aside")
+        await camera.take("plan-in-place")
+        await camera.press("d", "tab", "enter")
+        await camera.until("new server")
         await camera.press("enter")
         await camera.until("replay")
         await camera.take("run")
         await camera.until("PAUSED")
         await camera.take("gate")
         await camera.press("P")
-        await camera.until("y yes", "type", "COMPLETED", "Enter", seconds=5)
-        await camera.press("y", "enter")
         await camera.until("COMPLETED")
         await camera.press("enter")
         await camera.until("asked for", "report")
@@ -82,6 +85,8 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.take("runs")
         await camera.press("?")
         await camera.take("help")
+        await camera.press("escape", ":")
+        await camera.take("palette")
 
 
 def main() -> int:

@@ -1,40 +1,28 @@
-"""The application: themes, screens, what every screen's keys have in common, and how it ends."""
+"""The application: its screens, what every screen's keys have in common, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.style import Style
-from textual.app import App
 from textual.binding import BindingType
 
 from tui import settings as own_settings
 from tui import terminal
-from tui.acting import Acts
 from tui.keys import KEYS, bind
-from tui.painting.glyphs import UNICODE, Glyphs
 from tui.screens.base import Painted
-from tui.themes import Theme, load_themes, styles
+from tui.session import Session
+from tui.themes import styles
 
 if TYPE_CHECKING:
     from engine.acts import Desk
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+class RepriseApp(Session):
+    """The screen of Reprise."""
 
-
-class RepriseApp(App[None]):
-    """The screen of Reprise. ``acts`` is `engine.acts`, or a stand-in for it."""
-
-    ENABLE_COMMAND_PALETTE = False
-    CSS = "Screen { background: ansi_default; } Canvas { background: ansi_default; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("overview", "go('overview')"),
         bind("timeline", "go('timeline')"),
@@ -47,35 +35,7 @@ class RepriseApp(App[None]):
         bind("back", "back"),
         bind("quit", "leave"),
     ]
-
-    def __init__(
-        self,
-        desk: Desk,
-        acts: Acts,
-        *,
-        glyphs: Glyphs = UNICODE,
-        theme: str | None = None,
-        clock: Callable[[], datetime] = _utc_now,
-        settings: own_settings.Settings | None = None,
-        settings_folder: Path | None = None,
-        colourless: bool = False,
-    ) -> None:
-        self.settings = settings or own_settings.Settings()
-        self.themes, self.problems = load_themes([settings_folder / "themes"] if settings_folder else [])
-        if self.settings.problem:
-            self.problems.append(self.settings.problem)
-        wanted = theme or self.settings.theme
-        if wanted not in self.themes:
-            self.problems.append(f"there is no theme {wanted!r}; themes: {', '.join(self.themes)}")
-            wanted = next(iter(self.themes), "")
-        self.colourless = colourless
-        self.chosen: Theme = self.themes["monochrome"] if colourless else self.themes[wanted]
-        super().__init__(ansi_color=True)
-        self.desk, self.acts, self.glyphs, self.clock = desk, acts, glyphs, clock
-        self.settings_folder = settings_folder
-        self.looks: dict[str, Style] = styles(self.chosen)
-        self.left_run: str | None = None  # a run that goes on when the screen is left
-        self.mind_hang_up = False
+    mind_hang_up = False
 
     def on_mount(self) -> None:
         unknown = sorted(set(self.settings.keys) - set(KEYS))
@@ -144,7 +104,10 @@ class RepriseApp(App[None]):
 
     def action_go(self, where: str) -> None:
         if where == "overview":
-            self._say("the overview comes with the protected things: files, source, environment")
+            from tui.screens.overview import OverviewScreen
+
+            if not isinstance(self.screen, OverviewScreen):
+                self.push_screen(OverviewScreen())
         elif where == "drills":
             self._say("drills come with the drills' own scenarios")
         elif where == "timeline":

@@ -7,7 +7,17 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
+archiving   the live cluster's WAL on its way into the archive
+copying     a plan that takes a copy
+loading     a dump restored
+keeping     what the policy lets go
+distant     the second places
+proving     copies verified
+scheduling  what runs by itself
+watching    how the five things stand
+unpacking   source code and environment brought back
 following   how runs stand
+querying    psql on a run's server
 running     starting a run, and what is said to it
 practising  the lab
 """
@@ -16,8 +26,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.acts.archiving import plan_archiving as plan_archiving
+    from engine.acts.archiving import prove_archiving as prove_archiving
+    from engine.acts.archiving import set_up_archiving as set_up_archiving
+    from engine.acts.archiving import stream_wal as stream_wal
+    from engine.acts.copying import plan_base_backup as plan_base_backup
+    from engine.acts.copying import plan_dump as plan_dump
+    from engine.acts.copying import plan_image as plan_image
+    from engine.acts.copying import plan_media_snapshot as plan_media_snapshot
+    from engine.acts.copying import plan_source_copies as plan_source_copies
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
+    from engine.acts.distant import fetch_back as fetch_back
+    from engine.acts.distant import push_all as push_all
     from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
@@ -26,6 +47,8 @@ if TYPE_CHECKING:
     from engine.acts.founding import Proposal as Proposal
     from engine.acts.founding import propose_site as propose_site
     from engine.acts.founding import save_site as save_site
+    from engine.acts.keeping import expire as expire
+    from engine.acts.loading import plan_dump_restore as plan_dump_restore
     from engine.acts.looking import Moment as Moment
     from engine.acts.looking import View as View
     from engine.acts.looking import look as look
@@ -33,6 +56,11 @@ if TYPE_CHECKING:
     from engine.acts.looking import read_archive as read_archive
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
+    from engine.acts.proving import proofs as proofs
+    from engine.acts.proving import verify as verify
+    from engine.acts.querying import Psql as Psql
+    from engine.acts.querying import hold_psql as hold_psql
+    from engine.acts.querying import prepare_psql as prepare_psql
     from engine.acts.restoring import plan as plan
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
@@ -43,15 +71,32 @@ if TYPE_CHECKING:
     from engine.acts.running import open_application as open_application
     from engine.acts.running import resume as resume
     from engine.acts.running import rollback as rollback
+    from engine.acts.running import skip as skip
     from engine.acts.running import start as start
     from engine.acts.running import start_server as start_server
     from engine.acts.running import stop_server as stop_server
+    from engine.acts.scheduling import install_schedule as install_schedule
+    from engine.acts.scheduling import remove_schedule as remove_schedule
+    from engine.acts.scheduling import show_schedule as show_schedule
+    from engine.acts.unpacking import restore_image as restore_image
+    from engine.acts.unpacking import restore_source as restore_source
+    from engine.acts.watching import status as status
 
 _WHERE = {
+    "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
+    "distant": ("fetch_back", "push_all"),
     "founding": ("Proposal", "propose_site", "save_site"),
+    "keeping": ("expire",),
+    "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
+    "proving": ("proofs", "verify"),
+    "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
+    "watching": ("status",),
+    "unpacking": ("restore_image", "restore_source"),
+    "querying": ("Psql", "hold_psql", "prepare_psql"),
     "restoring": ("plan",),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (
@@ -64,6 +109,7 @@ _WHERE = {
         "open_application",
         "resume",
         "rollback",
+        "skip",
         "start",
         "start_server",
         "stop_server",

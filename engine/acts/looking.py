@@ -4,16 +4,20 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
 from engine.catalog.media import read_media
+from engine.catalog.waiting import PATIENCE, with_patience
+from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
-from engine.records.copies import BaseBackup, Catalog, Problem
-from engine.records.errors import DamagedCopy
+from engine.records.copies import BaseBackup, Catalog, ImageCopy, Problem, SourceCopy
+from engine.records.errors import DamagedCopy, Unreachable
 from engine.records.history import TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
 from engine.records.plan import Estimate
@@ -24,7 +28,10 @@ from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
 from engine.recovery.windows import axis_spans, recovery_windows
 from engine.site import DatabaseRepository, Site
+from engine.source.copies import list_bundles, list_mirror
 from engine.wal.index import WalIndex
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,8 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         contents = read_media(place, place.path)
         media += contents.snapshots
         problems += contents.problems
+    sources, images, more = _other_copies(desk.site)
+    problems += more
     known = [backup for of_one in unique_ids(backups) for backup in of_one]
     reach = Reach(known, indexes)
     live = live_timeline(desk.site)
@@ -119,6 +128,8 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         restore_points=tuple(each for index in indexes.values() for each in index.restore_points()),
         dumps=tuple(dumps),
         media_snapshots=tuple(sorted(media, key=lambda each: each.started_at)),
+        sources=tuple(sources),
+        images=tuple(images),
         problems=tuple(problems),
     )
     return View(
@@ -137,6 +148,33 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         ),
         measured=tuple(measured(runs(desk))),
     )
+
+
+def _other_copies(site: Site) -> tuple[list[SourceCopy], list[ImageCopy], list[Problem]]:
+    """The copies of the source code and of the environment."""
+    sources: list[SourceCopy] = []
+    problems: list[Problem] = []
+    for each in site.source:
+        place = Path(each.mirror or each.bundles or "")
+        read = list_mirror if each.mirror is not None else list_bundles
+        found, told = _patiently(place, partial(read, each.path, place))
+        sources += found
+        problems += told
+    images: list[ImageCopy] = []
+    if site.environment is not None:
+        store = Path(site.environment.store)
+        images, told = _patiently(store, partial(list_images, store))
+        problems += told
+    return sources, images, problems
+
+
+def _patiently(place: Path, read: Callable[[], tuple[list[T], list[Problem]]]) -> tuple[list[T], list[Problem]]:
+    """What is read, or a problem where the place does not answer."""
+    try:
+        return with_patience(lambda alive: read(), str(place), PATIENCE)
+    except (Unreachable, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return [], [Problem(str(place), f"it cannot be listed: {why}", "see whether it is there and readable")]
 
 
 def contents_of(desk: Desk, repository: DatabaseRepository, *, list_wal: bool = True) -> RepositoryContents:

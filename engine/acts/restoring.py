@@ -58,6 +58,7 @@ def plan(
         database.data_dir,
         has_application=bool(desk.site.application.stop or desk.site.application.start),
         verifies=len(desk.site.verify.sql),
+        reads_pages=desk.site.verify.pages,
         zone=desk.site.zone,
     )
     return make_plan(

@@ -19,8 +19,8 @@ from engine.run import opening
 from engine.run.control import send
 from engine.run.folder import create_run, find_run, read_run, read_run_site, read_story
 from engine.run.starting import start_engine, wait_for_end
-from engine.steps.check_result import ACCEPTED
 from engine.steps.gate import follows
+from engine.steps.inspect import ACCEPTED, SKIPPED
 from engine.steps.promote import start_copy, stop_copy
 from engine.steps.shared.points import POINT, gate_lsn, read_point
 
@@ -109,9 +109,17 @@ def cancel(desk: Desk, run: str) -> None:
         raise Unreachable(f"{folder.name} did not come to a safe point within 60 seconds", remedy="ask again")
 
 
+def skip(desk: Desk, run: str) -> None:
+    """Leave out the reading of every page, or the rest of it. Raises UsageError where it is over, or never comes."""
+    state = run_state(writable(desk), run)
+    if "skip" not in state.answers:
+        raise UsageError(f"{state.run} does not read pages now or later", remedy="see: reprise report " + state.run)
+    (Path(state.folder) / SKIPPED).touch(mode=0o600)
+
+
 def resume(desk: Desk, run: str, *, accept_checks: bool = False) -> None:
-    """Go on with an interrupted or failed run; ``accept_checks``: although a question of the site was not answered
-    with true."""
+    """Go on with an interrupted or failed run; ``accept_checks``: although a library is missing, or a question of the
+    site was not answered with true."""
     folder = find_run(writable(desk).state, run)
     if accept_checks:
         (folder / ACCEPTED).touch(mode=0o600)

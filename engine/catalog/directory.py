@@ -70,6 +70,9 @@ class _Archive:
     histories: dict[int, str]
 
 
+_BESIDE = ".beside"  # what was kept beside a backup, for a bare machine
+
+
 def read_repository(
     repository: DatabaseRepository,
     name: str,
@@ -205,7 +208,7 @@ def _read_folders(root: Path, memory: Memory, problems: list[Problem], alive: Ca
     for name in names:
         path = root / name
         try:
-            if name.startswith(".") or not _is_folder(path, problems):
+            if name.startswith(".") or name.endswith(_BESIDE) or not _is_folder(path, problems):
                 continue
             if strange_name(name):
                 problems.append(Problem(shown(path), "its name cannot be shown: not UTF-8, or with control characters"))

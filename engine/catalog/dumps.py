@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from engine.catalog.files import read_small, read_unpacked, strange_name
+from engine.dumps.layout import CONTENTS, GLOBALS, NOTE, DumpNote
 from engine.records.copies import Dump, Problem
 from engine.records.errors import DamagedCopy
 from engine.transfer.naming import shown
@@ -46,6 +49,8 @@ def _read_dump(path: Path, repository: str) -> Dump | None:
     found = path.stat()
     kind: Literal["custom", "directory", "plain"]
     reason = None
+    if stat.S_ISDIR(found.st_mode) and (path / NOTE).is_file():
+        return _read_own(path, repository)
     if stat.S_ISDIR(found.st_mode):
         try:
             content = (path / "toc.dat").stat()
@@ -65,6 +70,29 @@ def _read_dump(path: Path, repository: str) -> Dump | None:
             return None
     at = datetime.fromtimestamp(found.st_mtime, UTC)
     return Dump(path.name, repository, path, kind, at, size, usable=reason is None, reason=reason)
+
+
+def _read_own(path: Path, repository: str) -> Dump:
+    """A dump that Reprise took: it says itself what it is."""
+    try:
+        note = msgspec.json.decode(read_small(path / NOTE), type=DumpNote)
+        if note.started_at.tzinfo is None:
+            raise DamagedCopy("its time has no UTC offset")
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise DamagedCopy(f"{NOTE} cannot be read", cause=str(error)) from None
+    lacks = [name for name in (CONTENTS[note.format], GLOBALS) if not (path / name).exists()]
+    size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file() and not each.is_symlink())
+    return Dump(
+        path.name,
+        repository,
+        path,
+        note.format,
+        note.started_at.astimezone(UTC),
+        size,
+        database=note.database,
+        usable=not lacks,
+        reason=f"{lacks[0]} is missing" if lacks else None,
+    )
 
 
 def _size(folder: Path) -> int:

@@ -97,6 +97,7 @@ def _snapshot(path: Path, repository: str, problems: list[Problem]) -> MediaSnap
             told.stopped_at.astimezone(UTC),
             size_bytes=told.bytes,
             files=told.files,
+            has_catalogue=path.with_name(path.name + ".catalogue.zst").is_file(),
         )
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     started = time_of(path.name) or changed

@@ -64,6 +64,8 @@ def target_of(given: argparse.Namespace) -> RecoveryTarget:
         target = RecoveryTarget("xid", xid=int(given.xid) & 0xFFFFFFFF)
     elif given.name is not None:
         target = RecoveryTarget("name", name=given.name)
+    elif given.dump is not None:
+        raise UsageError("--dump goes with plan and restore", remedy="a recovering cluster cannot replay a dump")
     else:
         kind = "immediate" if given.immediate else "latest"
         target = RecoveryTarget(kind)
@@ -115,15 +117,44 @@ def _parser() -> _Parser:
     command("plan", "steps and checks of a restore; changes nothing", target, destination, action)
     restore = command("restore", "plans and runs", target, destination, action, yes)
     restore.add_argument("--detach", action="store_true", help="return once the run is journalled")
+    _backup_commands(command("backup", "take a copy"), [everywhere, yes])
+    into = _Parser(add_help=False)
+    into.add_argument("--into", type=Path, metavar="DIR", required=True, help="an absent folder (or file)")
+    source = command("restore-source", "a clone of a source copy, at a commit or a moment", into)
+    source.add_argument("copy", nargs="?", metavar="ID", help="default: the newest")
+    at: Any = source.add_mutually_exclusive_group()
+    at.add_argument("--commit", metavar="REV", help="a commit, tag or branch")
+    at.add_argument("--time", metavar="T", help="the last commit of the main branch before, ISO 8601 with an offset")
+    image = command("restore-image", "unpack a copy of the environment", into)
+    image.add_argument("copy", nargs="?", metavar="ID", help="default: the newest")
+    status = command("status", "whether all is copied and proven as the policy wants; the exit code is Nagios'")
+    status.add_argument("--prometheus", type=Path, metavar="FILE", help="write metrics for the node exporter too")
+    schedule = command("schedule", "what runs by itself, from [schedule] in the site file", yes)
+    schedule.add_argument("act", nargs="?", choices=["show", "install", "remove"], default="show")
+    archiving = command("archiving", "the live cluster's WAL on its way into the archive", yes)
+    archiving.add_argument("act", choices=["set-up", "test", "stream"])
+    archiving.add_argument("--zstd", action="store_true", help="set-up: the archive command compresses")
+    archiving.add_argument("--restart", action="store_true", help="set-up: restart the server where that is needed")
+    command("push", "send every copy, and all archived WAL, that the second places have not yet")
+    fetch = command("fetch", "bring a second place back into a folder, verified by checksum", into)
+    fetch.add_argument("address", metavar="ADDRESS", help="ssh://user@host/path")
+    verify = command("verify", "read copies to their end and hold them against what they say of themselves")
+    verify.add_argument("ids", nargs="*", metavar="ID", help="a copy's id, as `reprise catalog` shows it")
+    verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
+    expire = command("expire", "what the policy lets go: listed, or deleted", yes)
+    expire.add_argument("--apply", action="store_true", help="delete it")
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)
     command("finish", "at the gate: open the recovered server for writes", run, yes)
     command("advance", "at the gate: replay on to a later target, and wait again", run, target, yes)
     command("cancel", "stop a run at its next safe point; all is left as it is", run, yes)
+    command("skip", "leave out the reading of every page of the copy, or the rest of it", run, yes)
     resume = command("resume", "go on with an interrupted or failed run", run, yes)
     resume.add_argument(
-        "--accept-checks", action="store_true", help="although a question of the site was not answered with true"
+        "--accept-checks",
+        action="store_true",
+        help="although a library is missing or an answer is not true",
     )
     command("rollback", "back to the state before the run", run, yes)
     command("discard", "delete what a run set aside, or its side copy", run, yes)
@@ -141,6 +172,27 @@ def _parser() -> _Parser:
     return parser
 
 
+def _backup_commands(backup: _Parser, parents: list[_Parser]) -> None:
+    """`backup WHAT`: one parser for each kind of copy."""
+    kinds = backup.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
+
+    def kind(name: str, help: str) -> _Parser:
+        parser = kinds.add_parser(name, help=help, description=help, parents=parents, allow_abbrev=False)
+        parser.add_argument("--detach", action="store_true", help="return once the run is journalled")
+        return parser
+
+    base = kind("base", "a base backup of the cluster, verified")
+    base.add_argument("--incremental", action="store_true", help="against the newest one, where that can be done")
+    base.add_argument("--format", choices=["tar", "plain"], default="tar", help="default: tar, compressed")
+    dump = kind("dump", "a dump of one database, with its cluster's roles, read back to its end")
+    dump.add_argument("--database", metavar="NAME", help="default: the site's own")
+    dump.add_argument("--format", choices=["custom", "directory", "plain"], default="custom", help="default: custom")
+    source = kind("source", "the git repositories of the site: mirrors brought up to date, or bundles")
+    source.add_argument("--path", metavar="PATH", help="only the one with this path in the site file")
+    kind("image", "the environment: packed, or registered with its checksum")
+    kind("media", "a snapshot of the users' files, with its catalogue")
+
+
 def _screen_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-only", action="store_true", help="the screen does nothing but look")
     parser.add_argument("--ascii", action="store_true", help="the screen sends nothing above 0x7f")
@@ -156,6 +208,7 @@ def _target() -> _Parser:
     which.add_argument("--xid", metavar="X", help="a transaction")
     which.add_argument("--name", metavar="N", help="a restore point")
     which.add_argument("--latest", action="store_true", help="the end of the archived WAL")
+    which.add_argument("--dump", metavar="ID", help="the moment of this dump (plan, restore; with --in-place or --as)")
     which.add_argument("--immediate", action="store_true", help="as soon as the backup is consistent")
     group.add_argument("--exclusive", action="store_true", help="stop just before the target")
     group.add_argument("--backup", metavar="ID", help="start from this base backup")
@@ -169,6 +222,8 @@ def _destination() -> _Parser:
     group = parser.add_argument_group("destination")
     where: Any = group.add_mutually_exclusive_group(required=True)
     where.add_argument("--into", type=Path, metavar="DIR", help="a side copy in this absent or empty folder")
+    where.add_argument("--as", dest="beside", metavar="NAME", help="with --dump: a new database of this name")
     where.add_argument("--in-place", action="store_true", help="the site's own data directory")
+    group.add_argument("--database", metavar="NAME", help="with --dump: another database's place than its own")
     group.add_argument("--port", type=int, metavar="P", help="port of the side copy (default: a free one)")
     return parser

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import acts
-from engine.cli import arguments, documents, telling
+from engine.cli import arguments, documents, monitoring, telling
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
 from engine.records.runs import RunState
@@ -58,6 +58,10 @@ def _windows(given: Given) -> int:
 
 
 def _planned(given: Given) -> tuple[acts.Desk, Plan]:
+    if given.dump is not None:
+        return _planned_dump(given)
+    if given.beside is not None or given.database is not None:
+        raise UsageError("--as and --database go with --dump")
     target = arguments.target_of(given)
     if given.in_place and given.port is not None:
         raise UsageError("--port goes with --into; in place the site's own port is used")
@@ -70,6 +74,18 @@ def _planned(given: Given) -> tuple[acts.Desk, Plan]:
     else:
         destination = Destination("side-copy", str(given.into.absolute()), given.port)
     return desk, acts.plan(desk, target, destination, action=given.action)
+
+
+def _planned_dump(given: Given) -> tuple[acts.Desk, Plan]:
+    """A dump goes into a database of the live server: no folder, no replay."""
+    if given.into is not None or given.port is not None or given.exclusive or given.backup or given.timeline:
+        remedy = "reprise restore --dump ID --in-place, or --as NAME"
+        raise UsageError("a dump is loaded into a database of the live server", remedy=remedy)
+    if given.beside is not None and given.database is not None:
+        raise UsageError("--as names the database already; --database goes with --in-place")
+    desk = _desk(given)
+    name = given.beside or given.database
+    return desk, acts.plan_dump_restore(desk, given.dump, database=name, beside=given.beside is not None)
 
 
 def _plan(given: Given) -> int:
@@ -91,11 +107,12 @@ def _restore(given: Given) -> int:
         return 3
     if not given.json:
         telling.plan(planned, desk.site.zone)
-    question = (
-        f"This replaces the cluster of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
-        if given.in_place
-        else f"Build the copy in {planned.destination.path}? [yes/no] "
-    )
+    question = f"Build the copy in {planned.destination.path}? [yes/no] "
+    if planned.loading is not None:
+        question = f"Load it into the database {planned.destination.path}? [yes/no] "
+    if given.in_place:
+        what = f"the database {planned.destination.path}" if planned.loading is not None else "the cluster"
+        question = f"This replaces {what} of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
     _confirm(given, question, desk.site.name if given.in_place else "yes")
     run = acts.start(desk, planned)
     if given.detach:
@@ -135,7 +152,7 @@ def _follow(given: Given, desk: acts.Desk, run: str) -> int:
 
 def _show(given: Given, desk: acts.Desk, state: RunState) -> None:
     if given.json:
-        documents.write(documents.report(state))
+        documents.write(documents.copy(state) if state.plan.copying else documents.report(state))
     else:
         telling.report(state, desk.site.zone)
 
@@ -230,6 +247,158 @@ def _confirm(given: Given, question: str, expected: str) -> None:
         raise UsageError("not confirmed; nothing was done")
 
 
+def _backup(given: Given) -> int:
+    """Take a copy. Nothing is replaced by that, so it asks nothing."""
+    desk = _desk(given)
+    planned = _COPIES[given.what](desk, given)
+    if given.json and len(planned) > 1:
+        remedy = "name one of the repositories: --path PATH"
+        raise UsageError("with --json one copy is taken at a time", remedy=remedy)
+    return max(_take(given, desk, each) for each in planned)
+
+
+def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
+    if planned.refused:
+        if given.json:
+            documents.write(documents.copy_refusal(planned))
+        else:
+            telling.copy_plan(planned)
+        return 3
+    if not given.json:
+        telling.copy_plan(planned)
+    run = acts.start(desk, planned)
+    if given.detach:
+        return _leave(given, desk, run)
+    try:
+        return _follow(given, desk, run)
+    except RepriseError as error:
+        error.run = run
+        raise
+
+
+def _status(given: Given) -> int:
+    desk = _desk(given)
+    found = acts.status(desk)
+    if given.prometheus is not None:
+        monitoring.write_metrics(found, given.prometheus.absolute())
+    if given.json:
+        documents.write(documents.status(found))
+    else:
+        monitoring.tell(found, desk.site.zone)
+    return int(found.level)
+
+
+def _schedule(given: Given) -> int:
+    """What would be installed is shown before it is confirmed."""
+    desk = _desk(given)
+    state = acts.show_schedule(desk)
+    if given.act != "show":
+        if not given.json and not given.yes:
+            print(state.text)
+        question = "Install this? [yes/no] " if given.act == "install" else "Remove what is installed? [yes/no] "
+        _confirm(given, question, "yes")
+        state = acts.install_schedule(desk) if given.act == "install" else acts.remove_schedule(desk)
+    if given.json:
+        documents.write(documents.schedule(state))
+    else:
+        telling.schedule(state)
+    return 0
+
+
+def _archiving(given: Given) -> int:
+    desk = _desk(given)
+    if given.act == "set-up":
+        planned = acts.plan_archiving(desk, zstd=given.zstd)
+        if planned.ok:
+            if not given.json:
+                telling.archiving(planned)
+            _confirm(given, "Set the server so? [yes/no] ", "yes")
+            planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart)
+        found = planned
+    elif given.act == "test":
+        found = acts.prove_archiving(desk)
+    else:
+        found = acts.stream_wal(desk, say=lambda line: print(line, file=sys.stderr, flush=True))
+    if given.json:
+        documents.write(documents.archiving(found))
+    else:
+        telling.archiving(found)
+    return 0 if found.ok else 1
+
+
+def _push(given: Given) -> int:
+    done = acts.push_all(_desk(given), progress=telling.sending(given.json))
+    if given.json:
+        documents.write({"pushed": done})
+    else:
+        print(f"at the second places, verified by checksum: {', '.join(done)}")
+    return 0
+
+
+def _fetch(given: Given) -> int:
+    """Wants no site file: the machine that had it may be gone."""
+    acts.fetch_back(given.address, given.into.absolute(), progress=telling.sending(given.json))
+    if given.json:
+        documents.write({"from": given.address, "into": str(given.into.absolute())})
+    else:
+        print(f"{given.into.absolute()} holds all of {given.address}, verified by checksum")
+        print(f"write a site file from it with: reprise init --from {given.into.absolute()}")
+    return 0
+
+
+def _restore_source(given: Given) -> int:
+    at = arguments.read_time(given.time) if given.time is not None else None
+    done = acts.restore_source(_desk(given), given.copy, given.into.absolute(), revision=given.commit, at=at)
+    if given.json:
+        documents.write({"copy": done.copy, "into": done.into, "commit": done.commit})
+    else:
+        print(f"{done.into} holds {done.copy} at {done.commit}")
+    return 0
+
+
+def _restore_image(given: Given) -> int:
+    done = acts.restore_image(_desk(given), given.copy, given.into.absolute(), progress=telling.verifying(given.json))
+    if given.json:
+        documents.write({"copy": done.copy, "into": done.into})
+    else:
+        print(f"{done.into} holds {done.copy}; every byte had the noted checksum")
+    return 0
+
+
+def _verify(given: Given) -> int:
+    if bool(given.ids) == given.all:
+        raise UsageError("name the copies to verify, or say --all", remedy="list them with: reprise catalog")
+    proofs = acts.verify(_desk(given), given.ids, progress=telling.verifying(given.json))
+    if given.json:
+        documents.write(documents.proofs(proofs))
+    else:
+        telling.proofs(proofs)
+    return 0 if all(proof.ok is True for proof in proofs) else 1
+
+
+def _expire(given: Given) -> int:
+    """What goes is listed before it is confirmed; without --apply nothing is deleted."""
+    desk = _desk(given)
+    if given.apply and not given.yes:
+        if not given.json:
+            telling.expiry(acts.expire(desk))
+        _confirm(given, "Delete these for good? [yes/no] ", "yes")
+    expiry = acts.expire(desk, apply=given.apply)
+    if given.json:
+        documents.write(documents.expiry(expiry, applied=given.apply))
+    else:
+        telling.expiry(expiry, applied=given.apply)
+    return 0
+
+
+_COPIES: dict[str, Callable[[acts.Desk, Given], list[Plan]]] = {
+    "base": lambda desk, given: [acts.plan_base_backup(desk, incremental=given.incremental, format=given.format)],
+    "dump": lambda desk, given: [acts.plan_dump(desk, database=given.database, format=given.format)],
+    "source": lambda desk, given: acts.plan_source_copies(desk, given.path),
+    "image": lambda desk, given: [acts.plan_image(desk)],
+    "media": lambda desk, given: [acts.plan_media_snapshot(desk)],
+}
+
 # Lambdas, so that an act is imported when it is used.
 _COMMANDS: dict[str, Callable[[Given], int]] = {
     "catalog": _catalog,
@@ -248,6 +417,9 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "cancel": _act(
         lambda desk, run: acts.cancel(desk, run), "Stop {run} at its next safe point? [yes/no] ", follow=False
     ),
+    "skip": _act(
+        lambda desk, run: acts.skip(desk, run), "Leave out reading every page in {run}? [yes/no] ", follow=False
+    ),
     "resume": _resume,
     "rollback": _act(
         lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True
@@ -261,4 +433,14 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
         lambda desk, run: acts.open_application(desk, run), "Start the application on {run}? [yes/no] ", follow=False
     ),
     "init": _init,
+    "backup": _backup,
+    "expire": _expire,
+    "verify": _verify,
+    "push": _push,
+    "fetch": _fetch,
+    "archiving": _archiving,
+    "schedule": _schedule,
+    "status": _status,
+    "restore-source": _restore_source,
+    "restore-image": _restore_image,
 }

@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from engine.records.copies import BaseBackup, Catalog, Problem
+from engine.records.copying import Proof
 from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
+from engine.records.keeping import Expiry
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
 from engine.records.runs import Reached, RunState
+from engine.records.status import Archiving, ScheduleState, SiteStatus
 from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
 
 Document = dict[str, Any]
@@ -97,6 +100,33 @@ def catalog(found: Catalog) -> Document:
             for dump in found.dumps
         ],
         "media_snapshots": [_media(each) for each in found.media_snapshots],
+        "sources": [
+            {
+                "id": each.id,
+                "form": each.form,
+                "path": str(each.path),
+                "origin": each.origin,
+                "started_at": time(each.started_at),
+                "stopped_at": time(each.stopped_at),
+                "head": each.head,
+            }
+            for each in found.sources
+        ],
+        "images": [
+            {
+                "id": each.id,
+                "form": each.form,
+                "path": str(each.path),
+                "origin": each.origin,
+                "started_at": time(each.started_at),
+                "stopped_at": time(each.stopped_at),
+                "size_bytes": each.size_bytes,
+                "sha256": each.sha256,
+                "usable": each.usable,
+                "reason": each.reason,
+            }
+            for each in found.images
+        ],
         "problems": _problems(found.problems),
     }
 
@@ -170,7 +200,6 @@ def plan(planned: Plan) -> Document:
 
 def refusal(planned: Plan) -> Document:
     """A restore that a check refused: its report without a run."""
-    failed = [each for each in planned.checks if each.refuses]
     return {
         **plan(planned),
         "outcome": "refused",
@@ -183,11 +212,7 @@ def refusal(planned: Plan) -> Document:
             {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
             for step in planned.steps
         ],
-        "error": {
-            "message": "; ".join(f"{each.name}: {each.finding}" for each in failed) or "the plan was refused",
-            "cause": None,
-            "remedy": "; ".join(each.remedy for each in failed if each.remedy) or None,
-        },
+        "error": _refusal(planned),
     }
 
 
@@ -209,20 +234,151 @@ def report(state: RunState) -> Document:
         "host": state.host,
         "port": state.port,
         "reached": _reached(state.reached),
-        "steps": [
-            {
-                "name": step.name,
-                "title": step.title,
-                "outcome": step.outcome,
-                "seconds": step.seconds,
-                "bytes": step.bytes,
-            }
-            for step in state.steps
-        ],
+        "steps": _steps(state),
         "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
         "error": _error(state.error),
         "answers": list(state.answers),
         "notes": [dict(note) for note in state.notes],
+    }
+
+
+def copy(state: RunState) -> Document:
+    """The report of a run that takes a copy."""
+    taken = state.taken
+    return {
+        "id": state.run,
+        "run": state.run,
+        "outcome": state.outcome,
+        "pid": state.pid,
+        "copy": {
+            "id": taken.id,
+            "kind": taken.kind,
+            "path": taken.path,
+            "size_bytes": taken.size_bytes,
+            "started_at": time(taken.started_at),
+            "stopped_at": time(taken.stopped_at),
+            **taken.facts,
+        }
+        if taken
+        else None,
+        "steps": _steps(state),
+        "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
+        "error": _error(state.error),
+        "answers": list(state.answers),
+    }
+
+
+def copy_refusal(planned: Plan) -> Document:
+    """A copy that a check refused."""
+    return {
+        "id": None,
+        "run": None,
+        "outcome": "refused",
+        "copy": None,
+        "steps": [
+            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
+            for step in planned.steps
+        ],
+        "checks": [check(each) for each in planned.checks],
+        "error": _refusal(planned),
+    }
+
+
+def status(found: SiteStatus) -> Document:
+    return {
+        "site": found.site,
+        "at": time(found.at),
+        "level": int(found.level),
+        "things": [
+            {
+                "name": each.name,
+                "level": int(each.level),
+                "newest": {"id": each.newest, "at": time(each.newest_at)} if each.newest else None,
+                "age_seconds": each.age_seconds,
+                "policy_seconds": each.policy_seconds,
+                "last_proof": {"at": time(each.proven_at), "ok": each.proof_ok} if each.proven_at else None,
+                "would_lose": {"seconds": each.lose_seconds, "files": each.lose_files},
+                "findings": list(each.findings),
+            }
+            for each in found.things
+        ],
+    }
+
+
+def schedule(found: ScheduleState) -> Document:
+    return {
+        "entries": [
+            {"what": each.what, "when": each.when, "next_at": time(each.next_at), "command": each.command}
+            for each in found.entries
+        ],
+        "by": found.by,
+        "installed": found.installed,
+    }
+
+
+def archiving(found: Archiving) -> Document:
+    return {
+        "ok": found.ok,
+        "changes": [
+            {"setting": each.setting, "from": each.old, "to": each.new, "restart": each.restart}
+            for each in found.changes
+        ],
+        "segment": found.segment,
+        "seconds": found.seconds,
+        "findings": list(found.findings),
+    }
+
+
+def proofs(found: Iterable[Proof]) -> Document:
+    return {
+        "results": [
+            {
+                "id": each.id,
+                "kind": each.kind,
+                "repository": each.repository,
+                "ok": each.ok,
+                "findings": list(each.findings),
+                "seconds": each.seconds,
+                "at": time(each.at),
+            }
+            for each in found
+        ]
+    }
+
+
+def expiry(found: Expiry, *, applied: bool) -> Document:
+    """What goes and what stays."""
+    return {
+        "applied": applied,
+        "delete": [
+            {"id": each.verdict.id, "kind": each.verdict.kind, "bytes": each.bytes, "why": each.verdict.why}
+            for each in found.leaving
+        ],
+        "keep": [{"id": each.id, "kind": each.kind, "why": each.why} for each in found.staying],
+        "bytes": found.bytes,
+        "findings": list(found.findings),
+    }
+
+
+def _steps(state: RunState) -> list[Document]:
+    return [
+        {
+            "name": step.name,
+            "title": step.title,
+            "outcome": step.outcome,
+            "seconds": step.seconds,
+            "bytes": step.bytes,
+        }
+        for step in state.steps
+    ]
+
+
+def _refusal(planned: Plan) -> Document:
+    failed = [each for each in planned.checks if each.refuses]
+    return {
+        "message": "; ".join(f"{each.name}: {each.finding}" for each in failed) or "the plan was refused",
+        "cause": None,
+        "remedy": "; ".join(each.remedy for each in failed if each.remedy) or None,
     }
 
 
@@ -236,7 +392,7 @@ def runs(found: Iterable[RunState], problems: Iterable[Problem]) -> Document:
                 "started_at": time(state.started_at),
                 "finished_at": time(state.finished_at),
                 "destination": _destination(state.plan),
-                "target": target(state.plan.target),
+                "target": target(state.plan.target) if state.plan.target else None,
             }
             for state in found
         ],
@@ -268,7 +424,7 @@ def target(asked: RecoveryTarget) -> Document:
 def _plan_keys(planned: Plan) -> Document:
     point = planned.point
     return {
-        "target": target(planned.target),
+        "target": target(planned.target) if planned.target else None,
         "backup": point.backup.id if point else None,
         "chain": [backup.id for backup in point.chain] if point else None,
         "timeline": point.timeline if point else None,

@@ -9,10 +9,13 @@ from zoneinfo import ZoneInfo
 from humanize import naturalsize, precisedelta
 
 from engine.records.copies import Catalog, Problem
+from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
+from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
 from engine.records.runs import RunState
+from engine.records.status import Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
 
 SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
@@ -95,7 +98,8 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print(f"last kept   {_end(point.kept, zone)}")
         print(f"first lost  {_end(point.lost, zone)}")
         print(f"loses       {point.lost_commits} commits that the repository holds")
-    where = "in place" if planned.destination.kind == "in-place" else "into a side copy"
+    kinds = {"in-place": "in place", "side-copy": "into a side copy", "database": "into the database"}
+    where = kinds.get(planned.destination.kind, planned.destination.kind)
     print(f"where       {where}, {planned.destination.path}")
     print("\nchecks")
     for each in planned.checks:
@@ -110,6 +114,86 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print("    how long it takes is not known yet: no run was measured on this machine")
     if planned.refused:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def copy_plan(planned: Plan) -> None:
+    assert planned.copying is not None
+    print(f"take        {planned.copying.path}")
+    print("\nchecks")
+    for each in planned.checks:
+        _check(each)
+    if planned.refused:
+        print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def sending(quiet: bool) -> Callable[[str, int], None]:
+    """Progress of what goes over a line, on stderr, where somebody watches."""
+    progress = verifying(quiet, "sending")
+    return lambda what, done: progress(what, done, None)
+
+
+def schedule(found: ScheduleState) -> None:
+    for each in found.entries:
+        then = f"{each.next_at:%a %d %b %H:%M}" if each.next_at else "unknown"
+        print(f"   {each.what:<12} {each.when:<20} next {then:<18} {each.command}")
+    if not found.entries:
+        print("the site file has no [schedule]")
+    elif found.installed:
+        print(f"installed; {found.by} runs it")
+    else:
+        print("not installed, or not as it stands here; do it with: reprise schedule install")
+
+
+def archiving(found: Archiving) -> None:
+    for each in found.changes:
+        note = "  (needs a restart)" if each.restart else ""
+        print(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
+    if found.segment:
+        took = f" after {duration(found.seconds)}" if found.seconds is not None else ""
+        print(
+            f" {SIGNS['ok' if found.ok else 'bad']} {found.segment} {'arrived' if found.ok else 'did not arrive'}{took}"
+        )
+    for finding in found.findings:
+        print(f" {SIGNS['warn']} {finding}")
+    if found.ok and not found.changes and not found.segment:
+        print("nothing needs to be changed")
+
+
+def proofs(found: Iterable[Proof]) -> None:
+    for each in found:
+        sign = SIGNS[{True: "ok", False: "bad", None: "warn"}[each.ok]]
+        print(f" {sign} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
+        for finding in each.findings:
+            print(f"          {finding}")
+
+
+def verifying(quiet: bool, verb: str = "verifying") -> Callable[[str, int, int | None], None]:
+    """Progress of a long reading, on stderr, where somebody watches."""
+    shown = [clock.monotonic() + 1.0]
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        now = clock.monotonic()
+        if not quiet and sys.stderr.isatty() and now >= shown[0]:
+            shown[0] = now + 0.5
+            share = f"{100 * done // total} %" if total else size(done)
+            print(f"\r{verb} {what}: {share}   ", end="", file=sys.stderr)
+
+    return progress
+
+
+def expiry(found: Expiry, *, applied: bool = False) -> None:
+    for title, verdicts in (
+        ("deleted" if applied else "would go", [(each.verdict, size(each.bytes)) for each in found.leaving]),
+        ("stays", [(each, "") for each in found.staying]),
+    ):
+        print(title if verdicts else f"{title}: nothing")
+        for verdict, count in verdicts:
+            print(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.why}")
+    print(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
+    for finding in found.findings:
+        print(f" {SIGNS['warn']} {finding}")
+    if found.leaving and not applied:
+        print("nothing was deleted; do it with: reprise expire --apply")
 
 
 def _check(each: Check) -> None:
@@ -138,6 +222,8 @@ def report(state: RunState, zone: ZoneInfo) -> None:
     for step in state.steps:
         took = duration(step.seconds) if step.seconds is not None else ""
         print(f"   {step.title:<58} {step.outcome:<9} {took}")
+    if state.taken:
+        print(f"copy        {state.taken.path}, {size(state.taken.size_bytes)}")
     if state.reached:
         proven = "proven" if state.reached.proven else "NOT PROVEN"
         print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from engine.feed.feed import SPEC_FILE
-from engine.feed.orders import FeedSpec
+from engine.feed.orders import SPEC_FILE, FeedSpec
 from engine.feed.serving import serve
 from engine.records.coding import from_json
 

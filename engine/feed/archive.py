@@ -97,31 +97,37 @@ def read_history_file(path: Path) -> bytes:
     return data
 
 
-def read_segment(path: Path, name: SegmentName, segment_size: int, system_identifier: int, cut: int) -> bytes:
-    """A segment's whole content, decompressed and checked page by page up to ``cut`` (bytes).
+def read_segment(
+    path: Path, name: SegmentName, segment_size: int, system_identifier: int, cut: int, into: memoryview
+) -> None:
+    """Read a segment's whole content, decompressed, into ``into`` (``segment_size`` bytes and one more), and check it
+    page by page up to ``cut`` (bytes).
 
     Raises OSError; DamagedCopy where it is not this segment of this cluster. Its records' checksums are the server's
     to check: it reads them anyway, and waits where one is wrong.
     """
+    size = 0
     with open_compressed(path) as file:
-        data: bytes = file.read(segment_size + 1)
+        while size <= segment_size and (read := file.readinto(into[size:])):
+            size += read
     text = name.text(segment_size)
-    if len(data) != segment_size:
-        size = f"more than {segment_size}" if len(data) > segment_size else f"{len(data)} of {segment_size}"
-        raise DamagedCopy(f"segment {text} in {path} has {size} bytes")
-    _check_first_header(data, path, name, segment_size, system_identifier)
-    (magic,) = Struct("=H").unpack_from(data)
+    if size != segment_size:
+        told = f"more than {segment_size}" if size > segment_size else f"{size} of {segment_size}"
+        raise DamagedCopy(f"segment {text} in {path} has {told} bytes")
+    _check_first_header(into, path, name, segment_size, system_identifier)
+    (magic,) = Struct("=H").unpack_from(into)
     begin = name.number * segment_size
     for offset in range(0, cut, PAGE_SIZE):
-        page_magic, _, timeline, address = _PAGE_BEGIN.unpack_from(data, offset)
-        if page_magic == 0 and not any(data[offset : offset + LONG_PAGE_HEADER]):
+        page_magic, _, timeline, address = _PAGE_BEGIN.unpack_from(into, offset)
+        if page_magic == 0 and not any(into[offset : offset + LONG_PAGE_HEADER]):
             continue  # the zeros behind a segment switch; where they are a hole, the server waits there
         if page_magic != magic or address != begin + offset or timeline > name.timeline:
             raise DamagedCopy(f"segment {text} in {path}: the page at offset {offset} is not this segment's")
-    return data
 
 
-def _check_first_header(data: bytes, path: Path, name: SegmentName, segment_size: int, system_identifier: int) -> None:
+def _check_first_header(
+    data: memoryview, path: Path, name: SegmentName, segment_size: int, system_identifier: int
+) -> None:
     magic, info, timeline, address, _, system, size, page_size = _LONG_HEADER.unpack_from(data)
     text = name.text(segment_size)
     wrong = None

@@ -4,16 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import engine
-from engine.feed.orders import FeedSpec, FeedStatus, Gate, read_status, write_whole
+from engine.feed.orders import GATE_FILE, SPEC_FILE, STATUS_FILE, FeedSpec, FeedStatus, Gate, read_status, write_whole
 from engine.feed.script import write_script
-from engine.feed.serving import GATE_FILE, STATUS_FILE
 from engine.feed.spool import Spool
 from engine.records.errors import RunFailed
 
-SPEC_FILE = "spec.json"
 LOG_FILE = "feed.log"
 
 
@@ -42,8 +41,9 @@ class Feed:
             )
         return status if status is not None and status.pid == self._process.pid else None
 
-    def set_gate(self, gate: Gate, timeout: float = 30) -> None:
-        """Raise the gate, and return when the feed works by it (``timeout`` in seconds). Raises RunFailed."""
+    def set_gate(self, gate: Gate, timeout: float = 30, *, waiting: Callable[[], None] = lambda: None) -> None:
+        """Raise the gate, and return when the feed works by it (``timeout`` in seconds); ``waiting`` is called again
+        and again meanwhile. Raises RunFailed."""
         write_whole(self._home / GATE_FILE, gate)
         deadline = time.monotonic() + timeout
         while (status := self.status()) is None or status.gate != gate.lsn:
@@ -53,16 +53,18 @@ class Feed:
                     cause=(status.waiting if status else None) or "it does not answer",
                     remedy="see that the archive answers, then resume the run",
                 )
+            waiting()
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End it; the server then waits for the next feed."""
+        """End it; the server then waits for the next feed. One that hangs in the archive is killed, and left to the
+        kernel: it never comes back to our code."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(2)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # it hangs in the archive; the kernel ends it when the archive answers
+            self._process.kill()
 
 
 def start_feed(spec: FeedSpec, home: Path) -> Feed:

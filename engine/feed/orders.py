@@ -10,6 +10,8 @@ from engine.records.coding import from_json, to_json
 from engine.records.history import Piece
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, segment_of
 
+SPEC_FILE, GATE_FILE, STATUS_FILE = "spec.json", "gate.json", "status.json"
+
 T = TypeVar("T")
 
 

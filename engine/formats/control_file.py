@@ -75,6 +75,7 @@ class ControlFile:
     backup_end_required: bool
     segment_size: int
     block_size: int
+    blocks_per_file: int  # RELSEG_SIZE: of a relation that is cut into files
     data_checksums: bool
     settings: Mapping[str, int]
 
@@ -106,7 +107,7 @@ def read_control_file(data: bytes) -> ControlFile:
             f"pg_control has catalog version {catalog_version}, which is no release of PostgreSQL 13 to 18",
             cause="a development version, or a fork of PostgreSQL with its own catalogs",
         )
-    block_size, _, wal_block_size, segment_size = build[2:6]
+    block_size, blocks_per_file, wal_block_size, segment_size = build[2:6]
     if wal_block_size != PAGE_SIZE:
         raise DamagedCopy(f"the cluster has WAL pages of {wal_block_size} bytes; only {PAGE_SIZE} are supported")
     if segment_size & (segment_size - 1) or not 1 << 20 <= segment_size <= 1 << 30:
@@ -130,6 +131,7 @@ def read_control_file(data: bytes) -> ControlFile:
         backup_end_required=recovery[5],
         segment_size=segment_size,
         block_size=block_size,
+        blocks_per_file=blocks_per_file,
         data_checksums=build[11] != 0,
         settings={
             "wal_level": settings[0],

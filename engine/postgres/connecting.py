@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import psycopg.sql
 
 from engine.postgres.users import is_root
 from engine.records.errors import Unreachable
@@ -74,6 +75,12 @@ def connect(
             cause=said[-1] if said else type(failure).__name__,
             remedy="see that the server runs and that pg_hba.conf lets this user in over this socket or address",
         ) from None
+
+
+def set_for_all(connection: Connection, setting: str, value: str) -> None:
+    """ALTER SYSTEM SET. A reload, or a restart, makes it hold."""
+    command = psycopg.sql.SQL("ALTER SYSTEM SET {} = {}")
+    connection.execute(command.format(psycopg.sql.Identifier(setting), psycopg.sql.Literal(value)))
 
 
 @contextmanager

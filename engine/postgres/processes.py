@@ -5,8 +5,13 @@ ChangeToDataDir), by inode: a folder that was renamed under its server is still 
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
+
+from engine.records.errors import RepriseError
 
 _PROC = Path("/proc")
 
@@ -108,3 +113,18 @@ def startup_title(pid: int) -> str | None:
         if title.startswith("postgres:") and found:
             return activity.strip()
     return None
+
+
+def end_strays(program: str, folder: Path) -> None:
+    """End every ``program`` that an engine which died left behind, with this folder or one in it among its words: it
+    would go on writing there. Raises RepriseError where one cannot be ended."""
+    strays = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            named = any(word.endswith(os.fspath(folder)) or f"{folder}/" in word for word in words)
+            if named and any(Path(word).name == program for word in words[:2]):
+                process.kill()
+                strays.append(process)
+    if psutil.wait_procs(strays, timeout=10)[1]:
+        raise RepriseError(f"a {program} of an earlier attempt cannot be ended", remedy="end it, then: reprise resume")

@@ -122,15 +122,23 @@ class Server:
         self.wait(lambda: not self.processes(), timeout, f"PostgreSQL on {self.data_dir} did not stop ({mode})")
         return True
 
-    def wait(self, condition: Callable[[], bool], timeout: float, otherwise: str) -> None:
-        """Poll ``condition`` until it holds. Raises Unreachable(``otherwise``) after ``timeout`` seconds."""
+    def wait(
+        self,
+        condition: Callable[[], bool],
+        timeout: float,
+        otherwise: str,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Poll ``condition`` until it holds, with ``meanwhile`` in between. Raises Unreachable(``otherwise``) after
+        ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         while not condition():
+            meanwhile()
             if time.monotonic() > deadline:
                 raise Unreachable(f"{otherwise} within {timeout:g} seconds", cause=self.log_tail() or None)
             time.sleep(_POLL)
 
-    def wait_accepting(self, timeout: float = 60) -> None:
+    def wait_accepting(self, timeout: float = 60, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait until the server accepts connections (read-only ones too). Raises RepriseError where it dies
         meanwhile, Unreachable after ``timeout`` seconds."""
 
@@ -141,7 +149,7 @@ class Server:
                 )
             return self.is_accepting()
 
-        self.wait(accepting, timeout, f"PostgreSQL on {self.data_dir} did not accept connections")
+        self.wait(accepting, timeout, f"PostgreSQL on {self.data_dir} did not accept connections", meanwhile)
 
     def is_accepting(self) -> bool:
         """Whether a connection can be made now."""

@@ -5,6 +5,8 @@ history   what the WAL says: transaction ends, and the questions that windows an
 target    a recovery target, and the recovery point that it resolves to
 survey    how the machine and the live cluster stand
 plan      checks, planned steps, a plan
+copying   a copy that a plan takes
+keeping   which copies stay and which go
 runs      a run as its journal tells it
 lsn       log sequence numbers and segment names
 errors    what an operator is told when something cannot be done

@@ -140,6 +140,38 @@ class MediaSnapshot:
     stopped_at: datetime
     size_bytes: int | None = None
     files: int | None = None
+    has_catalogue: bool = False
+    usable: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCopy:
+    """A copy of a git repository: its mirror, or one bundle. ``origin`` is what it was taken from, ``head`` the commit
+    that HEAD named then."""
+
+    id: str
+    form: Literal["mirror", "bundle"]
+    path: Path
+    origin: str
+    started_at: datetime
+    stopped_at: datetime
+    head: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCopy:
+    """A copy of the environment: a packed installation folder, or a VM image that was registered where it lies.
+    ``sha256`` is of the file ``path``."""
+
+    id: str
+    form: Literal["packed", "registered"]
+    path: Path
+    origin: str
+    started_at: datetime
+    stopped_at: datetime
+    size_bytes: int
+    sha256: str
     usable: bool = True
     reason: str | None = None
 
@@ -165,6 +197,8 @@ class Catalog:
     restore_points: tuple[RestorePoint, ...] = ()
     dumps: tuple[Dump, ...] = ()
     media_snapshots: tuple[MediaSnapshot, ...] = ()
+    sources: tuple[SourceCopy, ...] = ()
+    images: tuple[ImageCopy, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     def backup(self, id: str) -> BaseBackup | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from engine.records.copying import Copying
+from engine.records.loading import Loading
 from engine.records.survey import OsUser, Programs
 from engine.records.target import RecoveryPoint, RecoveryTarget
 
@@ -38,9 +40,10 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where the recovered cluster shall stand: in place, or as a side copy in ``path`` (port None: a free one)."""
+    """Where the outcome of a plan shall stand: a recovered cluster in place, or as a side copy in ``path`` (port None:
+    a free one); a copy in the repository ``path``; a dump in the database ``path``."""
 
-    kind: Literal["side-copy", "in-place"]
+    kind: Literal["side-copy", "in-place", "repository", "database"]
     path: str
     port: int | None = None
 
@@ -102,12 +105,13 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ordered steps from today's state to a recovery point. Without a ``point`` the target could not be resolved
-    and the checks say why."""
+    """The ordered steps from today's state to what was asked for: a recovery point (``target``), a dump's contents
+    (``loading``), or a copy that is taken (``copying``). A target without a ``point`` could not be resolved, and the
+    checks say why."""
 
     site: str
     created_at: datetime
-    target: RecoveryTarget
+    target: RecoveryTarget | None
     destination: Destination
     layout: Layout | None
     point: RecoveryPoint | None
@@ -116,7 +120,10 @@ class Plan:
     raised_settings: tuple[tuple[str, str], ...] = ()  # what settings-too-low mends: name, value for the recovery
     bytes_to_copy: int | None = None
     estimate: Estimate | None = None
+    copying: Copying | None = None
+    loading: Loading | None = None
 
     @property
     def refused(self) -> bool:
-        return self.point is None or any(check.refuses for check in self.checks)
+        unresolved = self.copying is None and self.loading is None and self.point is None
+        return unresolved or any(check.refuses for check in self.checks)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from engine.records.copying import TakenCopy
 from engine.records.lsn import Lsn
 from engine.records.plan import Check, Plan
 
@@ -69,7 +70,9 @@ class RunError:
 @dataclass(frozen=True, slots=True)
 class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
-    ``answers`` are what the run accepts now (finish, advance, cancel, resume, rollback, discard, stop, start, open)."""
+    ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
+    open). ``taken`` is the copy that a run which takes one has put into its repository.
+    """
 
     run: str
     folder: str
@@ -89,3 +92,18 @@ class RunState:
     server_log: str | None = None
     answers: tuple[str, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
+    taken: TakenCopy | None = None
+
+    @property
+    def unreadable(self) -> Check | None:
+        """Why the server that waits at the gate takes no connections, where the run has found that it takes none."""
+        found = [check for check in self.checks if check.name == "pause-ignored"]
+        return found[-1] if self.outcome == "paused" and found and found[-1].ok is False else None
+
+    @property
+    def not_true(self) -> tuple[Check, ...]:
+        """The site's own questions that were not answered with true, where the run stopped for them."""
+        stopped = self.outcome == "failed" and any(
+            step.kind in ("check-result", "ask-database") and step.outcome == "failed" for step in self.steps
+        )
+        return tuple(check for check in self.checks if stopped and check.name == "verify" and check.ok is not True)

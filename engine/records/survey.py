@@ -65,6 +65,31 @@ class ClusterFacts:
     wal_tail: tuple[str, ...] = ()  # segment names readable in pg_wal that the archive has not
     tablespaces: tuple[tuple[int, str], ...] = ()  # OID, real location
     end_lsn: Lsn | None = None  # the server's, where it answers
+    libraries: Mapping[str, str] | None = None  # that functions of its databases call, and whose; where it answers
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """The site's server as it answers now. ``summarizes_wal`` is its summarize_wal; ``senders_free`` how many more WAL
+    senders it takes; ``tablespaces`` how many lie outside the data directory."""
+
+    version: int
+    system_identifier: int
+    timeline: int
+    size_bytes: int
+    summarizes_wal: bool = False
+    senders_free: int = 2
+    may_replicate: bool = True
+    in_recovery: bool = False
+    tablespaces: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDatabase:
+    """A database of the live cluster that takes connections."""
+
+    name: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +130,7 @@ class Survey:
     memory_total: int | None = None
     memory_available: int | None = None
     managers: tuple[str, ...] = ()  # Patroni, Pacemaker, an auto-restarting unit …
-    missing_libraries: tuple[str, ...] = ()
+    missing_libraries: tuple[str, ...] | None = ()  # None: there are some, and where they should lie is unknown
     backup_settings: Mapping[str, str] = field(default_factory=dict)  # postgresql.conf and .auto.conf of the backup
     archive_answers: bool | None = None
     archive_problem: str | None = None

@@ -8,12 +8,13 @@ from engine.records.copies import BaseBackup, MediaSnapshot
 from engine.records.history import ParameterChange, Piece, TransactionEnd
 from engine.records.lsn import Lsn
 
-TargetKind = Literal["time", "lsn", "xid", "name", "latest", "immediate"]
+TargetKind = Literal["time", "lsn", "xid", "name", "latest", "immediate", "dump"]
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryTarget:
-    """Where replay shall stop. Exactly the field that belongs to ``kind`` is set (none for latest and immediate)."""
+    """Where replay shall stop. Exactly the field that belongs to ``kind`` is set (none for latest and immediate). A
+    dump, whose ``name`` is its id, is a recovery point of its own: nothing is replayed."""
 
     kind: TargetKind
     time: datetime | None = None

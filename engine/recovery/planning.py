@@ -34,12 +34,14 @@ PORT_DIGITS = 5
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What a plan needs of the site file. ``zone`` is how times are shown; None: titles name no times."""
+    """What a plan needs of the site file. ``zone`` is how times are shown; None: titles name no times. ``reads_pages``:
+    whether every page of the copy is read."""
 
     name: str
     data_dir: str
     has_application: bool = False
     verifies: int = 0
+    reads_pages: bool = True
     zone: ZoneInfo | None = None
 
 
@@ -63,7 +65,9 @@ def make_plan(
     layout: Layout | None = None
     if point is not None and survey.programs is not None:
         layout = make_layout(site, point, survey, destination, created_at=created_at, port=port)
-    question = Question(target, point, survey, destination, layout, wal or WalFacts(), action == "pause")
+    question = Question(
+        target, point, survey, destination, layout, wal or WalFacts(), action == "pause", site.reads_pages
+    )
     told = {check.name for check in resolution.checks}
     checks = (*resolution.checks, *(check for check in run_checks(question) if check.name not in told))
     if point is None or layout is None:
@@ -169,6 +173,7 @@ def _steps(
     yield _step("settings", "write the copy's own settings")
     yield _step("replay", _replay_title(point), point.wal_bytes)
     yield _step("prove", "prove that replay stands at the target")
+    yield _inspect_step(site, point)
     if action == "pause":
         yield _step("gate", "wait: you look, then decide")
     if not in_place:
@@ -226,6 +231,12 @@ def _replay_title(point: RecoveryPoint) -> str:
     number = f"{point.wal_segments:,}".replace(",", " ")
     before = f", stop before xid {point.lost.xid}" if point.lost is not None else ""
     return f"replay {number} WAL segment{'s' if point.wal_segments != 1 else ''}{before}"
+
+
+def _inspect_step(site: SiteFacts, point: RecoveryPoint) -> PlannedStep:
+    if not site.reads_pages or point.backup.data_checksums is False:
+        return _step("inspect", "look up the copy's libraries")
+    return _step("inspect", "look up the copy's libraries, read every page", copied_bytes(point.chain[0]))
 
 
 def _salvage_title(tail: int) -> str:

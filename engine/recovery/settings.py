@@ -5,6 +5,8 @@ max_locks_per_transaction, max_wal_senders, max_worker_processes must be at leas
 backup's pg_control, and each change of them is an XLOG_PARAMETER_CHANGE record.
 """
 
+import re
+
 from engine.records.target import RecoveryPoint
 
 DEFAULTS = {
@@ -14,6 +16,9 @@ DEFAULTS = {
     "max_prepared_transactions": 0,
     "max_locks_per_transaction": 64,
 }
+
+_SIZE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{0,6})?)\s*(B|kB|MB|GB|TB)?\s*")
+_UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # memory_unit_conversion_table, guc.c
 
 
 def needed_settings(point: RecoveryPoint) -> dict[str, int]:
@@ -31,3 +36,10 @@ def raised_settings(point: RecoveryPoint) -> tuple[tuple[str, str], ...]:
     since the restored files may set something lower."""
     needed = needed_settings(point)
     return tuple((name, str(max(needed[name], DEFAULTS[name]))) for name in DEFAULTS if name in needed)
+
+
+def buffer_bytes(value: str) -> int | None:
+    """A setting that counts buffers, such as shared_buffers, in bytes; None where it is no size. Without a unit it
+    means pages of 8 kB."""
+    found = _SIZE.fullmatch(value)
+    return int(float(found[1]) * (_UNITS[found[2]] if found[2] else 8192)) if found else None

@@ -18,6 +18,7 @@ import msgspec
 
 from engine.records.coding import from_json, to_json
 from engine.records.copies import Problem
+from engine.records.copying import TakenCopy
 from engine.records.errors import DamagedCopy, RepriseError, UsageError
 from engine.records.plan import Plan
 from engine.records.runs import Progress, RunOutcome, RunState, StepState
@@ -25,7 +26,7 @@ from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import SERVED
+from engine.steps import READING, SERVED, TAKEN
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -214,7 +215,16 @@ def read_run(folder: Path) -> RunState:
         server_log=story.server_log,
         answers=_answers(plan, site, story, outcome),
         notes=tuple(story.notes),
+        taken=_taken(folder, story),
     )
+
+
+def _taken(folder: Path, story: Story) -> TakenCopy | None:
+    """The copy that the run took, once it has its name. Raises DamagedCopy."""
+    try:
+        return msgspec.convert(story.facts[TAKEN], TakenCopy) if TAKEN in story.facts else None
+    except (msgspec.ValidationError, ValueError) as error:
+        raise DamagedCopy(f"the journal of {folder.name} cannot be understood", cause=str(error)) from error
 
 
 def _outcome(story: Story, *, alive: bool) -> RunOutcome:
@@ -233,17 +243,21 @@ def answers_of_the_dead(plan: Plan, site: Site, story: Story) -> tuple[str, ...]
 
 def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple[str, ...]:
     """Which acts the run accepts now."""
-    in_place = plan.destination.kind == "in-place"
+    in_place = plan.destination.kind in ("in-place", "database")
     opened = bool(story.facts.get("application_opened"))
     to_open = ("open",) if in_place and site.application.start and not opened else ()
+    reading = [step for step in plan.steps if step.kind in READING and story.step(step.name).outcome != "done"]
+    to_skip = ("skip",) if reading and site.verify.pages else ()
     match outcome:
         case "running":
-            return ("cancel", "go-on" if story.held else "hold")
+            return ("cancel", "go-on" if story.held else "hold", *to_skip)
         case "paused":
             return ("finish", "advance", "cancel")
         case "failed" | "interrupted":
             begun = story.acts - {"apply"}
-            return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback")
+            return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback", *to_skip)
+        case "completed" if plan.copying is not None:
+            return ()  # the copy is the repository's now: expire takes it away when its time has come
         case "completed":
             return ("rollback", "discard", *to_open) if in_place else ("stop", "start", "discard")
         case "rolled-back":

@@ -1,7 +1,7 @@
 """Locks that die with their holder: flock(2), with who and since when written into the locked file.
 
-A site is locked for a restore in place, a destination folder for a side copy, a run's folder by its engine. The files
-stay where they are; only the lock on them counts.
+A site is locked for a restore in place, a destination folder for a side copy, a repository while a copy is taken into
+it, a run's folder by its engine. The files stay where they are; only the lock on them counts.
 """
 
 import fcntl
@@ -53,6 +53,12 @@ def folder_lock(state: Path, folder: Path) -> Path:
     return state / "locks" / f"folder-{_digest(os.path.realpath(folder))}.lock"
 
 
+def repository_lock(state: Path, repository: str) -> Path:
+    """The lock file of a folder that copies are taken into, by its name in the site file: it may lie on a server that
+    does not answer now, so it is not looked at."""
+    return state / "locks" / f"repository-{_digest(os.path.normpath(repository))}.lock"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -71,7 +77,9 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
                 cause=f"{holder.run}, process {holder.pid} of {holder.user}, since {holder.since:%Y-%m-%d %H:%M:%SZ}"
                 if holder
                 else None,
-                remedy=f"wait for it, or look at it with: reprise attach {holder.run}" if holder else "wait for it",
+                remedy=f"wait for it (reprise attach {holder.run}), or stop it: reprise cancel {holder.run}"
+                if holder
+                else "wait for it",
             )
         time.sleep(0.05)
     holder = LockHolder(run, os.getpid(), _user(), datetime.now(UTC))

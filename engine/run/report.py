@@ -11,7 +11,7 @@ import humanize
 from engine.records.coding import to_json
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
-from engine.records.plan import Check
+from engine.records.plan import Check, Plan
 from engine.records.runs import RunState
 from engine.records.target import RecoveryPoint
 
@@ -35,13 +35,15 @@ def _write(path: Path, data: bytes) -> None:
 def tell(state: RunState, facts: Mapping[str, Any]) -> list[str]:
     """The report as lines of Markdown."""
     plan = state.plan
-    where = "in place" if plan.destination.kind == "in-place" else "as a side copy"
     lines = [f"# Run {state.run}: {state.outcome}", ""]
-    lines += [f"Site **{plan.site}**, restored {where}: `{plan.destination.path}`", ""]
+    lines += [f"Site **{plan.site}**, {_what(plan)}: `{plan.destination.path}`", ""]
     lines += [f"- started {_time(state.started_at)}, ended {_time(state.finished_at)}"]
     if plan.point is not None:
         lines += _point(plan.point)
-    lines += _reached(state)
+    if plan.copying is not None:
+        lines += _taken(state)
+    elif plan.loading is None:
+        lines += _reached(state)
     if state.data_dir:
         lines += [f"- data directory `{state.data_dir}`"]
     if state.host and state.outcome == "completed":
@@ -55,6 +57,22 @@ def tell(state: RunState, facts: Mapping[str, Any]) -> list[str]:
     lines += _checks("Checks before the start", [check for check in plan.checks if check.ok is not True])
     lines += _left(state, facts)
     return lines
+
+
+def _what(plan: Plan) -> str:
+    if plan.copying is not None:
+        return f"a copy ({plan.copying.kind}) taken into"
+    if plan.loading is not None:
+        return f"the dump {plan.loading.dump} restored into the database"
+    return f"restored {'in place' if plan.destination.kind == 'in-place' else 'as a side copy'}"
+
+
+def _taken(state: RunState) -> list[str]:
+    taken = state.taken
+    if taken is None:
+        return ["- nothing that counts as a copy was made"]
+    size = humanize.naturalsize(taken.size_bytes, binary=True) if taken.size_bytes is not None else "unknown size"
+    return [f"- copy `{taken.path}`, {size}, from {_time(taken.started_at)} to {_time(taken.stopped_at)}"]
 
 
 def _point(point: RecoveryPoint) -> list[str]:

@@ -25,7 +25,7 @@ from engine.run import folder as folders
 from engine.run.carrying import Carrying
 from engine.run.control import Command, Control
 from engine.run.journal import Journal, now_text
-from engine.run.locks import Lock, folder_lock, hold_folder, site_lock, take_lock
+from engine.run.locks import Lock, folder_lock, hold_folder, repository_lock, site_lock, take_lock
 from engine.run.report import write_report
 from engine.run.story import Act, Story
 from engine.steps import BUILDING, step_module
@@ -101,16 +101,25 @@ class Engine:
             )
 
     def _lock(self) -> None:
-        """In place the site is locked, and the data directory that stands there; for a side copy its folder."""
+        """A side copy locks its folder, a copy that is taken its repository. In place the site is locked with all its
+        repositories, so that nothing is copied of a cluster that is being replaced. The destination itself is locked
+        too, but for a side copy's, against runs of another state folder."""
         state, destination = folders.state_of(self.folder), Path(self.plan.destination.path)
+        wanted: list[tuple[Path, str]] = []
         if self.plan.destination.kind == "side-copy":
-            refusal = f"another run holds {destination}"
-            self._locks.append(take_lock(folder_lock(state, destination), self.folder.name, refusal))
-            return
-        refusal = f"another run holds the site {self.site.name!r}"
-        self._locks.append(take_lock(site_lock(state, self.site.name), self.folder.name, refusal))
-        if (held := hold_folder(destination, f"another run holds {destination}")) is not None:
-            self._locks.append(held)
+            wanted.append((folder_lock(state, destination), str(destination)))
+        elif self.plan.destination.kind == "repository":
+            wanted.append((repository_lock(state, str(destination)), str(destination)))
+        elif self.plan.destination.kind == "database":
+            wanted.append((site_lock(state, self.site.name), f"the site {self.site.name!r}"))
+        else:
+            wanted.append((site_lock(state, self.site.name), f"the site {self.site.name!r}"))
+            wanted += [(repository_lock(state, place), place) for place in self.site.repositories]
+        for path, what in wanted:
+            self._locks.append(take_lock(path, self.folder.name, f"another run holds {what}"))
+        if self.plan.destination.kind in ("in-place", "repository"):
+            held = hold_folder(destination, f"another run holds {destination}")
+            self._locks += [held] if held is not None else []
 
     def _walk(self, act: Act) -> tuple[RunOutcome, RunError | None]:
         try:

@@ -12,6 +12,7 @@ STEPS = {
     "settings": "engine.steps.settings",
     "replay": "engine.steps.replay",
     "prove": "engine.steps.prove",
+    "inspect": "engine.steps.inspect",
     "gate": "engine.steps.gate",
     "promote": "engine.steps.promote",
     "stop-application": "engine.steps.stop_application",
@@ -23,12 +24,32 @@ STEPS = {
     "check-result": "engine.steps.check_result",
     "open": "engine.steps.open_up",
     "report": "engine.steps.report",
+    "roles": "engine.steps.loading.roles",
+    "load": "engine.steps.loading.load",
+    "ask-database": "engine.steps.loading.ask",
+    "swap-database": "engine.steps.loading.swap",
+    "take-base": "engine.steps.copying.base",
+    "take-dump": "engine.steps.copying.dump",
+    "verify-dump": "engine.steps.copying.verify_dump",
+    "take-source": "engine.steps.copying.source",
+    "take-image": "engine.steps.copying.image",
+    "take-media": "engine.steps.copying.media",
+    "verify-copy": "engine.steps.copying.verify",
+    "push": "engine.steps.copying.push",
+    "beside": "engine.steps.copying.beside",
+    "publish": "engine.steps.copying.publish",
 }
 
-BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "gate"})
+TAKEN = "taken"
+"""The fact under which a step tells the copy (records.copying.TakenCopy) that it has put into the repository."""
+
+BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate", "load", "roles"})
 """Kinds that build the copy beside production; undoing them deletes it."""
 
-SERVED = frozenset({"open"})
+READING = frozenset({"inspect"})
+"""Kinds that read every page of the copy, which the operator may leave out."""
+
+SERVED = frozenset({"open", "swap-database"})
 """Kinds from whose beginning on others may have written into the recovered cluster."""
 
 

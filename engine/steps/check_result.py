@@ -1,7 +1,8 @@
 """Checks of the recovered cluster, as it stands promoted and still to itself: the site's own questions, what could be
 silently wrong, and what must be rebuilt by hand. What fails is told; only the site's own questions stop the run."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -10,18 +11,18 @@ from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server
 from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Check
+from engine.steps.inspect import ACCEPTED, LIBRARIES_UNREAD, PAGES, look_up_libraries, told
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import FILES, ORIGINAL, layout_of
+from engine.steps.shared.page_reading import Place, read_again, reading_of
 from engine.steps.shared.reading_through import read_through
 from engine.steps.shared.recovering import server_of
 
 _QUESTION_TIMEOUT = 300.0  # seconds for each of the site's own questions
+_GLOBAL = 1664  # pg_global's OID, pg_tablespace.dat
 _JOB_TABLES = {"pg_cron": "cron.job", "pgAgent": "pgagent.pga_job", "pg_timetable": "timetable.chain"}
 
 _Found = dict[str, list[str]]
-
-ACCEPTED = "checks-accepted"
-"""A file in the run's folder: the operator goes on although a question of the site was not answered with true."""
 
 
 def apply(step: RunningStep) -> None:
@@ -42,6 +43,8 @@ def apply(step: RunningStep) -> None:
             connection, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
         )
         subscriptions = _column(connection, "SELECT subname::text FROM pg_subscription ORDER BY 1")
+    if step.facts.get(LIBRARIES_UNREAD):
+        look_up_libraries(step, server, "see whether its extensions work")
     found = _look_into_all(step, server, databases)
     for check in _told(found, subscriptions):
         step.check(check)
@@ -81,24 +84,55 @@ def _ask(connection: Connection, question: str) -> Check:
 
 
 def _page_checksums(step: RunningStep, server: Server, with_amcheck: list[str]) -> Check:
-    """Damaged pages: those that PostgreSQL met, and what pg_amcheck finds where a database has its extension. The copy
-    runs by now, so `pg_checksums` cannot be asked."""
-    reading = read_through(step, server, with_amcheck)
+    """Damaged pages: those that were doubtful at the gate, read again now that a checkpoint has written all that
+    replay had mended; those that PostgreSQL met; and what pg_amcheck finds where a database has its extension."""
+    pages = read_again(step, server.data_dir, reading_of(told_then)) if (told_then := step.facts.get(PAGES)) else None
+    amcheck = read_through(step, server, with_amcheck)
     try:
         with server.connect() as connection:
             on = _column(connection, "SELECT current_setting('data_checksums')") == ["on"]
-            failures = _column(connection, "SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database")[
-                0
-            ]
+            query: LiteralString = "SELECT coalesce(sum(checksum_failures), 0)::bigint FROM pg_stat_database"
+            failures = int(_column(connection, query)[0])
     except (QueryFailed, RepriseError) as error:
         return Check("page-checksums", "warn", None, f"could not be looked at: {_first_line(error)}")
-    told = f"{failures} pages failed their checksum" if on else "the cluster has no data checksums"
-    if failures or reading.ok is False:
-        return Check("page-checksums", "warn", False, f"{told}; {reading.finding}", "restore an older backup, compare")
-    remedy = (
-        None if reading.ok else "CREATE EXTENSION amcheck and pg_amcheck --all; or stop it and pg_checksums --check"
-    )
-    return Check("page-checksums", "warn", reading.ok, f"{told}; {reading.finding}", remedy)
+    words = [told(pages) if pages else "pages were not read" if on else "the cluster has no data checksums"]
+    if pages and pages.wrong:
+        words.append("they belong to " + _some(_relations(server, pages.wrong)))
+    if failures:
+        words.append(f"PostgreSQL itself met {failures} pages with a wrong checksum")
+    words.append(amcheck.finding)
+    finding = "; ".join(words)
+    if failures or amcheck.ok is False or (pages and pages.doubtful):
+        return Check("page-checksums", "warn", False, finding, "restore an older backup, compare")
+    if amcheck.ok or (pages and pages.complete):
+        return Check("page-checksums", "warn", True, finding)
+    remedy = "CREATE EXTENSION amcheck and pg_amcheck --all" + ("; or stop it and pg_checksums --check" if on else "")
+    return Check("page-checksums", "warn", None, finding, remedy)
+
+
+def _relations(server: Server, wrong: Sequence[Place]) -> list[str]:
+    """What the files of wrong pages are, as far as the server can say."""
+    names = []
+    for file in dict.fromkeys(place.file for place in wrong):
+        *folders, database, name = file.split("/")
+        tablespace = folders[1] if folders[0:1] == ["pg_tblspc"] else _GLOBAL if database == "global" else 0
+        number = int(re.split("[_.]", name)[0])
+        names.append(_relation(server, database, int(tablespace), number) or f"an unknown relation ({file})")
+    return list(dict.fromkeys(names))
+
+
+def _relation(server: Server, database: str, tablespace: int, file: int) -> str | None:
+    """``database`` is its OID, or ``global``. Raises nothing: damage may reach into the catalogs."""
+    try:
+        with server.connect() as connection:
+            row = connection.execute("SELECT datname FROM pg_database WHERE oid::text = %s", [database]).fetchone()
+        with server.connect(row[0] if row else None) as connection:
+            named = connection.execute(
+                "SELECT pg_filenode_relation(%s::oid, %s::oid)::regclass::text", [tablespace, file]
+            ).fetchone()
+            return f"{named[0]} in {connection.info.dbname}" if named and named[0] else None
+    except (QueryFailed, RepriseError):
+        return None
 
 
 def _look_into_all(step: RunningStep, server: Server, databases: list[str]) -> _Found:

@@ -8,14 +8,12 @@ Arguments: ``members``, the chain's staged folders, oldest first: the ``into`` o
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from engine.formats.manifest import read_manifest
+from engine.postgres.processes import end_strays
 from engine.postgres.running import run
-from engine.records.errors import DamagedCopy, RepriseError, RunFailed
+from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import Layout
 from engine.steps.copy import record_folders, remove_recorded, staged_tablespaces
 from engine.steps.prepare import owner_ids
@@ -52,7 +50,7 @@ def apply(step: RunningStep) -> None:
 
 
 def undo(step: RunningStep) -> None:
-    _end_strays(_building(layout_of(step.plan)))
+    end_strays(_PROGRAM, _building(layout_of(step.plan)))
     remove_recorded(step)
 
 
@@ -62,7 +60,7 @@ def _building(layout: Layout) -> Path:
 
 def _combine(step: RunningStep, layout: Layout, building: Path, places: dict[int, Path]) -> None:
     """Build the data directory in ``building``, whole, durable, and unable to start."""
-    _end_strays(building)
+    end_strays(_PROGRAM, building)
     remove_tree(building)
     owner = owner_ids(layout.run_as)
     for place in places.values():
@@ -94,7 +92,7 @@ def _combine(step: RunningStep, layout: Layout, building: Path, places: dict[int
 def _run(step: RunningStep, layout: Layout, arguments: list[str], grows: list[Path], total: int) -> None:
     """pg_combinebackup as run_as, with measured progress; it ends when the step does."""
     with Child(
-        lambda: run(layout.programs, _PROGRAM, "--no-sync", *arguments, user=layout.run_as, timeout=None)
+        lambda say: run(layout.programs, _PROGRAM, "--no-sync", *arguments, user=layout.run_as, timeout=None)
     ) as child:
         pause = _LOOK_SECONDS
         while not child.ended(pause):
@@ -140,16 +138,3 @@ def _same_file_system(folders: list[str | Path]) -> bool:
 def _escaped(folder: Path) -> str:
     """-T wants an equal sign in a name behind a backslash (parse_tablespace_mapping in pg_combinebackup.c)."""
     return os.fspath(folder).replace("=", "\\=")
-
-
-def _end_strays(building: Path) -> None:
-    """End a pg_combinebackup of an engine that died: it would go on writing into this very folder."""
-    strays = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = process.cmdline()
-            if os.fspath(building) in words and any(Path(word).name == _PROGRAM for word in words[:2]):
-                process.kill()
-                strays.append(process)
-    if psutil.wait_procs(strays, timeout=10)[1]:
-        raise RepriseError(f"a {_PROGRAM} of an earlier attempt cannot be ended", remedy="end it, then: reprise resume")

@@ -30,13 +30,20 @@ def apply(step: RunningStep) -> None:
     else:
         tablespaces = staged_tablespaces(into, backup)
     record_folders(step, [into, *tablespaces.values()])
+    doing = backup.id
+
+    def waiting(why: str) -> None:
+        nonlocal doing
+        doing = why or backup.id
+
     result = copy_backup(
         backup,
         into,
         tablespaces=tablespaces,
         owner=layout.run_as,
-        progress=lambda done, total: step.progress(done, total, "bytes", backup.id),
+        progress=lambda done, total: step.progress(done, total, "bytes", doing),
         safe_point=step.safe_point,
+        waiting=waiting,
         hold_back_control=is_data_dir,
     )
     if not result.verified:

@@ -14,7 +14,8 @@ from engine.steps.protocol import RunningStep
 from engine.steps.prove import prove
 from engine.steps.settings import control_of, layout_of, reaches_the_point, write_configuration
 from engine.steps.shared.points import current_point, gate_lsn, read_point, tell_point
-from engine.steps.shared.recovering import Watch, ensure_recovering, feed_lives, server_of
+from engine.steps.shared.recovering import ensure_recovering, feed_lives, server_of
+from engine.steps.shared.watching import Watch
 
 _TRY_AGAIN = 30.0  # seconds until what died behind the gate is started again once more
 

@@ -14,7 +14,6 @@ from engine.steps.settings import control_of, layout_of, put_standby_signal, wri
 from engine.steps.shared.points import current_point
 from engine.steps.shared.promotion import promote, settle, standing_for_good
 from engine.steps.shared.recovering import (
-    Watch,
     ensure_recovering,
     server_of,
     stop_feed,
@@ -22,6 +21,7 @@ from engine.steps.shared.recovering import (
     wait_for_orphans,
 )
 from engine.steps.shared.socket_folder import ensure_socket_folder
+from engine.steps.shared.watching import Watch
 
 REACHED = "reached"
 """The fact that carries the proof at the gate over a crash: afterwards it cannot be had again."""

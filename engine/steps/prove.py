@@ -22,14 +22,9 @@ from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import control_of
 from engine.steps.shared.points import current_point, gate_lsn, gate_of
-from engine.steps.shared.recovering import (
-    Watch,
-    ensure_feed,
-    ensure_recovering,
-    last_restored,
-    log_since_start,
-    server_of,
-)
+from engine.steps.shared.recovering import ensure_feed, ensure_recovering, server_of
+from engine.steps.shared.server_log import last_restored, log_since_start
+from engine.steps.shared.watching import Watch
 
 _OPENING = 5.0  # seconds
 

@@ -10,14 +10,16 @@ from struct import Struct
 
 from engine.feed.archive import Archive
 from engine.formats.control_file import read_control_file
+from engine.records.coding import to_builtins
 from engine.records.copies import WalFile
-from engine.records.errors import DamagedCopy, RepriseError, Unreachable
+from engine.records.errors import DamagedCopy, Unreachable
 from engine.records.history import Piece, TransactionEnd
 from engine.records.lsn import Lsn, SegmentName, format_lsn, parse_segment, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of, sync_folder
-from engine.steps.shared.points import current_point, gate_lsn, tell_point
+from engine.steps.shared.children import Alive, patiently
+from engine.steps.shared.points import current_point, gate_lsn, read_point, tell_point
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import SALVAGED, wal_roots
 from engine.wal.index import WalIndex
@@ -50,8 +52,10 @@ def apply(step: RunningStep) -> None:
     step.fact(salvaged=[path.name for path in wanted])
     step.log(f"salvaged {len(wanted)} files of {wal}")
     if point.target.kind == "latest":
-        later = _resolve_again(step, point)
-        if later is not None:
+        archives = ", ".join(wal_roots(step, point))
+        told = patiently(step, lambda alive: to_builtins(_resolve_again(step, point, alive)), f"the archive {archives}")
+        if told is not None:
+            later = read_point(told)
             tell_point(step, later)
             step.log(f"the newest transaction end lies in salvaged WAL: the gate is now {format_lsn(later.gate)}")
 
@@ -63,11 +67,7 @@ def undo(step: RunningStep) -> None:
 def _not_archived(step: RunningStep, wal: Path, point: RecoveryPoint) -> list[Path]:
     """Segments and history files that are not in the archive, or not yet said to be (``.ready``). Files that were
     recycled for WAL to come still hold old pages, or none: their first page does not bear their name."""
-    archive = Archive(tuple(root for root in wal_roots(step, point) if Path(root).name != SALVAGED))
-    try:
-        archive.refresh()
-    except Unreachable as error:
-        step.log(f"{error.message}: all of pg_wal is salvaged")
+    archived = _archived(step, point, sorted(path.name for path in wal.iterdir()))
     found = []
     for path in sorted(wal.iterdir()):
         segment = bool(_SEGMENT.match(path.name))
@@ -76,9 +76,32 @@ def _not_archived(step: RunningStep, wal: Path, point: RecoveryPoint) -> list[Pa
         if segment and not _is_written(path, point.segment_size):
             continue
         ready = (wal / "archive_status" / f"{path.name}.ready").exists()
-        if ready or not archive.find(path.name, fresh_within=float("inf")):
+        if ready or path.name not in archived:
             found.append(path)
     return found
+
+
+def _archived(step: RunningStep, point: RecoveryPoint, names: list[str]) -> set[str]:
+    """Which of these the archive has; where it is away, none of them counts as archived. Raises Unreachable where that
+    leaves ``--latest`` undecided: what production wrote last must not be given up without a word."""
+    roots = tuple(root for root in wal_roots(step, point) if Path(root).name != SALVAGED)
+
+    def listed(alive: Alive) -> list[str]:
+        archive = Archive(roots)
+        archive.refresh()
+        return [name for name in names if archive.find(name, fresh_within=float("inf"))]
+
+    try:
+        return set(patiently(step, listed, f"the archive {', '.join(roots)}"))
+    except Unreachable as error:
+        if point.target.kind == "latest":
+            raise Unreachable(
+                f"{error.message}: what --latest means now cannot be decided",
+                cause=error.cause,
+                remedy="bring it back, then: reprise resume; or start production again with: reprise rollback",
+            ) from None
+        step.log(f"{error.message}: all of pg_wal is salvaged")
+        return set()
 
 
 def _is_written(path: Path, segment_size: int) -> bool:
@@ -113,15 +136,16 @@ def _own(step: RunningStep, path: Path) -> None:
         os.chown(path, user.uid, user.gid)
 
 
-def _resolve_again(step: RunningStep, point: RecoveryPoint) -> RecoveryPoint | None:
+def _resolve_again(step: RunningStep, point: RecoveryPoint, alive: Alive) -> RecoveryPoint | None:
     """The last transaction end behind the gate in the unbroken WAL, salvaged WAL included; None where there is none.
 
-    Only the segments from the gate on are read, and only those of the gate's own timeline.
+    Only the segments from the gate on are read, and only those of the gate's own timeline. Raises Unreachable.
     """
     files = _behind_the_gate(step, point)
     index = WalIndex.open(step.run_dir / "salvage.sqlite")
     try:
-        index.refresh(files, {}, system_identifier=_system_identifier(step), workers=1)
+        system = _system_identifier(step)
+        index.refresh(files, {}, system_identifier=system, workers=1, progress=lambda done, total: alive())
         gate, timeline = gate_lsn(point), point.pieces[-1].timeline
         number = segment_of(gate, point.segment_size)
         run = next((run for run in index.runs(timeline) if run.first <= number <= run.last), None)
@@ -168,20 +192,14 @@ def _behind_the_gate(step: RunningStep, point: RecoveryPoint) -> list[WalFile]:
     timeline, size = point.pieces[-1].timeline, point.segment_size
     number = segment_of(gate_lsn(point), size)
     files: list[WalFile] = []
-    try:
-        while found := archive.find(
-            SegmentName(timeline, number).text(size), fresh_within=float("inf") if files else 0
-        ):
-            for path in found:
-                status = path.stat()
-                compression = {".gz": "gzip", ".lz4": "lz4", ".zst": "zstd"}.get(path.suffix)
-                files.append(
-                    WalFile(path, timeline, number, compression, status.st_size, status.st_mtime_ns, status.st_ino)  # type: ignore[arg-type]
-                )
-            number += 1
-    except RepriseError as error:
-        step.log(f"--latest stays where it was: {error.message}")
-        return []
+    while found := archive.find(SegmentName(timeline, number).text(size), fresh_within=float("inf") if files else 0):
+        for path in found:
+            status = path.stat()
+            compression = {".gz": "gzip", ".lz4": "lz4", ".zst": "zstd"}.get(path.suffix)
+            files.append(
+                WalFile(path, timeline, number, compression, status.st_size, status.st_mtime_ns, status.st_ino)  # type: ignore[arg-type]
+            )
+        number += 1
     return files
 
 

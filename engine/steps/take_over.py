@@ -32,8 +32,9 @@ from engine.steps.shared.production_settings import (
     write_private_block,
 )
 from engine.steps.shared.promotion import promote, settle, standing_for_good
-from engine.steps.shared.recovering import Watch, ensure_recovering, server_of, stop_feed, wait_for_orphans
+from engine.steps.shared.recovering import ensure_recovering, server_of, stop_feed, wait_for_orphans
 from engine.steps.shared.socket_folder import ensure_socket_folder
+from engine.steps.shared.watching import Watch
 
 _HISTORY_WAIT = 20  # seconds for production's archive command to take the history file
 

@@ -20,13 +20,12 @@ from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, parse_lsn, parse_segment
 from engine.records.survey import ClusterFacts, OsUser
 from engine.site import Site
+from engine.survey.libraries import PRELOADED, ask_libraries
 from engine.survey.machine import is_mount_point
 from engine.survey.patience import within
 
 _ASKED = (
-    "shared_preload_libraries",
-    "session_preload_libraries",
-    "local_preload_libraries",
+    *PRELOADED,
     "archive_mode",
     "archive_command",
     "archive_library",
@@ -42,6 +41,7 @@ _ASKED = (
     "hba_file",
     "ident_file",
     "data_directory",
+    "dynamic_library_path",
 )
 _FILES = ("config_file", "hba_file", "ident_file")
 _LINKS = re.compile(r"[0-9]+\Z")
@@ -53,6 +53,7 @@ class _Told(NamedTuple):
 
     settings: Mapping[str, str]
     end_lsn: Lsn | None
+    libraries: Mapping[str, str] | None
 
 
 def read_cluster(site: Site, run_as: OsUser, is_archived: Callable[[int, int], bool]) -> ClusterFacts:
@@ -96,6 +97,7 @@ def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFac
         wal_link=str(wal.resolve()) if wal.is_symlink() else None,
         tablespaces=_tablespaces(data_dir),
         end_lsn=told.end_lsn if told else None,
+        libraries=told.libraries if told else None,
     )
     return facts, segments_in(wal, control) if control else []
 
@@ -184,10 +186,11 @@ def _ask(site: Site, run_as: OsUser, data_dir: Path) -> _Told | None:
             ).fetchone()
         except connection.Error:
             return None
-    settings = {str(name): str(setting) for name, setting in rows}
-    if "data_directory" in settings and Path(settings["data_directory"]).resolve() != data_dir:
-        return None
-    return _Told(settings, parse_lsn(row[0]) if row and row[0] else None)
+        settings = {str(name): str(setting) for name, setting in rows}
+        if "data_directory" in settings and Path(settings["data_directory"]).resolve() != data_dir:
+            return None
+        libraries = ask_libraries(connection, database, run_as)
+    return _Told(settings, parse_lsn(row[0]) if row and row[0] else None, libraries)
 
 
 def segments_in(wal: Path, control: ControlFile) -> list[tuple[str, SegmentName]]:

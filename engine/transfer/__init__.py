@@ -1,5 +1,6 @@
 """Fast verified copying of base backups; reading tar, gzip, lz4 and zstd.
 
+verifying  a base backup read through and held against its manifest
 copying    one base backup into a folder: the way in. Starts the worker, listens to it, ends it
 worker     the child process that does it, with two threads
 passing    the one pass: read, checksum, write, put on disk

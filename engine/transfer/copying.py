@@ -27,9 +27,11 @@ from engine.transfer.failures import writing
 from engine.transfer.ledger import LEDGER
 from engine.transfer.naming import shown
 
+TOLD_AFTER = 5.0  # seconds without one byte read or written until that is told
 STALLED_SECONDS = 120.0  # without one byte read or written: a repository that hangs
 PATIENCE = 2.0  # seconds without a sign of life until the worker pauses; longer than a slow fsync of the journal
 _TICK = 0.15  # seconds between two looks at the worker and two signs of life to it
+_LETS_GO = 2.0  # seconds that a killed worker gets to end
 _LAST_WORDS = 4096  # bytes of a crashed worker's stderr that are told
 
 
@@ -52,6 +54,7 @@ def copy_backup(
     owner: OsUser | None,
     progress: Callable[[int, int | None], None],
     safe_point: Callable[[], None],
+    waiting: Callable[[str], None] = lambda why: None,
     hold_back_control: bool = True,
 ) -> CopyResult:
     """Copy ``source`` into ``destination`` and the tablespaces' contents into their own places (by OID), all absent,
@@ -59,8 +62,9 @@ def copy_backup(
     ``global/pg_control.reprise`` where it is held back, until ``release_control``.
 
     ``progress`` hears bytes done and bytes known, several times a second; ``safe_point`` is called as often: the copy
-    pauses while it waits, and ends when it raises. Raises DamagedCopy that names the file, Unreachable for what goes
-    wrong with the source, RunFailed for what goes wrong with the copy; what is there then stays, and never starts.
+    pauses while it waits, and ends when it raises; ``waiting`` hears, as often, for what the copy waits (empty: it goes
+    on). Raises DamagedCopy that names the file, Unreachable for what goes wrong with the source, RunFailed for what
+    goes wrong with the copy; what is there then stays, and never starts.
     """
     order = {
         "engine": os.getpid(),
@@ -84,7 +88,7 @@ def copy_backup(
         assert worker.stdin is not None and worker.stdout is not None
         try:
             _say(worker.stdin, json.dumps(order).encode() + b"\n")
-            result = _listen(worker.stdin, worker.stdout, source, progress, safe_point)
+            result = _listen(worker.stdin, worker.stdout, source, progress, safe_point, waiting)
         finally:
             _end(worker)
         if result is None:
@@ -104,6 +108,7 @@ def _listen(
     source: BaseBackup,
     progress: Callable[[int, int | None], None],
     safe_point: Callable[[], None],
+    waiting: Callable[[str], None],
 ) -> dict[str, Any] | None:
     """Until the worker has a result (None: it ended without one)."""
     pending = b""
@@ -114,6 +119,8 @@ def _listen(
         if time.monotonic() - before > 1:
             moved = time.monotonic()  # held: that was no stall
         _say(stdin, b"\n")
+        silent = time.monotonic() - moved
+        waiting(f"waiting: no byte for {silent:.0f} s from {shown(source.path)}" if silent > TOLD_AFTER else "")
         if not select.select([stdout], [], [], _TICK)[0]:
             _not_stalled(source, moved)
             continue
@@ -152,14 +159,15 @@ def _say(stdin: IO[bytes], words: bytes) -> None:
 
 
 def _end(worker: "subprocess.Popen[bytes]") -> None:
-    """No writer is left when this returns, unless the kernel itself cannot let go of it."""
+    """No writer is left when this returns, unless the kernel itself cannot let go of it, on a file system that hangs:
+    it is killed, and never comes back to our code."""
     if worker.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             worker.wait(0.5 if worker.stdout is None else 0.05)
     if worker.poll() is None:
         worker.kill()
         with suppress(subprocess.TimeoutExpired):
-            worker.wait(30)
+            worker.wait(_LETS_GO)
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
             pipe.close()

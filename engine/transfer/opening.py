@@ -20,9 +20,9 @@ from engine.records.errors import DamagedCopy
 from engine.transfer.naming import shown
 
 if sys.version_info >= (3, 14):
-    from compression import zstd
+    from compression import zstd as zstd
 else:
-    from backports import zstd
+    from backports import zstd as zstd
 
 BLOCK = 256 << 10  # bytes read, and at most decompressed, in one go
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from engine.wal import records
+from engine.wal.headers import Headers
 from engine.wal.images import compression_seen
+from engine.wal.marks import END, TOLD
 from engine.wal.packing import EndsSummary, join
 from engine.wal.records import HEADER_SIZE, Findings, Header, UnknownRecord
 from engine.wal.stripped import SLACK, Numbers, Stripped
-
-_LAST_KIND = (len(records.END_KINDS) - 1) << 4
 
 
 class Unreadable(Exception):
@@ -27,42 +27,40 @@ class Contents:
 
     def __init__(self, stripped: Stripped, version: int) -> None:
         self.stripped = stripped
+        self.base = stripped.base
         self.version = version
         self.found = Findings()
         self._ends: list[tuple[Numbers, ...]] = []
 
-    def add(self, starts: Numbers, stops: Numbers, headers: Numbers) -> None:
+    def add(self, starts: Numbers, stops: Numbers, headers: Headers, marks: Numbers) -> None:
         """Add records by their offsets. Raises Unreadable, and then has added none."""
         found = Findings()
-        rmgr, kind = headers["rmgr"], headers["info"] & 0xF0
-        told = (rmgr == records.RM_XLOG) & (kind >= records.XLOG_BACKUP_END) & (kind <= records.XLOG_RESTORE_POINT)
-        told |= (rmgr == records.RM_STANDBY) & (kind == records.XLOG_RUNNING_XACTS)
-        for i, header, body in self._each(starts, stops, headers, np.flatnonzero(told)):
+        for i, header, body in self._each(starts, stops, headers, np.flatnonzero(marks == TOLD)):
             lsn, end_lsn = self.stripped.lsn(int(starts[i])), self.stripped.lsn(int(stops[i]) + 7 & -8)
             try:
                 records.read_other(found, header, body, lsn, end_lsn)
             except UnknownRecord as error:
                 raise Unreadable(i, str(error)) from error
-        chosen = np.flatnonzero((rmgr == records.RM_XACT) & (headers["info"] & records.XACT_OPMASK <= _LAST_KIND))
+        chosen = np.flatnonzero(marks == END)
         ends = self._read_ends(found, starts, stops, headers, chosen) if len(chosen) else None
-        found.compressed_with = compression_seen(self.stripped.data, starts, headers, self.version)
+        found.compressed_with = compression_seen(self.stripped, starts, stops, self.version)
         if ends is not None:
             self._ends.append(ends)
         self.found.add(found)
 
     def _each(
-        self, starts: Numbers, stops: Numbers, headers: Numbers, chosen: Numbers
+        self, starts: Numbers, stops: Numbers, headers: Headers, chosen: Numbers
     ) -> Iterator[tuple[int, Header, memoryview]]:
         for i in chosen.tolist():
             body = self.stripped.view[int(starts[i]) + HEADER_SIZE : int(stops[i])]
-            yield i, Header(*headers[i].item()), body
+            yield i, headers.header(i), body
 
     def _read_ends(
-        self, found: Findings, starts: Numbers, stops: Numbers, headers: Numbers, chosen: Numbers
+        self, found: Findings, starts: Numbers, stops: Numbers, headers: Headers, chosen: Numbers
     ) -> tuple[Numbers, ...]:
-        places, limits, info = starts[chosen], stops[chosen], headers["info"][chosen]
+        places, limits = starts[chosen], stops[chosen]
+        info, xids = headers[chosen].info(), headers[chosen].xids()
         kinds = (info & records.XACT_OPMASK) >> 4
-        xids = headers["xid"][chosen].astype(np.uint32)
         # Most of them: main data at once, and in it nothing but the time. The others are read one by one.
         form = self.stripped.data[places + HEADER_SIZE]
         data = np.minimum(places + HEADER_SIZE + np.where(form == 255, 2, 5), self.stripped.length + SLACK - 16)
@@ -84,7 +82,7 @@ class Contents:
                 lsn = self.stripped.lsn(int(starts[i]))
                 found.subtransactions.extend((xid, lsn) for xid in subxacts)
         lsns = self.stripped.lsns(places)
-        return lsns - np.uint64(self.stripped.base), self.stripped.lsns(limits + 7 & -8) - lsns, xids, times, kinds
+        return lsns - np.uint64(self.base), self.stripped.lsns(limits + 7 & -8) - lsns, xids, times, kinds
 
     def packed_ends(self) -> tuple[bytes, EndsSummary]:
         """All transaction ends, as `packing` keeps them."""

@@ -29,7 +29,6 @@ class SegmentReading:
     records: int = 0
     switched: bool = False
     damage: str | None = None
-    zeroed: bool = False  # the damage is that nothing was written from valid_to on: the end of a live server's WAL
     ends: bytes = b""  # packed
     summary: EndsSummary = field(default_factory=EndsSummary)
     found: Findings = field(default_factory=Findings)

@@ -10,19 +10,18 @@ records, for `stitch` to put together.
 
 from dataclasses import dataclass
 
-import crc32c
 import numpy as np
 
 from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn
-from engine.wal import records
+from engine.wal.checksums import count_right
 from engine.wal.contents import Contents, Unreadable
 from engine.wal.files import SegmentFile
 from engine.wal.following import follow
+from engine.wal.headers import Headers
+from engine.wal.marks import SWITCH, UNKNOWN, marks_of
+from engine.wal.page_headers import PageHeaders
 from engine.wal.pages import (
-    ALL_FLAGS,
-    FIRST_IS_CONTRECORD,
     FIRST_IS_OVERWRITE_CONTRECORD,
-    LONG_HEADER,
     DamagedPage,
     FirstPage,
     read_first_page,
@@ -31,14 +30,8 @@ from engine.wal.reading import SegmentReading, damaged
 from engine.wal.records import HEADER_SIZE
 from engine.wal.stripped import BODY, FIRST, Numbers, Room, Stripped
 
-_RECORD = np.dtype(
-    [("length", "<u4"), ("xid", "<u4"), ("previous", "<u8"), ("info", "u1"), ("rmgr", "u1"), ("padding", "<u2"),
-     ("crc", "<u4")]
-)  # fmt: skip
-
-# A message followed by its own CRC-32C (little-endian) always has this CRC; followed by p zeros as well, these.
-_RESIDUE = 0x48674BC7
-_RESIDUES = np.array([crc32c.crc32c(bytes(p), _RESIDUE) for p in range(8)], dtype="<u4")
+_FEW_PAGES, _MANY_PAGES = 128, 1024  # taken at a time where records are small, and where they are large
+_LARGE = 512  # bytes
 
 
 @dataclass(slots=True)
@@ -47,7 +40,8 @@ class _Region:
 
     starts: Numbers
     stops: Numbers  # unaligned ends
-    headers: Numbers
+    headers: Headers
+    marks: Numbers
     limit: int  # where the region must end
     fragment: int | None = None  # a record that begins here and does not end here
     bad: str | None = None  # why the record at ``stopped_at`` is none
@@ -60,7 +54,8 @@ class _Region:
         self.keep(index)
 
     def keep(self, count: int) -> None:
-        self.starts, self.stops, self.headers = self.starts[:count], self.stops[:count], self.headers[:count]
+        self.starts, self.stops = self.starts[:count], self.stops[:count]
+        self.headers, self.marks = self.headers[:count], self.marks[:count]
 
 
 def read_segment(file: SegmentFile, timeline: int, number: int, room: Room | None = None) -> SegmentReading:
@@ -100,17 +95,20 @@ def _first_page(file: SegmentFile, timeline: int, number: int) -> FirstPage | Se
 
 
 class _Reader:
-    """The state of reading one segment."""
+    """The state of reading one segment. Offsets are into ``stripped``, and get smaller when it goes on."""
 
     def __init__(self, file: SegmentFile, timeline: int, number: int, page: FirstPage, room: Room) -> None:
         self.page = page
         self.stripped = Stripped(file, number * page.segment_size, page.segment_size, room)
-        self.pages, self.lsn = self.stripped.pages, self.stripped.lsn
+        self.headers = PageHeaders(self.stripped.base, timeline)
+        self.limit = 0  # the pages before it are sound
+        self.slice = _FEW_PAGES
         self.contents = Contents(self.stripped, page.version)
         self.places: list[tuple[Lsn, Lsn]] | None = None
         self.reading = SegmentReading(
             timeline, number, page.segment_size, page.version, page.system_identifier, found=self.contents.found
         )
+        self.reading.valid_to = self.stripped.base
         if file.size < page.segment_size:
             self.reading.damage = f"cut off: {file.size} of {page.segment_size} bytes"
 
@@ -118,52 +116,73 @@ class _Reader:
 
     def read(self) -> SegmentReading:
         reading = self.reading
-        sound_pages, page_trouble = self._sound_pages()
-        limit = sound_pages * BODY
-        whole = sound_pages * PAGE_SIZE == self.page.segment_size
-        reading.valid_to = self.stripped.base
-        start = self._read_head(limit) if sound_pages else 0
+        start = self._read_head()
         settled = start is None  # damaged already: nothing to add
-        if start is not None and start < limit:
-            settled = self._read_records(start, limit, whole)
-        if not whole and not settled:
-            reading.damage = reading.damage or page_trouble or "cut off while it was read"
-        reading.zeroed = reading.zeroed and reading.damage is not None
+        if start is not None and start < self.limit:
+            settled = self._read_records(start)
+        if not settled and not self._is_whole():
+            reading.damage = reading.damage or self.headers.trouble or "cut off while it was read"
         reading.ends, reading.summary = self.contents.packed_ends()
         return reading
 
-    def _read_records(self, start: int, limit: int, whole: bool) -> bool:
+    def _go_on(self, low: int) -> tuple[int, bool]:
+        """Take the next pages; those before the one of offset ``low`` are not needed any more. Where ``low`` is now,
+        and whether there was more."""
+        if self.headers.trouble is not None:
+            return low, False
+        base = self.stripped.base
+        new = self.stripped.go_on(low, self.slice)
+        held = self.stripped.count - new
+        sound = self.headers.count_sound(self.stripped.pages[held:])
+        self.limit = (held + sound) * BODY
+        return low - (self.stripped.base - base) // PAGE_SIZE * BODY, sound > 0
+
+    def _is_whole(self) -> bool:
+        return self.stripped.base + self.limit // BODY * PAGE_SIZE == self.stripped.end
+
+    def _read_records(self, start: int) -> bool:
         """Read all records from ``start`` on. True if nothing behind them matters: a switch, or damage."""
         reading = self.reading
-        overwriting = np.flatnonzero(self.pages["info"][: limit // BODY] & FIRST_IS_OVERWRITE_CONTRECORD) * BODY
-        bounds = [int(place) for place in overwriting if place > start] + [limit]
-        for bound in bounds:
+        while True:
+            bound = self._bound(start)
             region = self._read_region(start, bound)
             self._take(region)
-            start = bound
             if region.switched:
                 reading.switched = True
-                reading.valid_to = self.stripped.base + self.page.segment_size
+                reading.valid_to = self.stripped.end
                 return True
-            reading.valid_to = self.lsn(region.stopped_at)
-            if region.bad is None and bound != limit and region.fragment is None:
+            reading.valid_to = self.stripped.lsn(region.stopped_at)
+            if region.bad is None and bound != self.limit and region.fragment is None:
                 region.bad = "a record is given up that does not exist"
             if region.bad is not None:
                 reading.damage = f"at {format_lsn(reading.valid_to)}: {region.bad}"
                 return True
-            if bound == limit and region.fragment is not None:
-                reading.valid_to = self.lsn(region.fragment)
-                if whole:
+            if bound != self.limit:
+                start = bound
+                continue
+            self.slice = _MANY_PAGES if bound - start > len(region.starts) * _LARGE else _FEW_PAGES
+            start, more = self._go_on(region.stopped_at if region.fragment is None else region.fragment)
+            if more:
+                continue
+            if region.fragment is not None:
+                reading.valid_to = self.stripped.lsn(start)
+                if self._is_whole():
                     reading.tail_lsn = reading.valid_to
-                    reading.tail = bytes(self.stripped.view[region.fragment : limit])
-            elif bound == limit and whole:
-                reading.valid_to = self.stripped.base + self.page.segment_size
-        return False
+                    reading.tail = bytes(self.stripped.view[start : self.limit])
+            elif self._is_whole():
+                reading.valid_to = self.stripped.end
+            return False
+
+    def _bound(self, start: int) -> int:
+        """Where the records from ``start`` on end: in front of a page that gives up the record before it, or behind
+        the last page that was taken."""
+        overwriting = self.stripped.pages["info"][: self.limit // BODY] & FIRST_IS_OVERWRITE_CONTRECORD
+        return next((int(page) * BODY for page in np.flatnonzero(overwriting) if page * BODY > start), self.limit)
 
     def _take(self, region: _Region) -> None:
         """Add a region's sound records to the reading."""
         try:
-            self.contents.add(region.starts, region.stops, region.headers)
+            self.contents.add(region.starts, region.stops, region.headers, region.marks)
         except Unreadable as error:
             region.end_before(error.index, f"a record {error}")
             return self._take(region)
@@ -172,66 +191,46 @@ class _Reader:
             return
         reading.records += count
         if reading.first_lsn is None:
-            reading.first_lsn = self.lsn(int(region.starts[0]))
-            reading.first_previous = int(region.headers["previous"][0])
-        reading.last_lsn = self.lsn(int(region.starts[-1]))
+            reading.first_lsn = self.stripped.lsn(int(region.starts[0]))
+            reading.first_previous = int(region.headers.previous[0])
+        reading.last_lsn = self.stripped.lsn(int(region.starts[-1]))
         if self.places is not None:
             starts, ends = self.stripped.lsns(region.starts), self.stripped.lsns(region.stops + 7 & -8)
             self.places += zip(starts.tolist(), ends.tolist(), strict=True)
 
-    def _sound_pages(self) -> tuple[int, str | None]:
-        """How many pages from the beginning on have a right header, and what is wrong with the next one."""
-        pages = self.pages
-        if not self.stripped.count:
-            return 0, None
-        info = pages["info"]
-        numbers = np.arange(self.stripped.count, dtype=np.uint64)
-        addresses = numbers * np.uint64(PAGE_SIZE) + np.uint64(self.stripped.base)
-        good = (pages["magic"] == pages["magic"][0]) & (pages["addr"] == addresses) & (info <= ALL_FLAGS)
-        good &= ((info & LONG_HEADER) != 0) == (numbers == 0)
-        good &= (pages["tli"] <= self.reading.timeline) & (pages["tli"] >= np.maximum.accumulate(pages["tli"]))
-        good &= ((info & FIRST_IS_CONTRECORD) != 0) == (pages["rem"] != 0)
-        if good.all():
-            return self.stripped.count, None
-        bad = int(np.argmin(good))
-        where = format_lsn(self.stripped.base + bad * PAGE_SIZE)
-        if not pages[bad : bad + 1].view(np.uint8).any():
-            self.reading.zeroed = True
-            return bad, f"zeroed from {where} on"
-        if pages["magic"][bad] == pages["magic"][0] and pages["addr"][bad] != addresses[bad]:
-            return bad, f"the page at {where} says that it is {format_lsn(int(pages['addr'][bad]))}"
-        return bad, f"the page header at {where} is damaged"
-
-    def _read_head(self, limit: int) -> int | None:
+    def _read_head(self) -> int | None:
         """Take the rest of a record that began earlier. The offset of the first record that begins here (at or above
         ``limit``: none does); None where that rest is damaged."""
         reading, expected = self.reading, self.page.remaining
         stop = FIRST + expected
-        borders = np.arange(1, (min(stop, limit) + BODY - 1) // BODY) * BODY
-        info, rem = self.pages["info"][1 : len(borders) + 1], self.pages["rem"][1 : len(borders) + 1]
-        wrong = np.flatnonzero(rem != stop - borders)
-        reading.overwrites = bool(self.pages["info"][0] & FIRST_IS_OVERWRITE_CONTRECORD)
-        if len(wrong) and info[wrong[0]] & FIRST_IS_OVERWRITE_CONTRECORD:
+        start, more = stop + 7 & -8, True
+        while more and self.limit <= start:
+            _, more = self._go_on(0)
+        if not self.limit:
+            return 0
+        borders = np.arange(1, (min(stop, self.limit) + BODY - 1) // BODY) * BODY
+        pages = self.stripped.pages[1 : len(borders) + 1]
+        wrong = np.flatnonzero(pages["rem"] != stop - borders)
+        reading.overwrites = bool(self.page.flags & FIRST_IS_OVERWRITE_CONTRECORD)
+        if len(wrong) and pages["info"][wrong[0]] & FIRST_IS_OVERWRITE_CONTRECORD:
             reading.overwrites = True
             return int(borders[wrong[0]])
         reading.head_expected = expected
         if len(wrong):
             place = int(borders[wrong[0]])
             reading.head = bytes(self.stripped.view[FIRST:place])
-            reading.damage = f"at {format_lsn(self.lsn(place))}: a page does not continue its record"
+            reading.damage = f"at {format_lsn(self.stripped.lsn(place))}: a page does not continue its record"
             return None
-        reading.head = bytes(self.stripped.view[FIRST : min(stop, limit)])
-        start = stop + 7 & -8
-        if stop <= limit:
-            reading.valid_to = self.lsn(start)
+        reading.head = bytes(self.stripped.view[FIRST : min(stop, self.limit)])
+        if stop <= self.limit:
+            reading.valid_to = self.stripped.lsn(start)
         return start
 
     def _read_region(self, start: int, limit: int) -> _Region:
-        places, after = follow(self.stripped, start, limit)
-        headers: Numbers = self.stripped.windows(HEADER_SIZE)[places].view(_RECORD)
-        region = _Region(places, places + headers["length"], headers, limit, stopped_at=min(after, limit))
-        is_switch = (headers["rmgr"] == records.RM_XLOG) & (headers["info"] & 0xF0 == records.XLOG_SWITCH)
-        switches = np.flatnonzero(is_switch & (region.stops <= limit))
+        places, headers, after = follow(self.stripped, start, limit)
+        stops, marks = places + headers.lengths(), marks_of(headers)
+        region = _Region(places, stops, headers, marks, limit, stopped_at=min(after, limit))
+        switches = np.flatnonzero((marks == SWITCH) & (stops <= limit))
         count = len(places)
         if len(switches):
             count, region.switched = int(switches[0]) + 1, True
@@ -241,8 +240,9 @@ class _Reader:
             region.bad = self._why_no_record(after)
         total = count + (region.fragment is not None)
         sound, reason = self._sound_records(region, total)
-        right = self._right_checksums(region, min(sound, count))
-        if right < min(sound, count):
+        whole = min(sound, count)
+        right = count_right(self.stripped, places[:whole], stops[:whole], headers[:whole])
+        if right < whole:
             sound, reason = right, "a record's checksum does not match"
         if sound < total:
             region.end_before(sound, reason)
@@ -251,22 +251,17 @@ class _Reader:
 
     def _why_no_record(self, offset: int) -> str:
         length = int(self.stripped.data[offset : offset + 4].view("<u4")[0])
-        if length:
-            return f"a record cannot be {length} bytes long"
-        self.reading.zeroed = True
-        return "zeroed from here on"
+        return f"a record cannot be {length} bytes long" if length else "zeroed from here on"
 
     def _sound_records(self, region: _Region, total: int) -> tuple[int, str]:
         """How many of the first ``total`` records have a right header and stand on pages that continue them, and what
         is wrong with the next one. The last one may be a fragment; if even its header is cut, `stitch` looks at it."""
         headers, places = region.headers[:total], region.starts[:total]
-        rmgr = headers["rmgr"]
-        known = (rmgr <= records.LAST_BUILTIN_RMGR) | (rmgr >= records.FIRST_CUSTOM_RMGR)
-        known &= headers["length"] <= records.LARGEST_RECORD
+        known = region.marks[:total] != UNKNOWN
         linked = np.ones(total, np.bool_)
-        linked[1:] = headers["previous"][1:] == self.stripped.lsns(places[:-1])
+        linked[1:] = headers.previous[1:] == self.stripped.lsns(places[:-1])
         if total and self.reading.last_lsn is not None:
-            linked[0] = int(headers["previous"][0]) == self.reading.last_lsn
+            linked[0] = int(headers.previous[0]) == self.reading.last_lsn
         if region.fragment is not None and region.fragment + HEADER_SIZE > self.stripped.length:
             known[-1] = linked[-1] = True
         good = known & linked
@@ -275,7 +270,7 @@ class _Reader:
             sound = int(np.argmin(good))
             reason = "a record's header is damaged"
             if known[sound]:
-                reason = f"a record names {format_lsn(int(headers['previous'][sound]))} as its predecessor"
+                reason = f"a record names {format_lsn(int(headers.previous[sound]))} as its predecessor"
         broken = self._first_broken_by_pages(region, total)
         return (broken, "a page does not continue its record") if broken < sound else (sound, reason)
 
@@ -285,49 +280,13 @@ class _Reader:
             return 0
         places, stops = region.starts[:total], region.stops[:total]
         last = min(int(stops[-1]), region.limit)
-        pages = np.arange(int(places[0]) // BODY + 1, (last + BODY - 1) // BODY)
+        pages = np.arange(-(-int(places[0]) // BODY), (last + BODY - 1) // BODY)
         borders = pages * BODY
         record = np.searchsorted(places, borders, "right") - 1
         expected = np.where(places[record] < borders, np.maximum(stops[record] - borders, 0), 0)
-        wrong = np.flatnonzero(self.pages["rem"][pages] != expected)
+        wrong = np.flatnonzero(self.stripped.pages["rem"][pages] != expected)
         if not len(wrong):
             return total
         first = int(wrong[0])
         which = int(record[first])
         return which if expected[first] or places[which] == borders[first] else which + 1
-
-    # --- checksums --------------------------------------------------------------------------------------------------
-
-    def _right_checksums(self, region: _Region, count: int) -> int:
-        """How many of the first ``count`` records, from the first on, have the right CRC-32C.
-
-        A record's checksum covers its body, then its header. So each header is moved behind its body, in the place
-        of the next record's header: one run over everything then computes all checksums in turn. After a right record
-        the register holds a known value (the residue); XORed into the next body's first bytes it becomes the start
-        value again. One wrong record anywhere leaves the final value wrong, because every later step is invertible.
-        """
-        if not count:
-            return 0
-        places, stops, headers = region.starts[:count], region.stops[:count], region.headers[:count]
-        data, moved = self.stripped.data, self.stripped.windows(HEADER_SIZE)
-        words, longs = data.view("<u4"), data.view("<u8")
-        bodies = (places[1:] + HEADER_SIZE) >> 2
-        padding = places[1:] - stops[:-1]
-        begin, end = int(places[0]) + HEADER_SIZE, int(stops[-1])
-        behind = data[end : end + HEADER_SIZE].copy()
-        longs[(places[1:] + 16) >> 3] = 0
-        moved[stops] = headers.view("V24")
-        words[bodies] ^= _RESIDUES[padding]
-        right = crc32c.crc32c(self.stripped.view[begin : end + HEADER_SIZE]) == _RESIDUE
-        words[bodies] ^= _RESIDUES[padding]
-        data[end : end + HEADER_SIZE] = behind
-        moved[places] = headers.view("V24")
-        if right:
-            return count
-        plain = headers.tobytes()
-        for i in range(count):
-            header = plain[i * HEADER_SIZE : (i + 1) * HEADER_SIZE]
-            body = self.stripped.view[int(places[i]) + HEADER_SIZE : int(stops[i])]
-            if crc32c.crc32c(header[:20], crc32c.crc32c(body)) != int(headers["crc"][i]):
-                return i
-        return count

@@ -1,12 +1,14 @@
 """A verified restore of a base backup, against cp -a, cp -a + pg_verifybackup, and pgbackrest where it is installed.
 
-    python -m tests.bench restore_copy [--megabytes=2048] [--rounds=5]
+    python -m tests.bench restore_copy [--megabytes=2048] [--rounds=5] [--keep=FOLDER]
 
 All read from the page cache and end with the copy on disk (sync -f); the order rotates; medians are compared, and every
-result is compared with the first one byte for byte.
+result is compared with the first one byte for byte. ``--keep`` leaves the backups and all times measured in a folder: a
+later call with the same folder goes on with them, so that the rounds may be spread over several calls.
 """
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.records.copies import BaseBackup
@@ -24,26 +27,83 @@ from tests.transfer.backups import files_of
 
 _TABLES = 16
 _ROW = 330  # bytes, about
-GOALS = {"cp -a": 1.0, "cp -a + pg_verifybackup": 0.6}
+_PROCESSES = "--process-max=2"
+_SETTINGS = {"max_wal_size": "8GB", "archive_mode": "off", "autovacuum": "off"}
+
+PLAIN, PACKED = "reprise, plain", "reprise, tar+zstd"
+CP, VERIFIED = "cp -a", "cp -a + pg_verifybackup"
+PGBACKREST, PGBACKREST_PACKED = "pgbackrest, plain", "pgbackrest, zstd"
+GOALS = {
+    PLAIN: {CP: 1.0, VERIFIED: 0.6, PGBACKREST: 1.0},
+    PACKED: {CP: 1.0, VERIFIED: 0.6, PGBACKREST_PACKED: 1.0},
+}
+# Files that belong to the taking of each backup, or that a server writes when it stops
+_OWN = frozenset(("backup_label", "backup_manifest", "tablespace_map", "global/pg_control", "pg_stat/pgstat.stat"))
 
 
 def main(arguments: list[str]) -> None:
     options = argparse.ArgumentParser(prog="restore_copy")
     options.add_argument("--megabytes", type=int, default=2048)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--keep", type=Path)
     chosen = options.parse_args(arguments)
     root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
     root.chmod(0o755)
     os.environ["REPRISE_TEST_ROOT"] = str(root)
+    folder = chosen.keep or root / "kept"
     try:
-        cluster = make_cluster("bench", segment_mb=16, settings={"max_wal_size": "8GB", "archive_mode": "off"})
-        try:
-            _fill(cluster, chosen.megabytes)
-            _measure(cluster, chosen.rounds)
-        finally:
-            cluster.destroy()
+        if not (folder / "times.json").exists():
+            _take_backups(folder, chosen.megabytes)
+        _measure(_Backups(folder), chosen.rounds)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Backups:
+    """What is measured, in one folder; ``into`` is where each copy goes."""
+
+    folder: Path
+
+    @property
+    def plain(self) -> Path:
+        return self.folder / "base/plain"
+
+    @property
+    def packed(self) -> Path:
+        return self.folder / "base/tar.zst"
+
+    @property
+    def times(self) -> Path:
+        return self.folder / "times.json"
+
+    @property
+    def into(self) -> Path:
+        return self.folder / "into"
+
+    def stanza(self, compression: str) -> Path:
+        """A repository of pgbackrest's with one backup."""
+        return self.folder / f"pgbackrest-{compression}"
+
+
+def _take_backups(folder: Path, megabytes: int) -> None:
+    """The same cluster in every way, and the server's programs that check a copy."""
+    cluster = make_cluster("bench", segment_mb=16, settings=_SETTINGS)
+    try:
+        _fill(cluster, megabytes)
+        cluster.base_backup("plain")
+        if cluster.can_compress("tar.zst"):
+            cluster.base_backup("tar.zst", "tar.zst")
+        cluster.stop()
+        folder.mkdir(parents=True, exist_ok=True)
+        cluster.backups.rename(folder / "base")
+        backups = _Backups(folder)
+        if shutil.which("pgbackrest"):
+            _back_up_with_pgbackrest(cluster, backups.stanza("none"), "none")
+            _back_up_with_pgbackrest(cluster, backups.stanza("zst"), "zst")
+        backups.times.write_text(json.dumps({"bin_dir": cluster.programs.bin_dir, "times": {}}))
+    finally:
+        cluster.destroy()
 
 
 def _fill(cluster: Cluster, megabytes: int) -> None:
@@ -55,47 +115,80 @@ def _fill(cluster: Cluster, megabytes: int) -> None:
             f" FROM generate_series(1, {rows}) g"
         )
     cluster.sql("CHECKPOINT")
-    cluster.base_backup("plain")
-    if cluster.can_compress("tar.zst"):
-        cluster.base_backup("tar.zst", "tar.zst")
-    cluster.stop("immediate")
-    shutil.rmtree(cluster.data_dir)
 
 
-def _measure(cluster: Cluster, rounds: int) -> None:
-    plain, into = cluster.backups / "plain", cluster.backups / "into"
-    ways: dict[str, Callable[[], None]] = {
-        "cp -a": lambda: _cp(plain, into),
-        "cp -a + pg_verifybackup": lambda: _cp_and_verify(cluster, plain, into),
-        "reprise, plain": lambda: _reprise(plain, "plain", into),
-    }
-    if (cluster.backups / "tar.zst").exists():
-        ways["reprise, tar+zstd"] = lambda: _reprise(cluster.backups / "tar.zst", "tar", into)
-    if shutil.which("pgbackrest"):
-        print("pgbackrest is installed, but this benchmark does not know it yet")
-    wanted: dict[str, str] | None = None
-    times: dict[str, list[float]] = {name: [] for name in ways}
+def _back_up_with_pgbackrest(cluster: Cluster, repository: Path, compression: str) -> None:
+    packing = [f"--compress-type={compression}", *(["--compress-level=1"] if compression == "zst" else [])]
+    for command in (["stanza-create"], ["backup", "--type=full", "--repo1-retention-full=1", _PROCESSES, *packing]):
+        done = _pgbackrest(repository, cluster.data_dir, command[0], "--no-online", *command[1:])
+        if done.returncode != 0:
+            print(f"pgbackrest is not compared: {done.stdout}{done.stderr}")
+            shutil.rmtree(repository, ignore_errors=True)
+            return
+
+
+def _pgbackrest(repository: Path, data_dir: Path, command: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [
+            "pgbackrest", "--stanza=bench", f"--repo1-path={repository}", f"--pg1-path={data_dir}", "--no-config",
+            f"--lock-path={repository}-lock", "--log-level-file=off", *words, command,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def _measure(backups: _Backups, rounds: int) -> None:
+    kept = json.loads(backups.times.read_text())
+    times: dict[str, list[float]] = kept["times"]
+    ways = _ways(backups, kept["bin_dir"])
     names = list(ways)
-    for path in cluster.backups.rglob("*"):
+    for path in backups.folder.rglob("*"):
         if path.is_file():
             path.read_bytes()  # into the page cache
-    for number in range(rounds):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+    wanted: dict[str, str] | None = None
+    for _ in range(rounds):
+        turn = len(times.get(names[-1], ())) % len(names)
+        for name in names[turn:] + names[:turn]:
             os.sync()
             started = time.perf_counter()
             ways[name]()
-            times[name].append(time.perf_counter() - started)
-            found = _result(into)
+            times.setdefault(name, []).append(time.perf_counter() - started)
+            found = _result(backups.into)
             wanted = wanted or found
-            if found.keys() != wanted.keys() or any(found[path] != wanted[path] for path in found):
-                sys.exit(f"{name}: the result differs")
-            shutil.rmtree(into)
-    size = sum(path.stat().st_size for path in plain.rglob("*") if path.is_file())
-    print(f"{size / 1e6:,.0f} MB, {rounds} rounds, medians:")
+            if found != wanted:
+                different = sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
+                sys.exit(f"{name}: the result differs, first in {different[0]}")
+            shutil.rmtree(backups.into)
+        backups.times.write_text(json.dumps(kept))
+    size = sum(path.stat().st_size for path in backups.plain.rglob("*") if path.is_file())
+    _tell(size, {name: times[name] for name in names})
+
+
+def _ways(backups: _Backups, bin_dir: str) -> dict[str, Callable[[], None]]:
+    ways: dict[str, Callable[[], None]] = {
+        CP: lambda: _cp(backups.plain, backups.into),
+        VERIFIED: lambda: _cp_and_verify(bin_dir, backups.plain, backups.into),
+        PLAIN: lambda: _reprise(backups.plain, "plain", backups.into),
+    }
+    if backups.packed.exists():
+        ways[PACKED] = lambda: _reprise(backups.packed, "tar", backups.into)
+    if backups.stanza("none").exists():
+        ways[PGBACKREST] = lambda: _restore_with_pgbackrest(backups.stanza("none"), backups.into)
+    if backups.stanza("zst").exists():
+        ways[PGBACKREST_PACKED] = lambda: _restore_with_pgbackrest(backups.stanza("zst"), backups.into)
+    return ways
+
+
+def _tell(size: int, times: dict[str, list[float]]) -> None:
+    print(f"{size / 1e6:,.0f} MB, medians:")
     medians = {name: statistics.median(measured) for name, measured in times.items()}
     for name, median in medians.items():
         ratios = "  ".join(
-            f"{median / medians[base]:.2f} of {base} (goal {goal})" for base, goal in GOALS.items() if "reprise" in name
+            f"{median / medians[base]:.2f} of {base} (goal {goal})"
+            for base, goal in GOALS.get(name, {}).items()
+            if base in medians
         )
         told = " ".join(f"{seconds:.2f}" for seconds in times[name])
         print(f"  {name:24} {median:6.2f} s  {size / median / 1e6:6.0f} MB/s  {ratios}   [{told}]")
@@ -106,10 +199,17 @@ def _cp(source: Path, into: Path) -> None:
     subprocess.run(["sync", "-f", str(into)], check=True)
 
 
-def _cp_and_verify(cluster: Cluster, source: Path, into: Path) -> None:
+def _cp_and_verify(bin_dir: str, source: Path, into: Path) -> None:
     _cp(source, into)
-    verify = f"{cluster.programs.bin_dir}/pg_verifybackup"
-    subprocess.run([verify, "-n", "-q", str(into)], check=True)
+    subprocess.run([f"{bin_dir}/pg_verifybackup", "-n", "-q", str(into)], check=True)
+
+
+def _restore_with_pgbackrest(repository: Path, into: Path) -> None:
+    into.mkdir(0o700)
+    done = _pgbackrest(repository, into, "restore", "--type=none", _PROCESSES)
+    if done.returncode != 0:
+        sys.exit(f"pgbackrest cannot restore: {done.stdout}{done.stderr}")
+    subprocess.run(["sync", "-f", str(into)], check=True)
 
 
 def _reprise(source: Path, format: str, into: Path) -> None:
@@ -122,6 +222,5 @@ def _reprise(source: Path, format: str, into: Path) -> None:
 
 
 def _result(into: Path) -> dict[str, str]:
-    """The files and their SHA-256, but those that belong to the taking of each backup."""
-    own = ("backup_label", "backup_manifest", "tablespace_map", "global/pg_control")
-    return {name: what for name, what in files_of(into).items() if name not in own and not name.startswith("pg_wal/")}
+    """The files and their SHA-256."""
+    return {name: what for name, what in files_of(into).items() if name not in _OWN and not name.startswith("pg_wal/")}

@@ -30,9 +30,12 @@ PAINT_GOAL = 1.5  # times an empty Textual application
 KEY_GOAL = 50.0  # ms, p95
 IDLE_GOAL = 0.0  # bytes
 RUN_GOAL = 1000.0  # bytes/s
+FIRST_GOAL = 25_000.0  # bytes until the first moment is told
+STEP_GOAL = 4096.0  # bytes, p95
 MEMORY_GOAL = 80.0  # MB
 FEW = 100
 _SECONDS = 60  # between two segments
+_STEPS = ("\x1b[D", "\x1b[C", "h", "l")
 _QUIET = 0.15  # seconds without a byte: a repaint is over
 
 _EMPTY = """
@@ -174,10 +177,11 @@ def _starts(ways: dict[str, Operator | None], rounds: int) -> None:
 
 def _keys(operator: Operator, count: int, idle: int) -> None:
     """Every key is waited for: first byte of the repaint, and the last one before it is quiet again."""
-    firsts, lasts = [], []
+    firsts, lasts, steps = [], [], []
     with terminal(*_words(operator), columns=120, rows=40) as shown:
         shown.until("● REACHABLE")
         shown.settle(1.0)
+        _judge("bytes sent until the first moment is told", len(shown.sent), FIRST_GOAL)
         before = len(shown.sent)
         limit = time.monotonic() + idle
         while (left := limit - time.monotonic()) > 0:
@@ -185,8 +189,10 @@ def _keys(operator: Operator, count: int, idle: int) -> None:
         _judge(f"bytes sent while idle in {idle} s", len(shown.sent) - before, IDLE_GOAL)
         keys = ["\x1b[D", "h", "\x1b[5~", "-", "\x1b[D", "+", "\x1b[C", "+", "l", "-"]
         for number in range(count):
+            key = keys[number % len(keys)]
+            before = len(shown.sent)
             began = time.perf_counter()
-            shown.press(keys[number % len(keys)])
+            shown.press(key)
             if not shown.read(2.0):
                 continue  # the end of the axis: nothing to repaint
             firsts.append(time.perf_counter() - began)
@@ -194,9 +200,12 @@ def _keys(operator: Operator, count: int, idle: int) -> None:
             while shown.read(_QUIET):
                 last = time.perf_counter()
             lasts.append(last - began)
+            if key in _STEPS:
+                steps.append(float(len(shown.sent) - before))
         _judge(f"memory after {count} keys, MB", _megabytes(shown), MEMORY_GOAL)
     print(f"  {len(firsts)} of {count} keys changed the screen")
     _judge("key to repaint, p95, ms", _p95(firsts) * 1e3, KEY_GOAL)
+    _judge("bytes sent for a step of the cursor, p95", _p95(steps), STEP_GOAL)
     _judge("key to the last byte of what follows, p95, ms", _p95(lasts) * 1e3, None)
 
 

@@ -160,18 +160,17 @@ def document_of(process: "subprocess.Popen[bytes]") -> dict[str, object]:
     return document
 
 
-def operator_with_repository(cluster: Cluster, home: Path) -> Operator:
+def operator_with_repository(cluster: Cluster, home: Path, seen_at: Path | None = None) -> Operator:
     """An operator whose repository is a copy of the cluster's, in ``home / 'repository'``; links: to change a file of
-    it, replace it (`damaged`)."""
+    it, replace it (`replace_file`). His site file names the place at which it is seen, where that is another."""
     repository = home / "repository"
-    repository.mkdir()
+    repository.mkdir(exist_ok=True)
     for name, source in (("base", cluster.backups), ("wal", cluster.archive)):
         shutil.copytree(source, repository / name, copy_function=os.link)
     operator = operator_for(cluster, home)
+    place = seen_at or repository
     text = operator.site.read_text()
-    text = text.replace(f'"{cluster.backups}"', f'"{repository}/base"').replace(
-        f'"{cluster.archive}"', f'"{repository}/wal"'
-    )
+    text = text.replace(f'"{cluster.backups}"', f'"{place}/base"').replace(f'"{cluster.archive}"', f'"{place}/wal"')
     operator.site.write_text(text)
     return operator
 

@@ -15,11 +15,28 @@ DEADLINE = 60.0  # seconds; a limit for waiting, never a measure
 _THEIRS = ("NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE", "TZ")
 
 
+class _Screen(pyte.Screen):
+    """pyte knows no other screen (DECSET 1049); here it begins empty, and so does the one that is come back to."""
+
+    def set_mode(self, *modes: int, private: bool = False) -> None:
+        super().set_mode(*modes, private=private)
+        self._change(modes, private)
+
+    def reset_mode(self, *modes: int, private: bool = False) -> None:
+        super().reset_mode(*modes, private=private)
+        self._change(modes, private)
+
+    def _change(self, modes: tuple[int, ...], private: bool) -> None:
+        if private and 1049 in modes:
+            self.erase_in_display(2)
+            self.cursor_position()
+
+
 class Terminal:
     """A pseudo-terminal with one program in it. ``sent`` is every byte that the program wrote."""
 
     def __init__(self, command: list[str], columns: int, rows: int, environ: dict[str, str]) -> None:
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = _Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.sent = b""
         kept = {name: value for name, value in os.environ.items() if name not in _THEIRS}

@@ -1,5 +1,6 @@
 """In place: production is set aside by a rename, the recovered cluster takes its place, and all of it can be undone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from engine.records.lsn import format_lsn
 from tests.clusters import Cluster
 from tests.end_to_end.operator import Operator, operator_for
+from tests.end_to_end.production import make_production
 
 
 @pytest.fixture
@@ -111,3 +113,36 @@ def test_a_wrong_answer_to_the_sites_question_stops_the_run_before_production_is
     done = operator.call("resume", said["run"], "--accept-checks", "--yes", expect=0).document
     assert done["outcome"] == "completed"
     assert _rows(cluster) == {row.id for row in cluster.rows}
+
+
+def test_a_running_cluster_with_a_tablespace_and_a_linked_pg_wal_is_replaced_and_comes_back(
+    new_cluster: Callable[..., Cluster], open_dir: Path
+) -> None:
+    """From a chain of incremental backups, where PostgreSQL can."""
+    production = make_production(new_cluster, open_dir)
+    cluster, operator = production.cluster, production.operator
+    neighbours, filled, wal = production.neighbours(), production.filled(), production.wal_disk / "wal"
+    report = operator.call("restore", *production.in_place, "--yes", expect=0).document
+    kinds = [step["name"] for step in report["steps"]]
+    assert ("combine" in kinds) == cluster.can_increment
+    assert production.rows() == {row.id for row in cluster.rows}
+    assert production.filled() < filled  # the tail came behind the accident
+    assert cluster.value("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'space'") == str(
+        production.space
+    )
+    assert (cluster.data_dir / "pg_wal").readlink() == wal
+    cluster.sql("CREATE TABLE after_it (x int) TABLESPACE space")
+    cluster.switch()  # and archived
+    came = set(production.neighbours()) - set(neighbours)
+    assert {Path(name).parent for name in came} == {cluster.root, production.space, production.wal_disk}
+    assert all(".before-" in name or ".reprise-" in name for name in came), came
+
+    rolled_back = operator.call("rollback", report["run"], "--yes", expect=0).document
+    assert rolled_back["outcome"] == "rolled-back"
+    assert production.filled() == filled
+    assert cluster.value("SELECT to_regclass('ledger') IS NULL")
+    assert cluster.value("SELECT to_regclass('after_it') IS NULL")
+    assert (cluster.data_dir / "pg_wal").readlink() == wal
+    operator.call("discard", report["run"], "--yes", expect=0)
+    assert production.neighbours() == neighbours
+    assert production.filled() == filled

@@ -1,196 +1,206 @@
 """SIGKILL from outside to the engine, in the middle of every step; then resume, or rollback. No third outcome.
 
-One run is killed once in each of its steps (seeded moments), and resumed each time: it must end as an undisturbed run
-does. For rollback each step is killed in a run of its own: all must be as it was before.
+`breaking` has the real engine stand still at a seeded moment of a step; there it is killed, its children stay as they
+fall. Production runs, with a tablespace, a linked pg_wal and WAL that no archive has; where PostgreSQL can, its backup
+is a chain of incremental ones. Resumed, one run is killed KILLS times in each of its steps, again and again in the same
+one, and must end as the undisturbed run before it did. With rollback each step is killed in a run of its own, and all
+must be as it was: once a step, as often as REPRISE_TEST_SEEDS says:
+
+    REPRISE_TEST_SEEDS=5 ./run test tests/end_to_end/test_survival.py
 """
 
-import hashlib
+import json
 import os
 import random
+import re
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from engine.records.lsn import format_lsn
-from engine.run.folder import find_run, follow, read_run
-from tests.clusters import Cluster, processes_below, wait_until
-from tests.end_to_end.operator import Operator, operator_for
-from tests.histories import History
+from engine import acts
+from engine.records.plan import Destination
+from engine.records.runs import RunState
+from engine.records.target import RecoveryTarget
+from engine.run.control import send
+from engine.run.folder import create_run, read_plan, read_run, read_run_site
+from engine.run.starting import start_engine
+from tests.clusters import Cluster
+from tests.end_to_end.breaking import Break
+from tests.end_to_end.dying import KILLS, Dying, step_of
+from tests.end_to_end.production import Production, Tree, differences, fingerprint, make_production
 
-SEEDS = range(int(os.environ.get("REPRISE_TEST_SEEDS", "2")))
-QUICK = 0.05  # seconds: how long a step is at least given before it is killed, at most
+pytestmark = pytest.mark.slow
 
+SEEDS = range(int(os.environ.get("REPRISE_TEST_SEEDS", "1")))
 
-@dataclass
-class Killer:
-    """Kills the engine of one run in the middle of a named step."""
-
-    operator: Operator
-    run: str
-    random: random.Random
-
-    @property
-    def folder(self) -> Path:
-        return find_run(self.operator.home / "state", self.run)
-
-    def kill_in(self, step: str, pid: int) -> bool:
-        """Wait until the step has begun, kill the engine at a random moment; whether that fell into the step."""
-        offset, deadline = 0, time.monotonic() + 120
-        while time.monotonic() < deadline:
-            entries, offset = follow(self.folder, offset)
-            if any(entry["kind"] == "begin" and entry.get("step") == step for entry in entries[-40:]):
-                break
-            if any(entry["kind"] == "finished" for entry in entries[-3:]) and read_run(self.folder).pid is None:
-                return False
-            time.sleep(0.001)
-        before = read_run(self.folder)
-        progress = next((each.progress for each in before.steps if each.name == step), None)
-        if self.random.random() < 0.5 and progress is None:
-            time.sleep(self.random.random() * QUICK)
-        elif before.steps and step in ("copy", "replay"):
-            self._wait_for_progress(step, self.random.random() * 0.8)
-        self.operator.kill_engine(pid)
-        wait_until(lambda: read_run(self.folder).pid is None, "the engine's lock was not released")
-        return any(each.name == step and each.outcome in ("running", "waiting") for each in read_run(self.folder).steps)
-
-    def _wait_for_progress(self, step: str, share: float) -> None:
-        """Until the step has come further than ``share``, strictly before its end."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            state = next(each for each in read_run(self.folder).steps if each.name == step)
-            if state.outcome != "running":
-                return
-            if state.progress and state.progress.total and state.progress.done > share * state.progress.total:
-                return
-            time.sleep(0.002)
+# What no two runs of PostgreSQL have in common: times, statistics, caches, its log, WAL behind the fork.
+VOLATILE = re.compile(
+    r"/global/pg_control$|/pg_internal\.init$|/pg_stat(_tmp)?/|/postmaster\.(opts|pid)$|/reprise-start\.log$"
+    r"|/backup_manifest$|_fsm$|^wal-disk/"
+)
+VOLATILE_COPY = re.compile(VOLATILE.pattern + r"|/pg_wal/|^copy/work/|^copy/\.reprise$")  # the marker names the run
 
 
-def _fingerprint(folder: Path) -> dict[str, str]:
-    """Every file's content, owner and mode, and every link, below a folder; logs and locks of the moment left out."""
-    found = {}
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(place) / name
-            status = path.lstat()
-            what = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
-            if path.is_symlink():
-                what += f" -> {path.readlink()}"
-            elif path.is_file():
-                what += " " + hashlib.sha256(path.read_bytes()).hexdigest()
-            found[str(path.relative_to(folder))] = what
-    return found
+def _planned(production: Production, into: Path | None = None) -> Path:
+    """A run to just before the accident, planned as the command line does it; not started."""
+    desk = acts.open_desk(production.operator.site, production.operator.home / "state")
+    acts.read_archive(desk)
+    target = RecoveryTarget("lsn", lsn=production.accident, exclusive=True)
+    where = (
+        Destination("in-place", desk.site.database.data_dir) if into is None else Destination("side-copy", str(into))
+    )
+    plan = acts.plan(desk, target, where, action="finish" if into is None else "pause")
+    assert not plan.refused, plan.checks
+    return create_run(desk.state, plan, desk.site)
 
 
-def _start(operator: Operator, *words: str | Path) -> tuple[str, int]:
-    document = operator.call("restore", *words, "--detach", "--yes", expect=0).document
-    return document["run"], document["pid"]
+def _another(folder: Path) -> Path:
+    """A run of the same plan."""
+    return create_run(folder.parent.parent, read_plan(folder), read_run_site(folder))
 
 
-def _resume(operator: Operator, run: str) -> int | None:
-    """Go on in the background; the new engine's pid."""
-    from engine.run.starting import start_engine
-
-    return start_engine(find_run(operator.home / "state", run))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("kind", ["tar.gz", "incremental"])
-def test_a_side_copy_killed_in_every_step_and_resumed_equals_an_undisturbed_one(
-    history: History, open_dir: Path, seed: int, kind: str
-) -> None:
-    if kind not in history.backups:
-        pytest.skip(f"this PostgreSQL {history.cluster.programs.version} cannot make a backup of the kind {kind}")
-    operator, archived = operator_for(history.cluster, open_dir), _fingerprint(history.cluster.archive)
-    gate = [end for end in history.cluster.ends(1) if end.kind == "COMMIT" and end.lsn < history.before_accident][-3]
-    words = ["--lsn", format_lsn(gate.lsn), "--exclusive", "--timeline", "1", "--backup", history.backups[kind]]
-    words += ["--into", str(operator.copy_to())]
-    planned = operator.call("plan", *words, expect=0).document
-    run, pid = _start(operator, *words)
-    killer, hits = Killer(operator, run, random.Random(seed)), 0
-    for step in planned["steps"]:
-        if killer.kill_in(step["name"], pid):
-            hits += 1
-        state = read_run(killer.folder)
-        if state.outcome == "completed":
-            break
-        assert state.outcome == "interrupted", state.error
-        pid = _resume(operator, run) or 0
-    report = operator.call("attach", run, expect=0).document
-    assert hits >= len(planned["steps"]) // 2
-    assert report["outcome"] == "completed"
-    assert report["reached"]["proven"] is True
-    assert report["reached"]["new_timeline"] == 3
-    assert operator.rows(report) == history.cluster.rows_before(gate.lsn, 1, history.fork)
-    assert not (Path(report["data_dir"]) / "standby.signal").exists()
-    assert _fingerprint(history.cluster.archive) == archived
+def _undisturbed(folder: Path) -> dict[str, int]:
+    """Carry a run out and count the events of its steps."""
+    said = folder / "events.json"
+    start_engine(folder, program=Break(str(said)).command())
+    while (state := read_run(folder)).pid is not None:
+        if state.outcome == "paused":
+            send(folder, "finish")
+        time.sleep(0.05)
+    assert state.outcome == "completed", state.error
+    events: dict[str, int] = json.loads(said.read_text())["events"]
+    return events
 
 
 @pytest.fixture
-def stopped(cluster: Cluster) -> Cluster:
-    """A stopped production cluster with an accident in it, and its archive."""
-    cluster.write(20, seed=1)
-    cluster.base_backup("one", "tar.gz")
-    cluster.write(20, seed=2)
-    cluster.accident()
-    cluster.switch()
-    cluster.stop()
-    return cluster
+def production(new_cluster: Callable[..., Cluster], open_dir: Path) -> Production:
+    return make_production(new_cluster, open_dir)
 
 
-def _before_the_drop(cluster: Cluster) -> str:
-    commits = [end for end in cluster.ends(1) if end.kind == "COMMIT"]
-    return format_lsn(commits[-1].lsn)
+def _take_back(production: Production, folder: Path) -> None:
+    """Roll a completed run back; what was the recovered cluster, and what it archived, goes as well."""
+    run = Dying(folder, random.Random(), {})
+    assert run.end("rollback").outcome == "rolled-back"
+    assert run.end("discard").outcome == "discarded"
+    _without_its_line(production.cluster.archive, 2)
+    if production.cluster.server.pid() is None:
+        production.cluster.start()
 
 
-@pytest.mark.slow
+def _whole_copy(production: Production, folder: Path) -> Tree:
+    """The files of a side copy, its server stopped. Its rows are right."""
+    state = read_run(folder)
+    assert state.reached is not None
+    assert state.reached.proven
+    report = {"host": state.host, "port": state.port}
+    assert production.operator.rows(report) == {row.id for row in production.cluster.rows}
+    production.operator.call("stop", state.run, "--yes", expect=0)
+    return fingerprint(production.operator.copy_to(), without=VOLATILE_COPY, masked=True)
+
+
+def _without_its_line(archive: Path, timeline: int) -> None:
+    """Forget what a recovery archived: the next one shall find what the one before it found."""
+    for path in archive.glob(f"{timeline:08X}*"):
+        path.unlink()
+
+
+def _is_untouched(before: Tree, after: Tree, timeline: int) -> None:
+    """Nothing in the archive has changed, and nothing came but production's own WAL and the new timeline's."""
+    assert not [line for line in differences(before, after) if not line.split(": ")[1].startswith("not there")]
+    came = {Path(name).name for name in after.keys() - before.keys()}
+    assert not [name for name in came if not name.startswith(("00000001", f"{timeline:08X}"))], came
+
+
 @pytest.mark.parametrize("seed", SEEDS)
-def test_in_place_killed_in_every_step_and_resumed_ends_on_the_new_timeline_alone(
-    stopped: Cluster, open_dir: Path, seed: int
-) -> None:
-    operator, archived = operator_for(stopped, open_dir), _fingerprint(stopped.archive)
-    words = ["--lsn", _before_the_drop(stopped), "--exclusive", "--in-place"]
-    planned = operator.call("plan", *words, expect=0).document
-    run, pid = _start(operator, *words)
-    killer, hits = Killer(operator, run, random.Random(seed)), 0
-    for step in planned["steps"]:
-        if killer.kill_in(step["name"], pid):
-            hits += 1
-        state = read_run(killer.folder)
-        if state.outcome == "completed":
-            break
-        assert state.outcome == "interrupted", state.error
-        pid = _resume(operator, run) or 0
-    report = operator.call("attach", run, expect=0).document
-    assert hits >= len(planned["steps"]) // 2
-    assert report["outcome"] == "completed"
-    assert report["reached"]["new_timeline"] == 2
-    assert {row[0] for row in stopped.sql("SELECT id FROM ledger")} == {row.id for row in stopped.rows}
-    after = _fingerprint(stopped.archive)
-    assert {name: what for name, what in after.items() if name in archived} == archived
-    assert not [name for name in after if name not in archived and not name.startswith("00000002")]
+def test_in_place_killed_in_every_step_and_resumed_equals_an_undisturbed_run(production: Production, seed: int) -> None:
+    cluster, expected = production.cluster, {row.id for row in production.cluster.rows}
+    folder = _planned(production)
+    archived, neighbours = fingerprint(cluster.archive), production.neighbours()
+    events = _undisturbed(folder)
+    cluster.stop()
+    undisturbed = fingerprint(*production.places(), without=VOLATILE, masked=True)
+    came = production.neighbours()
+    _is_untouched(archived, fingerprint(cluster.archive), 2)
+    _take_back(production, folder)
+    assert production.neighbours() == neighbours
+
+    archived = fingerprint(cluster.archive)
+    dying = Dying(_another(folder), random.Random(seed), events)
+    state = dying.through_all_steps()
+    assert state.reached is not None
+    assert state.reached.proven
+    assert (state.reached.timeline, state.reached.new_timeline) == (1, 2)
+    cluster.stop()
+    assert differences(undisturbed, fingerprint(*production.places(), without=VOLATILE, masked=True)) == []
+    assert production.neighbours() == came
+    _is_untouched(archived, fingerprint(cluster.archive), 2)
+    cluster.start()
+    assert production.rows() == expected
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "step",
-    ["prepare", "copy", "settings", "replay", "prove", "salvage", "set-aside", "switch-over", "take-over", "open"],
-)
-def test_in_place_killed_in_a_step_and_rolled_back_leaves_the_state_before_it(
-    stopped: Cluster, open_dir: Path, step: str
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_place_killed_in_every_step_and_rolled_back_leaves_the_state_before(
+    production: Production, seed: int
 ) -> None:
-    operator = operator_for(stopped, open_dir)
-    before, archived = _fingerprint(stopped.data_dir), _fingerprint(stopped.archive)
-    neighbours = sorted(path.name for path in stopped.root.iterdir())
-    run, pid = _start(operator, "--lsn", _before_the_drop(stopped), "--exclusive", "--in-place")
-    Killer(operator, run, random.Random(step)).kill_in(step, pid)
-    document = operator.call("rollback", run, "--yes", expect=0).document
-    assert document["outcome"] == "rolled-back"
-    assert not processes_below(stopped.root / "data")
-    assert _fingerprint(stopped.data_dir) == before
-    after = _fingerprint(stopped.archive)
-    assert {name: what for name, what in after.items() if name in archived} == archived
-    if step != "open":  # a cluster that others may have written into is kept beside the old one
-        assert sorted(path.name for path in stopped.root.iterdir()) == neighbours
+    """With every second seed production is down before: then each of its bytes is the same afterwards."""
+    cluster, runs = production.cluster, seed % 2 == 0
+    folder = _planned(production)
+    events = _undisturbed(folder)
+    _take_back(production, folder)
+    production.settle()
+    cluster.stop()
+    if runs:
+        cluster.start()
+    volatile = VOLATILE if runs else None
+    before, neighbours = fingerprint(*production.places(), without=volatile), production.neighbours()
+    filled = production.filled() if runs else 0
+    hits: Counter[str] = Counter()
+    for step in [each.name for each in read_plan(folder).steps]:
+        archived, pid = fingerprint(cluster.archive), cluster.server.pid()
+        dying = Dying(_another(folder), random.Random(f"{seed} {step}"), events)
+        dying.kill_in(step, seed % KILLS)
+        assert dying.between[step] or not dying.has_a_middle(step)
+        dying.kill_in(step, act="rollback")
+        state = dying.end("rollback")
+        assert state.outcome == "rolled-back", state.error
+        if "discard" in state.answers:  # it was opened, somebody may have written into it: the operator decides
+            assert step in ("open", "report")
+            assert dying.end("discard").outcome == "discarded"
+        assert (cluster.server.pid() is not None) == runs
+        assert cluster.server.pid() == pid or _was_stopped(state)
+        if runs:
+            assert production.filled() == filled
+            cluster.sql("CHECKPOINT")
+        assert differences(before, fingerprint(*production.places(), without=volatile)) == [], step
+        assert production.neighbours() == neighbours
+        _is_untouched(archived, fingerprint(cluster.archive), 2)
+        _without_its_line(cluster.archive, 2)
+        hits += dying.hits
+    assert set(hits.values()) == {2}, hits
+
+
+def _was_stopped(state: RunState) -> bool:
+    return step_of(state, "stop-server").outcome == "undone"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_side_copy_killed_in_every_step_and_resumed_equals_an_undisturbed_one(
+    production: Production, seed: int
+) -> None:
+    cluster, copy = production.cluster, production.operator.copy_to()
+    production.settle()
+    folder = _planned(production, copy)
+    archived, there = fingerprint(cluster.archive), fingerprint(*production.places(), without=VOLATILE)
+    events = _undisturbed(folder)
+    copied = _whole_copy(production, folder)
+    assert Dying(folder, random.Random(seed), {}).end("discard").outcome == "discarded"
+    assert not copy.exists()
+
+    dying = Dying(_another(folder), random.Random(seed), events)
+    dying.through_all_steps()
+    assert differences(copied, _whole_copy(production, dying.folder)) == []
+    assert fingerprint(cluster.archive) == archived
+    assert differences(there, fingerprint(*production.places(), without=VOLATILE)) == []

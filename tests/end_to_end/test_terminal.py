@@ -5,9 +5,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.acts import open_desk, runs
+from engine.records.lsn import format_lsn
 from engine.records.runs import RunState
 from tests.clusters import wait_until
 from tests.end_to_end.operator import CHECKOUT, Operator, operator_for
@@ -83,6 +85,53 @@ def test_a_restore_outlives_its_terminal_and_is_finished_from_another(operator: 
     expected = history.cluster.rows_before(lsn, 2, history.fork)
     assert len(expected) < len(history.cluster.rows_before(lsn + 1, 2, history.fork))
     assert operator.rows(report) == expected
+
+
+@pytest.mark.slow
+def test_psql_gets_the_terminal_at_the_gate_and_gives_it_back(operator: Operator, history: History) -> None:
+    _, lsn = _commit(history)
+    operator.call(
+        "restore", "--lsn", format_lsn(lsn), "--exclusive", "--timeline", "2", "--into", operator.copy_to(),
+        "--action", "pause", "--yes", expect=4,
+    )  # fmt: skip
+    (run,) = _standing(operator)()
+    assert run.plan.layout is not None
+    for option, read_only in ((), "off"), (("--read-only",), "on"):
+        with terminal(*_words(operator, *option)) as shown:
+            shown.until("attach?")
+            shown.press("\r")
+            shown.until("PAUSED AT THE TARGET")
+            shown.press("o")
+            shown.until("postgres=#")
+            shown.press("SHOW statement_timeout;\r")
+            shown.until("1min")
+            shown.press("SHOW default_transaction_read_only;\r")
+            shown.until(f" {read_only}")
+            shown.press("CREATE TABLE t ();\r")
+            shown.until("read-only transaction")
+            shown.press("\\! id -un\r")
+            shown.until(f"\n{run.plan.layout.run_as.name} ")
+            shown.press("SELECT pg_sleep(50);\r")
+            shown.settle()
+            shown.press("\x03")  # for psql, not for the screen
+            shown.until("canceling statement due to user request")
+            shown.press("\\q\r")
+            shown.until("PAUSED AT THE TARGET")
+            shown.until("back from psql")
+            if not option:
+                shown.press("q")
+                assert shown.ended() == 0
+                continue
+            shown.press("o")
+            shown.until("postgres=#")
+            children = psutil.Process(shown.pid).children(recursive=True)
+            assert [child.name() for child in children] == ["psql"]
+            shown.hang_up()
+            wait_until(
+                lambda left=children: not any(child.is_running() for child in left), "psql outlives its terminal"
+            )
+    operator.call("cancel", run.run, "--yes", expect=0)
+    wait_until(lambda: _standing(operator)()[0].pid is None, "the run did not end")
 
 
 def test_a_dumb_terminal_gets_plain_lines(operator: Operator) -> None:

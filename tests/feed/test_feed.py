@@ -14,7 +14,7 @@ import pytest
 
 from engine.feed.feed import Feed, start_feed
 from engine.feed.orders import FeedStatus, Gate
-from engine.feed.script import restore_command
+from engine.feed.script import belongs_to, restore_command
 from engine.records.errors import RunFailed
 from engine.records.history import Piece
 from engine.records.lsn import LONG_PAGE_HEADER
@@ -83,6 +83,36 @@ def test_no_more_is_fetched_ahead_than_asked(tmp_path: Path, fed: Callable[..., 
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert sorted(path.name for path in ready.iterdir()) == [name(1, number) for number in (2, 3, 4)]
+
+
+def test_what_lies_ready_is_handed_out_without_a_question_and_without_the_script(
+    tmp_path: Path, fed: Callable[..., Feed]
+) -> None:
+    archive(tmp_path / "archive", 1, range(1, 4))
+    feed = fed(3 * MB + 5000)
+    until(feed, lambda _: (tmp_path / "spo ol's" / "ready" / name(1, 3)).exists())
+    (tmp_path / "spo ol's" / "restore.sh").write_text("exit 3\n")
+    for number in range(1, 4):
+        assert restore(tmp_path, name(1, number)).returncode == 0
+    assert restore(tmp_path, name(1, 4)).returncode == 3
+    assert until(feed, lambda status: status.count == 3).asked is None
+
+
+def test_all_that_a_restore_command_starts_is_known_by_its_command_line(tmp_path: Path) -> None:
+    for folder in ("plain", "spo ol's", "100 %"):
+        spool = tmp_path / folder / "spool"
+        (spool / "ready").mkdir(parents=True)
+        (spool / "restore.sh").write_text("sleep 60 & wait\n")
+        command = restore_command(spool).replace("%f", "F").replace("%p", "P").replace("%%", "%")
+        for words in (["-c", command], ["-c", f"sleep 60; {command}"]):  # in the script, and before it
+            shell = subprocess.Popen(["/bin/sh", *words], cwd=tmp_path, start_new_session=True)
+            try:
+                time.sleep(0.2)
+                assert belongs_to(spool, Path(f"/proc/{shell.pid}/cmdline").read_bytes())
+                assert not belongs_to(tmp_path / "other", Path(f"/proc/{shell.pid}/cmdline").read_bytes())
+            finally:
+                os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()
 
 
 def test_a_raised_gate_gives_the_same_segment_anew_and_an_unchanged_one_does_not(

@@ -20,9 +20,9 @@ from engine.recovery.wording import Wording
 from tests.recovery.scenes import BACKUP, CLUSTER, GIB, IN_PLACE, NOW, POINT, SIDE_COPY, SITE, SURVEY
 
 PART = replace(BACKUP, id="part", incremental=True, parent=BACKUP.id, files_size_bytes=2 * GIB)
-SIDE_STEPS = ["prepare", "copy", "settings", "replay", "prove", "promote", "check-result", "report"]
+SIDE_STEPS = ["prepare", "copy", "settings", "replay", "prove", "inspect", "promote", "check-result", "report"]
 IN_PLACE_STEPS = [
-    *("prepare", "copy", "settings", "replay", "prove", "stop-application", "stop-server", "salvage"),
+    *("prepare", "copy", "settings", "replay", "prove", "inspect", "stop-application", "stop-server", "salvage"),
     *("set-aside", "switch-over", "take-over", "check-result", "open", "report"),
 ]
 
@@ -87,7 +87,7 @@ def test_on_a_bare_machine_there_is_nothing_to_stop_or_set_aside() -> None:
 def test_a_pause_puts_a_gate_behind_the_proof() -> None:
     for destination in (SIDE_COPY, IN_PLACE):
         made = kinds(plan(destination, action="pause"))
-        assert made[made.index("prove") + 1] == "gate"
+        assert made[made.index("prove") :][:3] == ["prove", "inspect", "gate"]
 
 
 def test_a_chain_is_copied_oldest_first_and_combined() -> None:

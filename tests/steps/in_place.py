@@ -21,7 +21,7 @@ from tests.run.toys import ended, read_run
 from tests.steps.ledger import QUIET, TABLE
 from tests.steps.origin import Origin, origin_of
 
-COPYING = ("prepare", "copy", "settings", "replay", "prove")
+COPYING = ("prepare", "copy", "settings", "replay", "prove", "inspect")
 STOPPING = ("stop-application", "stop-server", "salvage", "set-aside")
 TAKING_OVER = ("switch-over", "take-over", "check-result", "open", "report")
 

@@ -20,6 +20,7 @@ from engine.records.target import RecoveryPoint
 from engine.steps import gate, prove, replay, settings
 from engine.steps.protocol import Stopped
 from engine.steps.shared import recovering
+from engine.steps.shared.server_log import log_since_start, said_end_at
 from engine.steps.shared.socket_folder import ensure_socket_folder
 from tests.clusters import Cluster, test_programs
 from tests.steps.ledger import QUIET, TABLE, Ledger, once
@@ -385,10 +386,10 @@ def test_what_an_earlier_server_said_says_nothing_of_this_one(ledger: Ledger, be
     point = ledger.origin.point(ledger.ends[40].lsn)
     step = begun(point)
     replay.apply(step)
-    assert recovering.said_end_at(recovering.log_since_start(step.copy), point.gate)
+    assert said_end_at(log_since_start(step.copy), point.gate)
     os.kill(step.copy.pid() or 0, signal.SIGKILL)
     step.copy.wait(lambda: step.copy.pid() is None, 20, "it lives")
-    assert recovering.log_since_start(step.copy) == ""
+    assert log_since_start(step.copy) == ""
     for path in (step.copy.data_dir / "pg_wal").glob("0*"):
         path.unlink()
     seen: list[int] = []

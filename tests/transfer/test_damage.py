@@ -12,8 +12,9 @@ import pytest
 
 from engine.records.copies import BaseBackup
 from engine.records.errors import DamagedCopy, RunFailed
+from engine.transfer.ledger import LEDGER
 from engine.transfer.passing import Order, Tally, carry
-from tests.transfer.backups import Backups, make_copy, rewrite
+from tests.transfer.backups import Backups, files_of, make_copy, rewrite
 
 
 def refused(backups: Backups, kind: str, folder: Path, spoil: Callable[[Path], object]) -> DamagedCopy:
@@ -68,17 +69,36 @@ def test_a_flipped_bit_in_a_tar_names_the_file_inside(backups: Backups, open_dir
     assert ": base/" in refused(backups, "tar", open_dir, spoil).message
 
 
-@pytest.mark.parametrize("kind", ["tar.gz", "tar.lz4", "tar.zst"])
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
-def test_a_flipped_bit_in_a_compressed_tar_is_found(backups: Backups, open_dir: Path, kind: str, share: float) -> None:
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.lz4", "tar.zst"])
+def test_a_flipped_bit_in_an_archive_is_found_or_changes_nothing(backups: Backups, open_dir: Path, kind: str) -> None:
+    """Not every bit counts: in a run of zeros a match may as well reach further back, and padding is not looked at
+    (about one bit in a hundred). What must never be is a copy that is not the backup."""
     if not backups.has(kind):
         pytest.skip(f"this PostgreSQL cannot write {kind}")
+    source = backups.own(kind, open_dir)
+    archive = next(source.path.glob("base.tar*"))
+    whole = archive.read_bytes()
+    right = carried(source, backups.oid, open_dir / "copy")
+    found = 0
+    for twelfth in range(1, 12):
+        flip(archive, len(whole) * twelfth // 12)
+        try:
+            assert carried(source, backups.oid, open_dir / "copy") == right
+        except DamagedCopy:
+            found += 1
+            assert not (open_dir / "copy/global/pg_control.reprise").exists()
+        rewrite(archive, whole)
+    assert found > 5
 
-    def spoil(backup: Path) -> None:
-        archive = next(backup.glob("base.tar*"))
-        flip(archive, int(archive.stat().st_size * share))
 
-    refused(backups, kind, open_dir, spoil)
+def carried(source: BaseBackup, oid: int, into: Path) -> dict[str, str]:
+    """The files of a copy made as the worker process makes it, in this one."""
+    place = Path(f"{into}-{oid}")
+    for folder in (into, place):
+        shutil.rmtree(folder, ignore_errors=True)
+    carry(Order(str(source.path), source.format, str(into), {oid: str(place)}, None, True), Tally(lambda: None))
+    (into / LEDGER).unlink()
+    return files_of(into) | {f"{oid}/{name}": what for name, what in files_of(place).items()}
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.lz4", "tar.zst"])

@@ -1,7 +1,9 @@
 """Compressed files, told apart by what they hold."""
 
 import bz2
+import functools
 import gzip
+import io
 import os
 import random
 import sys
@@ -12,7 +14,7 @@ import lz4.frame
 import pytest
 
 from engine.records.errors import DamagedCopy
-from engine.transfer.opening import open_compressed
+from engine.transfer.opening import open_compressed, read_blocks
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,6 +27,13 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "lz4": lz4.frame.compress,
     "zstd": zstd.compress,
+}
+
+# With a checksum of the whole content, which gzip always has
+CHECKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "lz4": functools.partial(lz4.frame.compress, content_checksum=True),
+    "zstd": functools.partial(zstd.compress, options={zstd.CompressionParameter.checksum_flag: 1}),
 }
 
 
@@ -50,6 +59,24 @@ def test_a_cut_off_file_is_damaged_and_named(tmp_path: Path, kind: str, share: f
     packed = PACK[kind](DATA)
     with pytest.raises(DamagedCopy, match=r"segment\.x"):
         unpack(tmp_path / "segment.x", packed[: int(len(packed) * share)])
+
+
+@pytest.mark.parametrize("kind", CHECKED)
+def test_any_flipped_bit_is_found_or_changes_nothing(kind: str) -> None:
+    """Every bit of two small frames but the first one's magic, without which it is no compressed file."""
+    data = random.Random(7).randbytes(150) + b"page " * 40 + bytes(300) + b"abcabd" * 30
+    packed = CHECKED[kind](data) + CHECKED[kind](data[::-1])
+    unchanged = 0
+    for bit in range(8 * 4, 8 * len(packed)):
+        flipped = bytearray(packed)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            unpacked = b"".join(read_blocks(Path("f"), io.BytesIO(flipped)))
+        except DamagedCopy:
+            continue
+        assert unpacked == data + data[::-1], f"byte {bit // 8}, bit {bit % 8}"
+        unchanged += 1
+    assert unchanged < 0.05 * 8 * len(packed)
 
 
 @pytest.mark.parametrize("kind", ["gzip", "lz4", "zstd"])

@@ -1,13 +1,15 @@
 """A stand-in for engine.acts: the same functions, answered from memory. The figures are those of the mock-ups."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engine.acts import Desk, Moment, View
+from engine.acts import Desk, Moment, Psql, View
 from engine.records.copies import BaseBackup, Catalog, Dump, MediaSnapshot
+from engine.records.errors import Unreachable
 from engine.records.history import Piece, TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Destination, Estimate, Layout, Plan, PlannedStep
@@ -17,6 +19,7 @@ from engine.records.target import AxisSpan, RecoveryPoint, RecoveryTarget, Recov
 from engine.recovery.reach import Reach
 from engine.site import Database, DatabaseRepository, Identity, Media, Site
 from tests.tui.history import ARCHIVED, FORK, GAP, LEFT_END, NOW, SEGMENT, history, lsn_at, utc
+from tests.tui.protected import Protected, copy_run
 
 GIB = 1024**3
 
@@ -62,7 +65,7 @@ def catalog() -> Catalog:
         for day in days
         if day != 19
     ]
-    dumps = [Dump(f"d{day}", "main", Path("/d"), "custom", utc(day, 3, 30), GIB) for day in (7, 14, 21)]
+    dumps = [Dump(f"d{day}", "main", Path("/d"), "custom", utc(day, 3, 30), GIB, "orders") for day in (7, 14, 21)]
     known = history()
     return Catalog(
         site="orders-prod",
@@ -114,10 +117,11 @@ def _spans() -> tuple[AxisSpan, ...]:
     )
 
 
-class StandIn:
+class StandIn(Protected):
     """engine.acts from memory. What is asked of it is noted in ``asked``."""
 
     def __init__(self, state: RunState | None = None) -> None:
+        super().__init__()
         self.asked: list[tuple[Any, ...]] = []
         self.state = state
         self.refuse = False
@@ -184,7 +188,7 @@ class StandIn:
 
     def start(self, desk: Desk, plan: Plan) -> str:
         self.asked.append(("start", plan))
-        self.state = run_state(plan)
+        self.state = copy_run(plan) if plan.copying is not None else run_state(plan)
         return self.state.run
 
     def runs(self, desk: Desk) -> list[RunState]:
@@ -195,16 +199,29 @@ class StandIn:
         return self.state
 
     def log_lines(self, desk: Desk, run: str, which: str, last: int) -> list[str]:
-        first = 0xB1
-        lines = [
-            f'16:08:{31 + i:02d} LOG  restored log file "0000000200000A4F000000{first + i:02X}" from archive'
-            for i in range(7)
-        ]
+        said = [f'restored log file "0000000200000A4F000000{number:02X}" from archive' for number in range(0xB1, 0xB8)]
+        said.insert(0, "redo starts at C8/4A000028")
+        said.insert(1, "consistent recovery state reached at C8/51C2E0F0")
+        said.insert(2, "database system is ready to accept read-only connections")
+        said.insert(6, "restartpoint starting: time")
+        lines = [f"2026-11-23 13:40:{i:02d}.000 UTC [8812] LOG:  {text}" for i, text in enumerate(said, 8)]
         return lines[-last:]
 
+    def prepare_psql(self, desk: Desk, run: str) -> Psql:
+        """As `engine.acts` does it; there is no server behind it."""
+        assert self.state is not None
+        if (why := self.state.unreadable) is not None:
+            raise Unreachable(why.finding, remedy=why.remedy)
+        self.asked.append(("prepare_psql", run))
+        return Psql(("true",), OsUser("postgres", os.geteuid(), os.getegid()), {}, 60)
+
+    def hold_psql(self, psql: Psql) -> int:
+        self.asked.append(("hold_psql", psql.command))
+        return 0
+
     def _act(name: str) -> Callable[..., None]:  # type: ignore[misc]
-        def act(self: "StandIn", desk: Desk, run: str, *more: Any) -> None:
-            self.asked.append((name, run, *more))
+        def act(self: "StandIn", desk: Desk, run: str, *more: Any, **named: Any) -> None:
+            self.asked.append((name, run, *more, *named.items()))
 
         return act
 

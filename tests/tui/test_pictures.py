@@ -1,24 +1,33 @@
-"""Golden pictures: every screen as text at two sizes, and with plain signs.
+"""Golden pictures of every screen: its text and below it the role of each cell, at two sizes and with plain signs;
+and, for each theme, the styles that those roles become.
 
-``REPRISE_GOLDEN=write python -m pytest tests/tui/test_pictures.py`` writes them anew; then look at the difference.
+``REPRISE_GOLDEN=write ./run test tests/tui/test_pictures.py`` writes them anew; then look at the difference.
 """
 
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from engine.records.errors import RepriseError
-from engine.records.plan import Destination
-from engine.records.runs import RunError
+from engine.records.lsn import format_lsn
+from engine.records.plan import Check, Destination
+from engine.records.runs import Reached, RunError
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, lsn_at
-from tests.tui.source import StandIn, desk, run_state
+from tests.tui.protected import copy_plan, copy_run, status
+from tests.tui.source import desk, run_state
 from tui.painting.glyphs import PLAIN, UNICODE
+from tui.painting.grid import Grid
+from tui.widgets.canvas import Canvas
 
 GOLDEN = Path(__file__).parent / "golden"
+WRITE = os.environ.get("REPRISE_GOLDEN") == "write"
 MOMENT = "23 Nov 14:32:07"
 Walk = Callable[[Driver], Awaitable[None]]
 
@@ -56,6 +65,21 @@ async def plan(driver: Driver) -> None:
     await driver.press("enter")
 
 
+async def plan_checks(driver: Driver) -> None:
+    await plan(driver)
+    await driver.press("c")
+
+
+async def destination(driver: Driver) -> None:
+    await plan(driver)
+    await driver.press("d")
+
+
+async def plan_in_place(driver: Driver) -> None:
+    await destination(driver)
+    await driver.press("tab", "enter")
+
+
 async def plan_refused(driver: Driver) -> None:
     driver.source.refuse = True
     await plan(driver)
@@ -73,8 +97,6 @@ async def log(driver: Driver) -> None:
 
 
 async def _at(driver: Driver, step: str, **changes: object) -> None:
-    from dataclasses import replace
-
     target = RecoveryTarget("lsn", lsn=lsn_at(ACCIDENT), exclusive=True, timeline=2)
     kind = changes.pop("kind", "side-copy")
     failed = changes.get("outcome") == "failed"
@@ -95,6 +117,41 @@ async def gate(driver: Driver) -> None:
     await _at(driver, "gate")
 
 
+async def forward(driver: Driver) -> None:
+    await gate(driver)
+    await driver.press("f")
+    await driver.type("+30 s")
+    await driver.settled()
+
+
+async def advanced(driver: Driver) -> None:
+    """Replay went on behind the planned gate."""
+    at = ACCIDENT + timedelta(seconds=30)
+    reached = Reached(lsn_at(at), at, 8441299, 2, None, True, "replay stands at the gate")
+    await _at(driver, "gate", reached=reached)
+
+
+async def not_proven(driver: Driver) -> None:
+    finding = f"replay stands at {format_lsn(lsn_at(ACCIDENT) - 800)}, the gate is {format_lsn(lsn_at(ACCIDENT))}"
+    reached = Reached(lsn_at(ACCIDENT) - 800, None, None, 2, None, False, finding)
+    await _at(driver, "gate", reached=reached)
+
+
+async def stop_question(driver: Driver) -> None:
+    await run(driver)
+    await driver.press("x")
+
+
+async def accept_question(driver: Driver) -> None:
+    await run_not_true(driver)
+    await driver.press("A")
+
+
+async def discard_question(driver: Driver) -> None:
+    await run_completed(driver)
+    await driver.press("D")
+
+
 async def gate_in_place(driver: Driver) -> None:
     await _at(driver, "gate", kind="in-place")
     await driver.press("P")
@@ -109,6 +166,20 @@ async def run_failed(driver: Driver) -> None:
         "mount it again, then R resumes",
     )
     await _at(driver, "replay", outcome="failed", pid=None, error=error, answers=("resume", "rollback"))
+
+
+async def run_not_true(driver: Driver) -> None:
+    question = "SELECT count(*) > 0 FROM documents"
+    error = RunError("1 of 2 questions of the site are not answered with true", f"{question}: False instead of true")
+    checks = (Check("verify", "warn", True, "SELECT true: true"), Check("verify", "warn", False, error.cause or ""))
+    await _at(driver, "check-result", outcome="failed", pid=None, error=error, checks=checks, host="/srv/restore/run",
+              port=5434, answers=("resume", "rollback"))  # fmt: skip
+
+
+async def gate_unreadable(driver: Driver) -> None:
+    finding = "a transaction with more than 64 subtransactions was open at the backup's start"
+    check = Check("pause-ignored", "info", False, finding, "finish a side copy as a throw-away clone")
+    await _at(driver, "gate", checks=(check,))
 
 
 async def run_completed(driver: Driver) -> None:
@@ -144,6 +215,73 @@ async def problems(driver: Driver) -> None:
     await driver.press("i")
 
 
+async def overview(driver: Driver) -> None:
+    await driver.press("1")
+    await driver.settled()
+
+
+async def overview_healthy(driver: Driver) -> None:
+    driver.source.told = status(healthy=True)
+    await overview(driver)
+
+
+async def overview_failed(driver: Driver) -> None:
+    def failing(desk: object) -> object:
+        raise RepriseError("/var/lib/reprise cannot be written", remedy="make room there, then press r")
+
+    driver.source.status = failing  # type: ignore[method-assign, assignment]
+    await overview(driver)
+
+
+async def copies(driver: Driver) -> None:
+    await overview(driver)
+    await driver.press("up", "up", "up")
+    await driver.press("enter")
+    await driver.settled()
+
+
+async def copy_refused(driver: Driver) -> None:
+    driver.source.copy_refused = True
+    await overview(driver)
+    await driver.press("c", "enter")
+    await driver.settled()
+
+
+async def copying(driver: Driver) -> None:
+    await overview(driver)
+    await driver.press("c", "enter")
+    await driver.settled()
+
+
+async def copied(driver: Driver) -> None:
+    await copying(driver)
+    driver.source.state = copy_run(copy_plan(), done=True)
+    driver.screen.action_poll()  # type: ignore[attr-defined]
+    await driver.settled()
+
+
+async def expiry(driver: Driver) -> None:
+    await overview(driver)
+    await driver.press("e")
+    await driver.settled()
+
+
+async def expire_question(driver: Driver) -> None:
+    await expiry(driver)
+    await driver.press("X")
+
+
+async def dump_plan(driver: Driver) -> None:
+    await driver.go_to("21 Nov 2026 12:00")
+    await driver.press("D")
+    await driver.settled()
+
+
+async def dump_question(driver: Driver) -> None:
+    await dump_plan(driver)
+    await driver.press("enter")
+
+
 async def unreadable(driver: Driver) -> None:
     def look(desk: object) -> object:
         raise RepriseError("/backup/wal does not answer", remedy="mount it, then press r")
@@ -154,35 +292,105 @@ async def unreadable(driver: Driver) -> None:
 
 
 SCREENS: tuple[Walk, ...] = (
-    timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, plan, plan_refused, run, log, gate,
-    gate_in_place, run_failed, run_completed, report, runs, no_runs, help, palette, problems, unreadable,
+    timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, problems, unreadable,
+    plan, plan_checks, plan_refused, plan_in_place, destination,
+    run, log, stop_question, run_failed, run_not_true, accept_question, run_completed, discard_question,
+    gate, gate_in_place, gate_unreadable, forward, advanced, not_proven,
+    report, runs, no_runs, help, palette,
+    overview, overview_healthy, overview_failed, copies, copy_refused, copying, copied, expiry, expire_question,
+    dump_plan, dump_question,
 )  # fmt: skip
+THEMES = ("dark", "light", "high contrast", "monochrome")
+COLOURFUL: tuple[Walk, ...] = (timeline_gap, plan_refused, gate_in_place, run_failed)  # every role is on one of them
+
+_LETTERS = {"text": "t", "title": "i", "muted": "m", "faint": "f", "accent": "a", "density": "d", "lost": "l",
+            "ok": "o", "warn": "w", "bad": "b"}  # fmt: skip
 
 
-async def picture(walk: Walk, width: int, height: int, plain: bool) -> str:
-    async with driving(width, height, glyphs=PLAIN if plain else UNICODE, source=StandIn()) as driver:
-        await walk(driver)
-        return driver.text
+def letter(char: str, role: str) -> str:
+    """One letter for a cell's role: a capital one where it is bold, ``@`` where it is in reverse; a blank has none."""
+    if role.endswith("~"):
+        return "@"
+    if char in ("", " "):
+        return " "
+    return _LETTERS[role.removesuffix("!")].upper() if role.endswith("!") else _LETTERS[role]
 
 
-@pytest.mark.parametrize("size", ["80x24", "160x50", "80x24-ascii"])
-@pytest.mark.parametrize("walk", SCREENS, ids=lambda walk: walk.__name__)
-async def test_a_screen_looks_as_it_did(walk: Walk, size: str) -> None:
-    width, height = (int(part) for part in size.removesuffix("-ascii").split("x"))
-    shown = await picture(walk, width, height, size.endswith("ascii"))
-    if size.endswith("ascii"):
-        assert shown.isascii()
-    golden = GOLDEN / f"{walk.__name__}-{size}.txt"
-    if os.environ.get("REPRISE_GOLDEN") == "write":
+def styled(grid: Grid) -> str:
+    """A screen's text, and the role of each cell."""
+    rows = zip(grid.chars, grid.roles, strict=True)
+    letters = ["".join(map(letter, chars, roles)).rstrip() for chars, roles in rows]
+    return "\n".join((grid.text() + "-- roles", *letters)) + "\n"
+
+
+def worn(canvas: Canvas) -> str:
+    """What a terminal is told: the style of each cell as a letter, and which style that is."""
+    names: dict[str, str] = {}
+    rows = []
+    for y in range(canvas.grid.height):
+        row = ""
+        for text, style, _ in canvas.render_line(y):
+            row += names.setdefault(str(style), chr(ord("a") + len(names))) * cell_len(text)
+        rows.append(row)
+    return "\n".join((*rows, "-- styles", *(f"{name} {style}" for style, name in names.items()))) + "\n"
+
+
+def compare(shown: str, name: str) -> None:
+    golden = GOLDEN / f"{name}.txt"
+    if WRITE:
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(shown, "utf-8")
     assert shown == golden.read_text("utf-8")
 
 
+@pytest.mark.parametrize("size", ["80x24", "160x50", "80x24-ascii"])
+@pytest.mark.parametrize("walk", SCREENS, ids=lambda walk: walk.__name__)
+async def test_a_screen_looks_as_it_did(walk: Walk, size: str) -> None:
+    plain = size.endswith("-ascii")
+    width, height = (int(part) for part in size.removesuffix("-ascii").split("x"))
+    async with driving(width, height, glyphs=PLAIN if plain else UNICODE) as driver:
+        await walk(driver)
+        if plain:
+            assert driver.text.isascii()
+        compare(styled(driver.screen.canvas.grid), f"{walk.__name__}-{size}")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("walk", COLOURFUL, ids=lambda walk: walk.__name__)
+async def test_a_theme_dresses_a_screen_as_it_did(walk: Walk, theme: str) -> None:
+    async with driving(80, 24, theme=theme) as driver:
+        await walk(driver)
+        compare(worn(driver.screen.canvas), f"{walk.__name__}-80x24-{theme.replace(' ', '-')}")
+
+
+def test_no_golden_picture_is_left_behind() -> None:
+    sizes = ("80x24", "160x50", "80x24-ascii")
+    wanted = {f"{walk.__name__}-{size}" for walk in SCREENS for size in sizes}
+    wanted |= {f"{walk.__name__}-80x24-{theme.replace(' ', '-')}" for walk in COLOURFUL for theme in THEMES}
+    for path in GOLDEN.iterdir():
+        if WRITE and path.stem not in wanted:
+            path.unlink()
+    assert WRITE or {path.stem for path in GOLDEN.iterdir()} == wanted
+
+
 @pytest.mark.parametrize("size", [(40, 12), (40, 24), (60, 18), (100, 30), (129, 60), (220, 70)])
 async def test_other_sizes_keep_the_verdict_and_the_axis(size: tuple[int, int]) -> None:
-    shown = await picture(timeline, *size, plain=False)
+    async with driving(*size) as driver:
+        await timeline(driver)
+        _holds_the_moment(driver.text, size[0])
+
+
+async def test_a_terminal_made_narrower_keeps_the_cursor_on_the_axis() -> None:
+    async with driving(160, 50) as driver:
+        await timeline(driver)
+        for width in (80, 40):
+            await driver.pilot.resize_terminal(width, 24)
+            await driver.settled()
+            _holds_the_moment(driver.text, width)
+
+
+def _holds_the_moment(shown: str, width: int) -> None:
     assert "REACHABLE" in shown
     assert "14:32:07" in shown
     assert "▼" in shown
-    assert all(len(line) <= size[0] for line in shown.splitlines())
+    assert all(len(line) <= width for line in shown.splitlines())

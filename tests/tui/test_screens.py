@@ -13,7 +13,18 @@ from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, lsn_at, utc
 from tests.tui.source import StandIn, desk, run_state
-from tests.tui.test_pictures import SCREENS, Walk, gate, gate_in_place, run_completed
+from tests.tui.test_pictures import (
+    SCREENS,
+    Walk,
+    expiry,
+    gate,
+    gate_in_place,
+    gate_unreadable,
+    overview,
+    run_completed,
+    run_failed,
+    run_not_true,
+)
 from tui.axis.scale import COMMITS
 from tui.screens.plan import PlanScreen
 from tui.screens.report import ReportScreen
@@ -56,6 +67,91 @@ async def test_the_gate_is_answered_by_keys() -> None:
         asked = {ask[0]: ask for ask in driver.source.asked}
         assert asked["advance"][2].kind == "time" and asked["advance"][2].time > utc(23, 14, 32, 36)
         assert "finish" in asked
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alone(size: tuple[int, int]) -> None:
+    async with driving(*size) as driver:
+        await overview(driver)
+        assert "28 s of commits" in driver.text and "312 files" in driver.text
+        await driver.press("down", "enter", "enter")  # the second thing to do: copy the files
+        await driver.until(lambda: isinstance(driver.screen, RunScreen) and "copy: files snapshot" in driver.text)
+        assert driver.source.asked[-1][0] == "start"
+        await driver.press("escape", "v")
+        await driver.until(lambda: "m23 is whole" in driver.text)
+        await driver.press("e")
+        await driver.until(lambda: "3 things would go" in driver.text)
+        await driver.press("X", *"delete", "enter")
+        await driver.until(lambda: "3 things deleted" in driver.text)
+        assert driver.source.asked[-1] == ("expire", True)
+
+
+async def test_a_dump_is_restored_from_the_timeline_in_place_or_beside_by_keys_alone() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("21 Nov 2026 12:00")
+        await driver.press("D")
+        await driver.until(lambda: "in place of the database orders" in driver.text)
+        await driver.press("enter", *"orders", "enter")
+        await driver.until(lambda: driver.source.asked[-1][0] == "start")
+        assert driver.source.asked[-1][1].loading.dump == "d21"
+    async with driving(80, 24) as driver:
+        await driver.go_to("21 Nov 2026 12:00")
+        await driver.press("D", "d", "tab", "enter")
+        await driver.until(lambda: "new database orders-1121" in driver.text)
+        await driver.press("enter")
+        await driver.until(lambda: driver.source.asked[-1][0] == "start")
+
+
+async def test_a_read_only_session_takes_no_copy_and_deletes_nothing() -> None:
+    async with driving(80, 24, read_only=True) as driver:
+        await overview(driver)
+        for key in ("c", "v"):
+            await driver.press(key)
+            assert "read-only" in driver.text
+        await expiry(driver)
+        await driver.press("X")
+        assert "read-only" in driver.text
+        assert not [ask for ask in driver.source.asked if ask[0] in ("start", "verify") or ask == ("expire", True)]
+
+
+async def test_psql_that_cannot_have_this_terminal_is_offered_for_another() -> None:
+    async with driving(80, 24) as driver:  # the pilot has no terminal to hand over
+        await gate(driver)
+        await driver.press("o")
+        line = "psql -h /srv/restore/run -p 5434 -U postgres postgres"
+        assert "this terminal cannot be handed over" in driver.text
+        assert driver.app.clipboard == line and driver.text.count(line) == 2
+        assert not [ask for ask in driver.source.asked if ask[0] == "hold_psql"]
+
+
+async def test_where_nothing_can_be_read_the_gate_and_o_say_why() -> None:
+    async with driving(80, 24) as driver:
+        await gate_unreadable(driver)
+        assert "subtransactions was open at" in driver.text and "look first" not in driver.text
+        await driver.press("o")
+        assert "start; copied, for another terminal: psql -h" in " ".join(driver.text.split())
+        assert not [ask for ask in driver.source.asked if ask[0] == "prepare_psql"]
+
+
+async def test_going_on_against_the_sites_own_questions_wants_the_word() -> None:
+    async with driving(80, 24) as driver:
+        await run_not_true(driver)
+        await driver.press("A")
+        assert "although SELECT count(*) > 0 FROM documents: False instead of true" in driver.text
+        await driver.type("yes")
+        await driver.press("enter")
+        assert not [ask for ask in driver.source.asked if ask[0] == "resume"]
+        await driver.press("ctrl+u")
+        await driver.type("accept")
+        await driver.press("enter")
+        assert driver.source.asked[-1][0] == "resume" and ("accept_checks", True) in driver.source.asked[-1]
+
+
+async def test_accepting_is_only_for_a_run_that_its_questions_stopped() -> None:
+    async with driving(80, 24) as driver:
+        await run_failed(driver)
+        await driver.press("A")
+        assert "no question of the site stopped this run" in driver.text and driver.screen.question is None
 
 
 async def test_in_place_wants_the_sites_name() -> None:
@@ -198,7 +294,7 @@ async def test_read_only_disables_every_act_and_says_why() -> None:
         await driver.press("enter", "enter")
         assert "--read-only" in driver.text
         await gate(driver)
-        for key in ("P", "f", "x", "z", "D", "R", "U", "S", "O"):
+        for key in ("P", "f", "x", "z", "D", "R", "U", "S", "O", "A"):
             await driver.press(key)
             assert "--read-only" in driver.text, key
         assert {ask[0] for ask in driver.source.asked} == {"read_archive", "plan"}
@@ -259,7 +355,7 @@ async def test_y_shows_what_it_copies() -> None:
     async with driving(80, 24) as driver:
         await driver.go_to("23 Nov 14:32:07")
         await driver.press("y")
-        assert "copied: Mon 23 Nov 2026 14:32:07 CET  2026-11-23T13:32:07.000000Z" in driver.text
+        assert "copied: Mon 23 Nov 2026 14:32:07 CET 2026-11-23T13:32:07.000000Z lsn" in driver.text
 
 
 async def test_a_click_moves_the_cursor_to_that_column() -> None:

@@ -296,13 +296,14 @@ def _paint_points(axis: Axis, y: int) -> None:
     if not cells:
         _paint_absent(axis, y, marks)
         return
-    for x, mark in reversed(cells):
+    cursor = axis.cursor.x
+    for x, mark in sorted(cells, key=lambda cell: (cell[0] != cursor, -cell[0])):  # the cursor's own is named first
         size = len(mark.name)
 
-        def free(start: int, stop: int) -> bool:
-            cursor = axis.cursor.x
-            inside = axis.left <= start and stop <= axis.right and not start - 1 <= cursor <= stop
-            return inside and all(grid.char(cell, y) == " " for cell in range(max(start, 0), stop))
+        def free(start: int, stop: int, x: int = x) -> bool:
+            inside = axis.left <= start and stop <= axis.right
+            beside = cursor == x or not start - 1 <= cursor <= stop
+            return inside and beside and all(grid.char(cell, y) == " " for cell in range(max(start, 0), stop))
 
         if (free(x - size - 2, x) and axis.left <= x - size - 1) or (x - size - 1 == axis.left and free(axis.left, x)):
             grid.put(x - size - 1, y, mark.name, "muted")

@@ -1,10 +1,13 @@
 """The ruler above the lanes: labels, ticks, the dotted part right of now."""
 
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 
 from tui import words
 from tui.axis.scale import COMMITS, LEVELS, Columns
 from tui.painting.grid import Grid
+
+_BRIEF = timedelta(seconds=2)  # single commits so close together: ticks where the tenth of a second changes
 
 
 def paint_ruler(
@@ -13,6 +16,8 @@ def paint_ruler(
     """Labels in row ``rows[0]`` (None: no room), ticks in ``rows[1]``, from cell ``plot[0]`` to ``plot[1]``."""
     g, (left, right) = grid.glyphs, plot
     level = LEVELS[columns.level]
+    if columns.level == COMMITS and columns.stop - columns.start < _BRIEF:
+        level = replace(level, tick=_tenth, labelled=None, label=lambda at: f"{at:%H:%M:%S}.{_tenth(at)[1]}")
     labels, ticks = rows
     locals_ = [edge.astimezone(zone) for edge in columns.edges]
     free = left  # labels never touch
@@ -35,6 +40,10 @@ def paint_ruler(
             if x + len(text) <= right:
                 weekend = columns.level == 3 and here.weekday() >= 5
                 free = grid.put(x, labels, text, "faint" if weekend else "muted") + 1
+
+
+def _tenth(at: datetime) -> tuple[int, int]:
+    return at.second, at.microsecond // 100_000
 
 
 def _labelled(key: object, here: datetime, before: datetime) -> bool:
@@ -67,5 +76,6 @@ def window_title(columns: Columns, zone: tzinfo, width: int) -> str:
         first_time = f"{first:%H:%M}"
     if first.date() != last.date():
         end = f"{words.day(stop, zone)} {end}"
-    text = f"{words.long_day(start, zone)} {first_time} – {end}"
-    return text if len(text) <= width else f"{words.day(start, zone)} {first_time} – {end}"
+    texts = [f"{day} {first_time} – {end}" for day in (words.long_day(start, zone), words.day(start, zone))]
+    texts.append(f"{first_time} – {end}")  # the verdict says the day
+    return next((text for text in texts if len(text) <= width), texts[-1])

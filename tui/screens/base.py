@@ -1,7 +1,7 @@
 """What all screens share: a canvas, a question, a note, the footer; errands and what they bring back."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,13 +11,11 @@ from textual.screen import Screen
 from engine.records.errors import RepriseError
 from tui import keys, words
 from tui.painting.grid import Grid
+from tui.session import Session
 from tui.widgets.canvas import Canvas
 from tui.widgets.frame import Hint, paint_footer, paint_header
 from tui.widgets.question import Question, paint_question
 from tui.widgets.tight import TightCompositor
-
-if TYPE_CHECKING:
-    from tui.app import RepriseApp
 
 
 class Painted(Screen[None]):
@@ -35,14 +33,12 @@ class Painted(Screen[None]):
         self.note_role = "warn"
 
     @property
-    def reprise(self) -> "RepriseApp":
-        from tui.app import RepriseApp
-
-        assert isinstance(self.app, RepriseApp)
+    def session(self) -> Session:
+        assert isinstance(self.app, Session)
         return self.app
 
     def compose(self) -> ComposeResult:
-        yield Canvas(self.reprise.looks)
+        yield Canvas(self.session.looks)
 
     @property
     def canvas(self) -> Canvas:
@@ -69,7 +65,7 @@ class Painted(Screen[None]):
 
     def picture(self, width: int, height: int) -> Grid:
         """The whole screen as a grid."""
-        grid = Grid(width, height, self.reprise.glyphs)
+        grid = Grid(width, height, self.session.glyphs)
         self.paint(grid)
         if self.question is not None and not self.question.inline:
             paint_question(grid, self.question)
@@ -84,13 +80,13 @@ class Painted(Screen[None]):
                 self.canvas.show(self.picture(size.width, size.height))
 
     def header(self, grid: Grid, *parts: str) -> None:
-        site = self.reprise.desk.site
-        now = self.reprise.clock()
-        read_only = "read-only" if self.reprise.desk.read_only else ""
+        site = self.session.desk.site
+        now = self.session.clock()
+        read_only = "read-only" if self.session.desk.read_only else ""
         paint_header(grid, site.name, [*parts, read_only], words.zone_title(now, site.zone))
 
     def hint(self, id: str, label: str, action: str = "") -> Hint:
-        return Hint(keys.shown(id, self.reprise.settings.keys), label, action)
+        return Hint(keys.shown(id, self.session.settings.keys), label, action)
 
     def say(self, note: str | None, role: str = "warn") -> None:
         """A line above the footer; it stays until the next key."""
@@ -99,11 +95,11 @@ class Painted(Screen[None]):
 
     def say_error(self, error: RepriseError) -> None:
         text = error.message + (f"; {error.remedy}" if error.remedy else "")
-        self.say(f"{self.reprise.glyphs.bad} {text}", "bad")
+        self.say(f"{self.session.glyphs.bad} {text}", "bad")
 
     def may_act(self) -> bool:
         """Whether acts are allowed; if not, it is said why."""
-        if self.reprise.desk.read_only:
+        if self.session.desk.read_only:
             self.say("read-only: this program was started with --read-only, so nothing can be changed from here")
             return False
         return True

@@ -1,6 +1,5 @@
 """All keys, made from the bindings of the screen that help was asked on."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -39,23 +38,18 @@ class HelpScreen(Scrolled):
             rows.append((title, "", ""))
             for binding in bindings:
                 if binding.id in KEYS:
-                    remapped = self.reprise.settings.keys
+                    remapped = self.session.settings.keys
                     all_keys = remapped.get(binding.id, KEYS[binding.id].keys)
                     first = keys.shown(binding.id, remapped)
                     others = [self.app.get_key_display(Binding(key.strip(), "")) for key in all_keys.split(",")[1:]]
-                    disabled = "read-only" if KEYS[binding.id].acts and self.reprise.desk.read_only else ""
+                    disabled = "read-only" if KEYS[binding.id].acts and self.session.desk.read_only else ""
                     text = KEYS[binding.id].help + (f"   ({disabled})" if disabled else "")
                     rows.append((first, " ".join(others), text))
             rows.append(("", "", ""))
-        columns = 2 if grid.width >= 130 else 1
-        self._paint_rows(grid, rows, columns)
-
-    def _paint_rows(self, grid: Grid, rows: Sequence[tuple[str, str, str]], columns: int) -> None:
-        for y, (first, others, text) in self.rows_in_sight(grid, rows, 2, grid.height - 3):
+        for y, (key, more, text) in self.rows_in_sight(grid, rows, 2, grid.height - 3):
             if not text:
-                grid.put(1, y, first, "muted", grid.width - 1)
+                grid.put(1, y, key, "muted", grid.width - 1)
             else:
-                grid.put(3, y, first, "accent!", 12)
-                grid.put(12, y, others, "faint", 25)
+                grid.put(3, y, key, "accent!", 12)
+                grid.put(12, y, more, "faint", 25)
                 grid.put(26, y, text, "text", grid.width - 1)
-        _ = columns

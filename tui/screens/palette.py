@@ -32,14 +32,14 @@ class PaletteScreen(Scrolled):
         """Name, key, action; those that fit what was typed."""
         found: list[Binding] = []
         for cls in (*type(self.about).__mro__, type(self.app)):
-            if isinstance(cls, type) and issubclass(cls, (Screen, type(self.app))):
+            if isinstance(cls, type) and issubclass(cls, (Screen, type(self.app))) and cls is not Scrolled:
                 found += bindings_of(cls)
         everything = [
-            (KEYS[binding.id].help, keys.shown(binding.id, self.reprise.settings.keys), binding.action)
+            (KEYS[binding.id].help, keys.shown(binding.id, self.session.settings.keys), binding.action)
             for binding in found
             if binding.id in KEYS and binding.id != "palette"
         ]
-        everything += [(f"theme: {name}", "", f"app.wear('{name}')") for name in self.reprise.themes]
+        everything += [(f"theme: {name}", "", f"app.wear('{name}')") for name in self.session.themes]
         words = self.line.text.lower().split()
         return [entry for entry in everything if all(word in entry[0].lower() for word in words)]
 
@@ -87,7 +87,7 @@ class PaletteScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "choose"),
+            Hint(self.session.glyphs.up_down, "choose"),
             Hint("Enter", "do it"),
             self.hint("back", "back", "app.back"),
         )

@@ -9,23 +9,19 @@ from textual.binding import BindingType
 
 from engine.records.coding import to_json
 from engine.records.errors import RepriseError
-from engine.records.lsn import format_lsn
-from engine.records.plan import Check, Destination, Plan
+from engine.records.plan import Destination, Plan
 from engine.records.target import RecoveryTarget
-from tui import keys, words
 from tui.acting import Action
 from tui.errands import Answer, Errand
 from tui.keys import bind
-from tui.painting.grid import Grid
-from tui.screens.scrolled import Scrolled
-from tui.widgets.frame import Hint, paint_rule
+from tui.screens.plan_picture import PlanPicture
+from tui.widgets.frame import Hint
 from tui.widgets.question import Question, TypedLine, must_be
-from tui.widgets.steps import WIDEST
 
 _IN_PLACE = "in place"
 
 
-class PlanScreen(Scrolled):
+class PlanScreen(PlanPicture):
     """The plan of one restore."""
 
     title_words = "plan"
@@ -40,15 +36,10 @@ class PlanScreen(Scrolled):
     ]
 
     def __init__(self, target: RecoveryTarget, at: datetime) -> None:
-        super().__init__()
-        self.target = target
-        self.at = at
+        super().__init__(target, at)
         self.action: Action = "pause"
         self.destination: Destination | None = None
-        self.made: Plan | None = None
-        self.failure: RepriseError | None = None
         self.starting = False
-        self.all_checks = False
 
     def begin(self) -> None:
         self.plan_errand = Errand(self, "plan")
@@ -57,7 +48,7 @@ class PlanScreen(Scrolled):
         self.make_plan()
 
     def make_plan(self) -> None:
-        acts, desk = self.reprise.acts, self.reprise.desk
+        acts, desk = self.session.acts, self.session.desk
         target, action, wanted = self.target, self.action, self.destination
         data_dir = desk.site.database.data_dir
         stamp = self.at.astimezone(desk.site.zone).strftime("%m%d-%H%M%S")
@@ -107,7 +98,7 @@ class PlanScreen(Scrolled):
     def action_destination(self) -> None:
         now = self.destination
         path = now.path if now and now.kind == "side-copy" else ""
-        default = path or free_folder(self.reprise.desk.site.database.data_dir, "copy")
+        default = path or free_folder(self.session.desk.site.database.data_dir, "copy")
         text = _IN_PLACE if now and now.kind == "in-place" else default
         other = default if text == _IN_PLACE else _IN_PLACE
 
@@ -122,7 +113,7 @@ class PlanScreen(Scrolled):
         def answer(typed: str) -> None:
             typed = typed.strip()
             if typed == _IN_PLACE:
-                self.destination = Destination("in-place", self.reprise.desk.site.database.data_dir)
+                self.destination = Destination("in-place", self.session.desk.site.database.data_dir)
             else:
                 self.destination = Destination("side-copy", typed)
             self.make_plan()
@@ -176,23 +167,27 @@ class PlanScreen(Scrolled):
             self.say("the plan is still being made" if plan is None else "it is being started", "muted")
             return
         if plan.refused:
-            self.say(self._why_not(plan))
+            self.say(self.why_not(plan))
             return
         if not self.may_act():
             return
-        name = self.reprise.desk.site.name
-        if plan.destination.kind == "in-place" and self.action == "finish":
-            what = "takes the live cluster's place without a further question; Enter starts"
-            question = Question(
-                "to restore in place, type the site's name:", lambda _: self._start(plan), must_be(name, what)
-            )
-            question.dangerous = True
+        question = self._sure(plan)
+        if question is not None:
             self.ask(question)
         else:
             self._start(plan)
 
+    def _sure(self, plan: Plan) -> Question | None:
+        """What is asked before something takes the live one's place."""
+        if plan.destination.kind != "in-place" or self.action != "finish":
+            return None
+        what = "the copy takes the live cluster's place without a further question"
+        right = must_be(self.session.desk.site.name, what)
+        prompt = "to restore in place, type the site's name:"
+        return Question(prompt, lambda _: self._start(plan), right, dangerous=True)
+
     def _start(self, plan: Plan) -> None:
-        acts, desk = self.reprise.acts, self.reprise.desk
+        acts, desk = self.session.acts, self.session.desk
         self.starting = True
         self.start_errand.ask("start", lambda: acts.start(desk, plan))
         self.say("starting", "muted")
@@ -202,151 +197,6 @@ class PlanScreen(Scrolled):
         if plan is None:
             return ""
         return "\n".join(f"{check.name}: {check.finding}" for check in plan.checks)
-
-    # Painting
-
-    def _why_not(self, plan: Plan) -> str:
-        failing = [check for check in plan.checks if check.refuses]
-        fails = words.plural(len(failing), "check fails", "checks fail")
-        remedy = next((check.remedy for check in failing if check.remedy), None)
-        return f"Cannot start: {fails}." + (f"  {remedy}" if remedy else "")
-
-    def paint(self, grid: Grid) -> None:
-        zone, stop = self.reprise.desk.site.zone, min(grid.width - 1, WIDEST)
-        self.header(grid, "plan")
-        plan = self.made
-        grid.put(1, 2, "restore", "muted")
-        end = grid.put(12, 2, words.moment(self.at, zone), "title!", stop)
-        if self.target.kind == "latest":
-            end = grid.put(end + 3, 2, "the archive's end", "text", stop)
-        elif self.target.timeline:
-            end = grid.put(end + 3, 2, f"timeline {self.target.timeline}", "text", stop)
-        utc = self.at.utctimetuple()
-        if end + 15 < stop and words.offset(self.at, zone) != "UTC":
-            grid.put_right(stop, 2, f"{utc.tm_hour:02d}:{utc.tm_min:02d}:{utc.tm_sec:02d} UTC", "muted")
-        grid.put(1, 3, "loses", "muted")
-        grid.put(1, 4, "into", "muted")
-        if plan is None:
-            if self.failure is not None:
-                grid.parts(1, 6, (grid.glyphs.bad, "bad"), (self.failure.message, "text"), gap=1, stop=stop)
-                grid.put(3, 7, self.failure.remedy or "", "muted", stop)
-            else:
-                grid.put(1, 6, "making the plan and its checks …", "muted")
-            paint_rule(grid, 5)
-            return
-        self._paint_loses(grid, plan, stop)
-        self._paint_into(grid, plan, stop)
-        paint_rule(grid, 5)
-        self._paint_body(grid, plan)
-
-    def _paint_loses(self, grid: Grid, plan: Plan, stop: int) -> None:
-        zone, point = self.reprise.desk.site.zone, plan.point
-        if point is None:
-            grid.put(12, 3, "not known: the moment could not be resolved", "muted", stop)
-        elif point.lost is None:
-            grid.put(12, 3, "nothing that the archive holds", "text", stop)
-        else:
-            x = grid.put(12, 3, words.plural(point.lost_commits, "commit", "commits"), "title!", stop)
-            first = words.clock(point.lost.at, zone, fraction=True)
-            text = f"from {first} on, first of them xid {point.lost.xid}"
-            x = grid.put_whole(x + 3, 3, text, "muted", stop)
-            grid.put_whole(x + 2, 3, f"at {format_lsn(point.lost.lsn)}", "faint", stop)
-
-    def _paint_into(self, grid: Grid, plan: Plan, stop: int) -> None:
-        wanted, layout = plan.destination, plan.layout
-        port = layout.port if layout else wanted.port
-        if wanted.kind == "in-place":
-            x = grid.put(12, 4, f"in place {wanted.path}", "warn!", stop)
-            note = (
-                f"what is there now goes to {layout.set_aside}"
-                if layout and layout.set_aside
-                else "set aside, not deleted"
-            )
-        else:
-            x = grid.put(12, 4, f"new server {wanted.path}" + (f", port {port}" if port else ""), "text", stop)
-            note = "live one untouched"
-        grid.put_whole(x + 3, 4, note, "muted", stop)
-
-    def _paint_body(self, grid: Grid, plan: Plan) -> None:
-        """Checks, steps, total, verdict. Where they do not all fit, those checks that are well are counted in one row
-        and small steps that follow each other share one; the rest scrolls."""
-        checks = sorted(plan.checks, key=_urgency)
-        verdict = grid.height - 3
-        total = verdict - (2 if grid.height > 20 else 1)
-        room = total - 6
-        steps = [(f"{number}", step.title, step.bytes) for number, step in enumerate(plan.steps, 1)]
-        if self.all_checks:
-            room = len(checks) + len(steps) + 2
-        loud = sum(_urgency(check) < 2 for check in checks)
-        steps = _folded(steps, max(4, room - 2 - min(len(checks), loud + 1)))
-        keep = max(loud, min(len(checks), room - len(steps) - 2))
-        if 0 < keep < len(checks):
-            keep = max(loud, keep - 1)
-        rows: list[tuple[str, object]] = [("check", check) for check in checks[:keep]]
-        if keep < len(checks):
-            rows.append(("rest", checks[keep:]))
-        rows += [("rule", None), ("heading", None)]
-        rows += [("step", step) for step in steps]
-        for y, (kind, item) in self.rows_in_sight(grid, rows, 6, total):
-            self._paint_row(grid, y, kind, item)
-        self._paint_total(grid, min(total, 6 + len(rows)), plan)
-        verdict = min(verdict, 6 + len(rows) + 2)
-        g, stop = grid.glyphs, grid.width - 1
-        if plan.refused:
-            short, _, remedy = self._why_not(plan).partition("  ")
-            x = grid.put(grid.put(1, verdict, g.bad, "bad") + 1, verdict, short, "bad!", stop)
-            grid.put(x + 2, verdict, remedy, "text", stop)
-        else:
-            text = "Ready. Nothing is changed before Enter."
-            x = grid.put(grid.put(1, verdict, g.ok, "ok") + 1, verdict, text, "ok!", stop)
-            warnings = sum(_urgency(check) == 1 for check in checks)
-            if warnings:
-                grid.put(x + 2, verdict, words.plural(warnings, "warning", "warnings"), "warn", stop)
-
-    def _paint_total(self, grid: Grid, y: int, plan: Plan) -> None:
-        stop = min(grid.width - 1, WIDEST)
-        if plan.estimate is None:
-            grid.put_right(stop, y, "how long it takes is not known yet", "muted")
-            return
-        estimate = plan.estimate
-        start = grid.put_right(stop, y, words.duration(estimate.likely), "title!")
-        rests = (
-            f"as measured in {words.plural(estimate.runs, 'run', 'runs')}, "
-            if estimate.runs
-            else "no run measured yet, "
-        )
-        grid.put_right(start, y, f"{rests}about ", "muted")
-
-    def _paint_row(self, grid: Grid, y: int, kind: str, item: object) -> None:
-        g, stop = grid.glyphs, min(grid.width - 1, WIDEST)
-        if kind == "check" and isinstance(item, Check):
-            sign, role = {0: (g.bad, "bad"), 1: (g.warn, "warn"), 2: (g.todo, "muted"), 3: (g.ok, "ok")}[_urgency(item)]
-            grid.put(1, y, sign, role)
-            grid.put(3, y, item.name, "text", 23)
-            quiet = _urgency(item) >= 2
-            x = grid.put_cut(24, y, item.finding, "muted" if quiet else "text", stop)
-            if not quiet and item.remedy and x + 3 + len(item.remedy) <= stop:
-                grid.put(x + 3, y, item.remedy, "muted", stop)
-        elif kind == "rest" and isinstance(item, list):
-            grid.put(1, y, g.ok, "ok")
-            well = sum(check.ok is True for check in item)
-            text = words.plural(well, "more check is well", "more checks are well")
-            others = len(item) - well
-            text += f", {others} to know" if others else ""
-            x = grid.put(3, y, text, "muted", stop)
-            x = grid.put(x + 3, y, keys.shown("checks", self.reprise.settings.keys), "accent!", stop)
-            grid.put(x + 1, y, "all of them", "muted", stop)
-        elif kind == "rule":
-            paint_rule(grid, y)
-        elif kind == "heading":
-            grid.put(1, y, "steps", "muted")
-            grid.put_right(stop, y, "amount", "muted")
-        elif kind == "step" and isinstance(item, tuple):
-            number, title, amount = item
-            grid.put_right(4, y, number, "muted")
-            grid.put_cut(5, y, title, "text", stop - 11)
-            if amount:
-                grid.put_right(stop, y, words.size(amount), "muted")
 
     def hints(self) -> Sequence[Hint]:
         waits = "go through" if self.action == "pause" else "wait there"
@@ -360,28 +210,6 @@ class PlanScreen(Scrolled):
         )
 
 
-def _folded(steps: list[tuple[str, str, int | None]], rows: int) -> list[tuple[str, str, int | None]]:
-    """Steps that move no bytes and follow each other share a row, the shortest first, until they fit ``rows``."""
-    steps = list(steps)
-    while len(steps) > rows:
-        small = [i for i in range(1, len(steps)) if not steps[i][2] and not steps[i - 1][2]]
-        if not small:
-            break
-        here = min(small, key=lambda i: len(steps[i - 1][1]) + len(steps[i][1]))
-        number, title, _ = steps[here - 1]
-        steps[here - 1 : here + 1] = [(number, f"{title}; {steps[here][1]}", None)]
-    return steps
-
-
-def _urgency(check: Check) -> int:
-    """0 refuses, 1 warns, 2 informs, 3 is well."""
-    if check.refuses:
-        return 0
-    if check.ok is True:
-        return 3
-    return 1 if check.level != "info" else 2
-
-
 def free_folder(data_dir: str, stamp: str) -> str:
     """A folder beside the data directory that does not exist yet, for a side copy."""
     base = Path(data_dir)
@@ -390,6 +218,3 @@ def free_folder(data_dir: str, stamp: str) -> str:
         if not path.exists():
             return str(path)
     return str(base.with_name(f"{base.name}-{stamp}"))
-
-
-__all__ = ["PlanScreen", "RepriseError"]

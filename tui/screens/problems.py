@@ -48,7 +48,7 @@ class ProblemsScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "scroll"),
+            Hint(self.session.glyphs.up_down, "scroll"),
             self.hint("back", "back", "app.back"),
             self.hint("help", "help", "app.help"),
         )

@@ -11,10 +11,12 @@ from tui import words
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets import gate
-from tui.widgets.frame import Hint, paint_rule, paint_wrapped
+from tui.widgets.frame import Hint, paint_rule, paint_wrapped, wrapped
 from tui.widgets.progress import paint_ending
 
 Row = tuple[tuple[int, str, str], ...]  # cells: where, what, role; a negative place ends there
+
+_INTO = {"side-copy": "a copy in", "in-place": "in place of"}
 
 
 class ReportScreen(Scrolled):
@@ -29,11 +31,11 @@ class ReportScreen(Scrolled):
 
     def paint(self, grid: Grid) -> None:
         self.header(grid, "report", self.state.run)
-        zone = self.reprise.desk.site.zone
+        zone = self.session.desk.site.zone
         y = paint_ending(grid, 2, self.state, 6, zone)
         if self.state.outcome == "completed" and self.state.host is not None:
             grid.put(1, y, "answers at", "muted")
-            line = gate.psql_line(self.state, self.reprise.desk.site)
+            line = gate.psql_line(self.state, self.session.desk.site)
             y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
@@ -44,8 +46,8 @@ class ReportScreen(Scrolled):
                     grid.put(x, row_y, text, role, grid.width - 1)
 
     def _rows(self, grid: Grid) -> list[Row]:
-        state, zone, g = self.state, self.reprise.desk.site.zone, grid.glyphs
-        plan, point = state.plan, state.plan.point
+        state, zone, g = self.state, self.session.desk.site.zone, grid.glyphs
+        plan, point, room = state.plan, state.plan.point, grid.width - 1
         rows: list[Row] = [((1, "asked for", "muted"),)]
         if point is not None:
             for name, end in (("last kept", point.kept), ("first lost", point.lost)):
@@ -55,11 +57,17 @@ class ReportScreen(Scrolled):
             rows.append(((3, "lost", "muted"), (16, words.plural(point.lost_commits, "commit", "commits"), "text")))
             chain = " + ".join(backup.id for backup in point.chain)
             rows.append(((3, "from", "muted"), (16, chain, "text")))
-        rows.append(((3, "into", "muted"), (16, f"{plan.destination.kind} {plan.destination.path}", "text")))
-        if state.reached is not None and state.reached.finding:
-            rows.append(((3, "proof", "muted"), (16, state.reached.finding, "text")))
+        rows.append(((3, "into", "muted"), (16, f"{_INTO[plan.destination.kind]} {plan.destination.path}", "text")))
+        reached = state.reached
+        if reached is not None and point is not None and reached.lsn > point.gate:
+            text = f"at the gate, replay went on to {format_lsn(reached.lsn)}"
+            rows.append(((3, "then", "muted"), (16, text, "text")))
+        if reached is not None and reached.finding:
+            first, *more = wrapped(reached.finding, room - 16)
+            rows.append(((3, "proof", "muted"), (16, first, "text")))
+            rows += [((16, line, "text"),) for line in more]
         rows.append(())
-        rows.append(((1, "steps", "muted"), (-12, "amount", "muted"), (-1, "time", "muted")))
+        rows.append(((1, "steps", "muted"), (-14, "amount", "muted"), (-1, "time", "muted")))
         signs = {
             "done": (g.ok, "ok"),
             "failed": (g.bad, "bad"),
@@ -69,9 +77,9 @@ class ReportScreen(Scrolled):
         for number, step in enumerate(state.steps, 1):
             sign, role = signs.get(step.outcome, (g.now, "accent"))
             cells: list[tuple[int, str, str]] = [(1, sign, role), (3, f"{number:>2} {step.title}", "text")]
-            cells.append((-24, step.outcome if step.outcome != "done" else "", "muted"))
+            cells.append((-26, step.outcome if step.outcome != "done" else "", "muted"))
             if step.bytes:
-                cells.append((-12, words.size(step.bytes), "muted"))
+                cells.append((-14, words.size(step.bytes), "muted"))
             if step.seconds is not None:
                 cells.append((-1, words.duration(step.seconds), "text"))
             rows.append(tuple(cells))
@@ -81,13 +89,16 @@ class ReportScreen(Scrolled):
             sign, role = (g.ok, "ok") if check.ok else (g.bad, "bad") if check.refuses else (g.warn, "warn")
             if check.ok is not True and check.level == "info":
                 sign, role = g.todo, "muted"
-            rows.append(((1, sign, role), (3, check.name, "text"), (24, check.finding, "muted")))
+            first, *more = wrapped(check.finding, room - 24)
+            rows.append(((1, sign, role), (3, check.name, "text"), (24, first, "muted")))
+            rows += [((24, line, "muted"),) for line in more]
             if check.remedy and check.ok is not True:
-                rows.append(((24, check.remedy, "text"),))
+                rows += [((24, line, "text"),) for line in wrapped(check.remedy, room - 24)]
         if state.notes:
             rows += [(), ((1, "to do by hand, and to know", "muted"),)]
             for note in state.notes:
-                rows.append(((3, "  ".join(str(value) for value in note.values()), "text"),))
+                words_of_it = "  ".join(str(value) for value in note.values())
+                rows += [((3, line, "text"),) for line in wrapped(words_of_it, room - 3)]
         rows += [(), ((1, "kept in", "muted"), (13, state.folder, "faint"))]
         return rows
 
@@ -96,7 +107,7 @@ class ReportScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "scroll"),
+            Hint(self.session.glyphs.up_down, "scroll"),
             self.hint("copy", "copy its file's name", "app.copy"),
             self.hint("back", "back", "app.back"),
             self.hint("help", "help", "app.help"),

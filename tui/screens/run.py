@@ -1,9 +1,9 @@
 """A run: its steps, how far the running one is, the server's log, and the gate when it waits there."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from textual.app import SuspendNotSupported
 from textual.binding import BindingType
 
 from engine.records.errors import RepriseError
@@ -12,29 +12,13 @@ from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
 from tui.moments import Understood, prepare, to_target, understand
-from tui.painting.grid import Grid
-from tui.screens.base import Painted
+from tui.screens.run_picture import RunPicture, Seen
 from tui.widgets import gate
-from tui.widgets.asked import paint_asked
-from tui.widgets.frame import Hint, paint_rule, paint_wrapped
-from tui.widgets.log import read_line
-from tui.widgets.progress import paint_ending, paint_progress
+from tui.widgets.frame import Hint
 from tui.widgets.question import Question, must_be
-from tui.widgets.steps import WIDEST, paint_steps, running_step
-
-PANE = 150  # from this width on, what was asked for stands beside the run
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How the run stood when it was last looked at."""
-
-    state: RunState
-    log: tuple[str, ...]
-    which: str
-
-
-class RunScreen(Painted):
+class RunScreen(RunPicture):
     """One run, live."""
 
     title_words = "run"
@@ -48,6 +32,7 @@ class RunScreen(Painted):
         bind("finish", "finish"),
         bind("psql", "psql"),
         bind("resume", "resume"),
+        bind("accept", "accept"),
         bind("rollback", "rollback"),
         bind("discard", "discard"),
         bind("server", "server"),
@@ -56,17 +41,10 @@ class RunScreen(Painted):
         bind("read", "poll"),
     ]
 
-    def __init__(self, run: str) -> None:
-        super().__init__()
-        self.run = run
-        self.seen: Seen | None = None
-        self.large_log = False
-        self.which: Literal["server", "engine"] = "server"
-        self.failure: RepriseError | None = None
-
     def begin(self) -> None:
         self.poll_errand = Errand(self, "poll")
         self.act_errand = Errand(self, "act")
+        self.psql_errand = Errand(self, "psql")
         self.set_interval(1.0, self.poll)
         self.poll()
         self.repaint()
@@ -75,8 +53,8 @@ class RunScreen(Painted):
         """Look at the run's folder, in the background."""
         if not self.is_current or self.poll_errand.busy:
             return
-        acts, desk, run, which = self.reprise.acts, self.reprise.desk, self.run, self.which
-        lines = max(4, self.size.height)
+        acts, desk, run, which = self.session.acts, self.session.desk, self.run, self.which
+        lines = 8 * max(4, self.size.height)  # many of them are told in one row
 
         def work() -> Seen:
             state = acts.run_state(desk, run)
@@ -94,10 +72,14 @@ class RunScreen(Painted):
             if answer.result is not None:
                 if self.seen is not None and self.seen.state.outcome != answer.result.state.outcome:
                     self.note = None
+                if self.seen is None and answer.result.state.plan.point is None:
+                    self.which = "engine"  # no server recovers here
                 self.seen = answer.result
                 going = answer.result.state.outcome in ("running", "paused")
-                self.reprise.left_run = self.run if going else None
+                self.session.left_run = self.run if going else None
             self.repaint()
+        elif answer.errand is self.psql_errand:
+            self._hold_psql(answer)
         elif answer.error is not None:
             self.say_error(answer.error)
         else:
@@ -127,7 +109,7 @@ class RunScreen(Painted):
         return state
 
     def action_hold(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         state = self.seen.state if self.seen else None
         if not self.may_act():
             return
@@ -139,7 +121,7 @@ class RunScreen(Painted):
             self.act_errand.ask("held; z goes on", lambda: acts.hold(desk, run))
 
     def action_stop(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         if self._may("cancel", "there is nothing to stop") is None:
             return
         said = "stops at the next safe point; all is left as it is"
@@ -153,15 +135,15 @@ class RunScreen(Painted):
         state = self._may("advance", "replay can go on only while the run waits at its gate")
         if state is None:
             return
-        site, desk, acts, run = self.reprise.desk.site, self.reprise.desk, self.reprise.acts, self.run
+        site, desk, acts, run = self.session.desk.site, self.session.desk, self.session.acts, self.run
         point = state.plan.point
         here = (point.kept or point.lost) if point else None
-        at = here.at if here else self.reprise.clock()
+        at = here.at if here else self.session.clock()
         timeline = point.timeline if point else None
         prepare()
 
         def read(text: str) -> Understood:
-            return understand(text, site.zone, self.reprise.clock(), at)
+            return understand(text, site.zone, self.session.clock(), at)
 
         def understood(text: str) -> tuple[bool, str]:
             got = read(text)
@@ -180,7 +162,7 @@ class RunScreen(Painted):
         self.app.pop_screen()
 
     def action_finish(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         state = self._may("finish", "finish is for a run that waits at its gate")
         if state is None:
             return
@@ -194,7 +176,7 @@ class RunScreen(Painted):
         if state.plan.destination.kind != "in-place":
             go()
             return
-        question = Question("", lambda _: go(), must_be(desk.site.name, "Enter finishes"))
+        question = Question("", lambda _: go(), must_be(desk.site.name, "the copy takes production's place"))
         question.inline = True
         self.ask(question)
 
@@ -203,15 +185,61 @@ class RunScreen(Painted):
         if state is None or state.host is None:
             self.say("no server of this run answers now")
             return
-        line = gate.psql_line(state, self.reprise.desk.site)
-        self.app.copy_to_clipboard(line)
-        self.say(f"in another terminal (copied): {line}", "text")
+        acts, desk, run = self.session.acts, self.session.desk, self.run
+        self.psql_errand.ask("psql", lambda: acts.prepare_psql(desk, run))
+        self.say("connecting", "muted")
+
+    def _hold_psql(self, answer: Answer) -> None:
+        """Hand the terminal over to psql until the operator leaves it; where that cannot be, say why, and the command
+        for another terminal."""
+        if not self.is_current or self.question is not None:  # the operator has gone on meanwhile
+            return
+        error, psql, code = answer.error, answer.result, 0
+        if error is None:
+            try:
+                with self.app.suspend():
+                    print(f"psql on the server of {self.run}; \\q leads back to its screen.")
+                    print(f"A statement ends after {psql.statement_timeout} s; SET statement_timeout lifts that.")
+                    try:
+                        code = self.session.acts.hold_psql(psql)
+                    except RepriseError as known:  # inside: suspend() would not come back from it
+                        error = known
+            except SuspendNotSupported:
+                error = RepriseError("this terminal cannot be handed over to psql")
+            self.canvas.refresh()
+        if error is None and code == 0:
+            self.say("back from psql", "muted")
+        else:
+            state = self.seen.state if self.seen else None
+            line = gate.psql_line(state, self.session.desk.site) if state else ""
+            self.app.copy_to_clipboard(line)
+            why = f"psql ended with exit code {code}" if error is None else error.message
+            more = f": {error.cause}" if error and error.cause else ""
+            self.say(f"{why}{more}; copied, for another terminal: {line}")
+        self.poll()
 
     def action_resume(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         self._act(
             "resume", "resumes", lambda: acts.resume(desk, run), "only a run that was interrupted or failed can resume"
         )
+
+    def action_accept(self) -> None:
+        acts, desk, run = self.session.acts, self.session.desk, self.run
+        if self._may("resume", "only a run that was interrupted or failed can resume") is None:
+            return
+        wrong = self.seen.state.not_true if self.seen else ()
+        if not wrong:
+            self.say("no question of the site stopped this run; R resumes")
+            return
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        question = Question(
+            "to go on all the same, type accept:",
+            lambda _: self.act_errand.ask("goes on", lambda: acts.resume(desk, run, accept_checks=True)),
+            must_be("accept", f"although {wrong[0].finding}{more}"),
+        )
+        question.dangerous = True
+        self.ask(question)
 
     def _typed(self, answer: str, word: str, said: str, act: Callable[[], object], why_not: str) -> None:
         if self._may(answer, why_not) is not None:
@@ -222,21 +250,21 @@ class RunScreen(Painted):
             self.ask(question)
 
     def action_rollback(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         said = "goes back to the state before; the newer cluster is set aside"
         self._typed(
             "rollback", "rollback", said, lambda: acts.rollback(desk, run), "this run has nothing to roll back now"
         )
 
     def action_discard(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         state = self.seen.state if self.seen else None
         in_place = state is not None and state.plan.destination.kind == "in-place"
         said = "what was set aside is deleted for good" if in_place else "the copy is deleted for good"
         self._typed("discard", "discard", said, lambda: acts.discard(desk, run), "this run has nothing to delete now")
 
     def action_server(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         state = self.seen.state if self.seen else None
         if state is not None and "start" in state.answers:
             self._act("start", "the copy's server starts", lambda: acts.start_server(desk, run), "")
@@ -246,7 +274,7 @@ class RunScreen(Painted):
             )
 
     def action_application(self) -> None:
-        acts, desk, run = self.reprise.acts, self.reprise.desk, self.run
+        acts, desk, run = self.session.acts, self.session.desk, self.run
         why = "only a finished restore in place is opened to its users"
         self._act("open", "opens the system to its users", lambda: acts.open_application(desk, run), why)
 
@@ -268,84 +296,13 @@ class RunScreen(Painted):
     def to_copy(self) -> str:
         state = self.seen.state if self.seen else None
         if state is not None and state.host is not None:
-            return gate.psql_line(state, self.reprise.desk.site)
+            return gate.psql_line(state, self.session.desk.site)
         return self.run
 
     def on_unmount(self) -> None:
         state = self.seen.state if self.seen else None
         if state is not None and state.outcome in ("running", "paused"):
-            self.reprise.left_run = self.run
-
-    # Painting
-
-    def paint(self, grid: Grid) -> None:
-        zone = self.reprise.desk.site.zone
-        seen = self.seen
-        if seen is None:
-            self.header(grid, f"run {self.run}")
-            failed = self.failure.message if self.failure else ""
-            grid.put(1, 2, failed or "reading the run …", "bad" if failed else "muted", grid.width - 1)
-            return
-        state = seen.state
-        point = state.plan.point
-        kept = point.kept.at if point and point.kept else None
-        if state.reached is not None and state.reached.last_commit_at is not None:
-            kept = state.reached.last_commit_at
-        self.header(
-            grid,
-            f"restore to {words.short_moment(kept, zone)}" if kept else f"restore {self.run}",
-            "held" if state.held else "",
-        )
-        room = grid.height - 3  # below the header's blank row, above the footer
-        if self.large_log:
-            self._paint_log(grid, 2, room, seen)
-            return
-        if grid.width >= PANE:
-            paint_asked(grid, WIDEST + 2, 2, grid.height - 2, state, zone)
-        if state.outcome == "paused":
-            y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state) + 1
-            typed = self.question.line if self.question and self.question.inline else None
-            gate.paint_gate(grid, y, state, self.reprise.desk.site, zone, typed, readable=state.host is not None)
-            self._paint_log(grid, y + gate.HEIGHT, grid.height - y - gate.HEIGHT - 1, seen)
-            return
-        below = 9 if grid.height < 30 else 14
-        y = paint_steps(grid, 2, max(2, min(len(state.steps), room - below)), state)
-        paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
-        if state.outcome == "running":
-            y = paint_progress(grid, y + 1, state, running_step(state), self.reprise.clock(), zone)
-        else:
-            y = paint_ending(grid, y + 1, state, 6, zone)
-            if state.outcome == "completed" and state.host is not None:
-                grid.put(1, y, "answers at", "muted")
-                line = gate.psql_line(state, self.reprise.desk.site)
-                y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
-        paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
-        self._paint_log(grid, y + 1, grid.height - y - 2, seen)
-
-    def _paint_log(self, grid: Grid, top: int, rows: int, seen: Seen) -> None:
-        """The last lines of the log; its name before them where there is room."""
-        stop = WIDEST if grid.width >= PANE and not self.large_log else grid.width - 1
-        if rows <= 0:
-            return
-        y, x = top, 1
-        name = f"{seen.which} log"
-        if rows > 2:
-            grid.put(1, top, name, "muted")
-            path = seen.state.server_log if seen.which == "server" else f"{seen.state.folder}/engine.log"
-            grid.put(14, top, path or "", "faint", stop)
-            y, rows = top + 1, rows - (2 if rows > 3 else 1)
-        else:
-            grid.put(1, top, name, "muted")
-            x = 14
-        lines = seen.log[-rows:] if rows > 0 else ()
-        if not lines:
-            grid.put(x, y, "nothing yet", "faint")
-        for number, line in enumerate(lines):
-            read = read_line(line, self.reprise.desk.site.zone)
-            end = grid.put(x, y + number, read.time, "faint", stop)
-            if read.time:
-                end = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop) + 2
-            grid.put_cut(end, y + number, read.text, "bad" if read.loud else "muted", stop)
+            self.session.left_run = self.run
 
     def hints(self) -> Sequence[Hint]:
         state = self.seen.state if self.seen else None
@@ -354,10 +311,10 @@ class RunScreen(Painted):
             return (self.hint("back", "back", "app.back"), help_hint)
         if state.outcome == "paused":
             return (
+                self.hint("psql", "psql", "psql"),
                 self.hint("forward", "forward", "forward"),
                 self.hint("keep", "keep waiting", "keep"),
                 self.hint("finish", "finish", "finish"),
-                log,
                 self.hint("stop", "stop", "stop"),
                 help_hint,
             )
@@ -372,4 +329,7 @@ class RunScreen(Painted):
             for name, label in names.items()
             if name in state.answers
         ]
-        return (self.hint("report", "report", "report"), *offered[:3], log, help_hint)
+        if state.not_true:
+            offered = [self.hint("psql", "psql", "psql"), *offered, self.hint("accept", "accept", "accept")]
+            return (self.hint("report", "report", "report"), *offered[:4], help_hint)
+        return (self.hint("report", "report", "report"), log, *offered[:3], help_hint)

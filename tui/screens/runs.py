@@ -13,6 +13,7 @@ from tui.keys import bind
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint
+from tui.widgets.purpose import moment_of, what_for, where_to
 from tui.widgets.question import Question, TypedLine
 
 
@@ -38,7 +39,7 @@ class RunsScreen(Scrolled):
         self.action_read_again()
 
     def action_read_again(self) -> None:
-        acts, desk = self.reprise.acts, self.reprise.desk
+        acts, desk = self.session.acts, self.session.desk
         self.runs_errand.ask("runs", lambda: acts.runs(desk))
         self.repaint()
 
@@ -52,12 +53,14 @@ class RunsScreen(Scrolled):
     @property
     def shown_runs(self) -> list[RunState]:
         wanted = self.filter.lower()
-        return [
-            run for run in self.all or [] if wanted in f"{run.run} {run.outcome} {run.plan.destination.path}".lower()
-        ]
+        return [run for run in self.all or [] if wanted in self._words(run)]
+
+    def _words(self, run: RunState) -> str:
+        """What a filter looks at."""
+        return f"{run.run} {run.outcome} {what_for(run.plan)} {run.plan.destination.path}".lower()
 
     def paint(self, grid: Grid) -> None:
-        zone, g, stop = self.reprise.desk.site.zone, grid.glyphs, grid.width - 1
+        zone, g, stop = self.session.desk.site.zone, grid.glyphs, grid.width - 1
         self.header(grid, "runs", f"filter: {self.filter}" if self.filter else "")
         for x, name in ((3, "started"), (17, "outcome"), (32, "restored to"), (51, "into")):
             grid.put(x, 2, name, "faint", stop)
@@ -87,11 +90,11 @@ class RunsScreen(Scrolled):
             grid.put(3, y, words.minute(run.started_at, zone), main)
             grid.put(17, y, sign, role)
             grid.put(19, y, run.outcome, main)
-            point = run.plan.point
-            if point is not None and point.kept is not None:
-                grid.put(32, y, words.second(point.kept.at, zone), main)
-            where = "in place" if run.plan.destination.kind == "in-place" else run.plan.destination.path
-            grid.put(51, y, where, "muted", stop)
+            kept = moment_of(run)
+            grid.put_cut(32, y, words.second(kept, zone) if kept is not None else what_for(run.plan), main, 50)
+            where = where_to(run.plan)
+            room = stop - 51
+            grid.put(51, y, where if len(where) <= room else "…" + where[1 - room :], "muted", stop)
 
     def action_open(self) -> None:
         runs = self.shown_runs
@@ -124,7 +127,7 @@ class RunsScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.reprise.glyphs.up_down, "choose"),
+            Hint(self.session.glyphs.up_down, "choose"),
             self.hint("open", "open", "open"),
             self.hint("find", "find", "find"),
             self.hint("read", "read again", "read_again"),

@@ -65,4 +65,4 @@ class Scrolled(Painted):
             self.action_scroll_rows(wheel)
 
     def hints(self) -> Sequence[Hint]:
-        return (Hint(self.reprise.glyphs.up_down, "scroll"), self.hint("back", "back", "app.back"))
+        return (Hint(self.session.glyphs.up_down, "scroll"), self.hint("back", "back", "app.back"))

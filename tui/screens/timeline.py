@@ -1,11 +1,9 @@
-"""The recovery timeline: the start screen. Moves a cut along the cluster's history and says what it means."""
+"""The recovery timeline: the start screen. A cut in the cluster's history is chosen, and a plan made from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import BindingType
 
@@ -13,25 +11,19 @@ from engine.records.lsn import format_lsn
 from engine.records.runs import RunState
 from engine.records.target import RecoveryTarget
 from tui import words
-from tui.axis import cuts, scale
+from tui.axis import cuts
 from tui.axis.cuts import Cut, Line
 from tui.axis.layout import PLOT
-from tui.axis.scale import COMMITS
 from tui.errands import Answer
 from tui.keys import bind
 from tui.moments import Understood, prepare, understand
+from tui.screens.timeline_asking import READING, Aim
+from tui.screens.timeline_moving import TimelineMoving
 from tui.widgets.frame import Hint
 from tui.widgets.question import Question
 
-if TYPE_CHECKING:
-    pass
-from tui.screens.timeline_asking import READING, Aim
-from tui.screens.timeline_picture import TimelinePicture
 
-_EDGE = 6  # the view scrolls only within so many columns of an edge
-
-
-class TimelineScreen(TimelinePicture):
+class TimelineScreen(TimelineMoving):
     """Recovery timeline."""
 
     title_words = "recovery timeline"
@@ -54,6 +46,7 @@ class TimelineScreen(TimelinePicture):
         bind("read", "read_again"),
         bind("problems", "problems"),
         bind("plan", "plan"),
+        bind("plan-dump", "plan_dump"),
     ]
 
     def offer_run(self, runs: Sequence[RunState]) -> None:
@@ -75,132 +68,25 @@ class TimelineScreen(TimelinePicture):
 
         self.app.push_screen(RunScreen(run))
 
-    def _set_aim(self, aim: Aim, col: int | None = None) -> None:
-        """Aim there; the view scrolls as little as it must. ``col``: the column that the cursor shall keep."""
-        looked = self.looked
-        if looked is None or aim.line not in looked.scene.spans:
-            return
-        first, last = looked.scene.spans[aim.line]
-        if not aim.behind and not aim.lsn:
-            aim = replace(aim, at=min(max(aim.at, first), last), end=aim.end or aim.at >= last)
-        n = self._places().right - PLOT
-        zone = self.reprise.desk.site.zone
-        if col is None and self.aim is not None and self.level != COMMITS:
-            moved = scale.column_of(self.level, aim.at, zone) - scale.column_of(self.level, self.aim.at, zone)
-            col = self.col + moved
-            col = self.col if abs(moved) > 2 * n else col
-        margin = min(_EDGE, n // 4)
-        self.col = min(max(self.col if col is None else col, margin), n - 1 - margin)
-        self.aim = aim
-        self.seek_meaning()
-        self.repaint()
-
-    def action_move(self, columns: int) -> None:
-        if self.aim is None or self.looked is None:
-            return
-        if self.level == COMMITS:
-            self._move_commits(columns)
-            return
-        at = scale.step(self.level, self.aim.at, columns, self.reprise.desk.site.zone)
-        self._set_aim(Aim(self.aim.line, at))
-
-    def _move_commits(self, steps: int) -> None:
-        found = self.found
-        if found is None or self.aim is None:
-            return
-        ends = [*found.kept, *found.lost]
-        here = len(found.kept) - 1
-        if self.aim is not self.found_for and self.aim.behind in ends:  # the index has not caught up with the keys
-            here = ends.index(self.aim.behind)
-        goal = min(max(here + steps, 0), len(ends) - 1)
-        if not ends or goal == here:
-            return
-        end = ends[goal]
-        self._set_aim(Aim(self.aim.line, end.at, behind=end), self.col + goal - here)
-
-    def action_page(self, pages: int) -> None:
-        n = self._places().right - PLOT
-        self.action_move(pages * max(1, n - 2 * _EDGE))
-
-    def action_edge(self, which: str) -> None:
-        if self.aim is not None and self.looked is not None and self.aim.line in self.looked.scene.spans:
-            first, last = self.looked.scene.spans[self.aim.line]
-            self._set_aim(Aim(self.aim.line, first if which == "first" else last, end=which == "last"))
-
-    def action_zoom(self, by: int) -> None:
-        """Neither the instant nor the cursor's column changes."""
-        level = min(max(self.level + by, 0), COMMITS)
-        if level == self.level or self.aim is None:
-            self.say("this is as close as it gets" if by > 0 else "this is as far away as it gets", "muted")
-            return
-        self.level = level
-        self.seek_meaning()
-        self.repaint()
-
-    def action_event(self, direction: int) -> None:
-        """Land exactly on the next backup, snapshot, dump, restore point, fork, or end."""
-        if self.looked is None or self.aim is None:
-            return
-        scene, here = self.looked.scene, self.aim.at
-        events: list[tuple[datetime, tuple[int, int] | None]] = []
-        numbers = {piece.timeline for piece in scene.lines[self.aim.line].pieces}
-        for mark in scene.marks:
-            exact = mark.exact if mark.timeline in numbers else None
-            events.append((mark.at, exact))
-        events += [(lane.fork_at, None) for lane in scene.lanes.values() if lane.fork_at]
-        first, last = scene.spans[self.aim.line]
-        events = sorted({*events, (first, None), (last, None)}, key=lambda event: event[0])
-        beyond = [event for event in events if (event[0] > here if direction > 0 else event[0] < here)]
-        beyond = [event for event in beyond if first <= event[0] <= last]
-        if not beyond:
-            self.say("no further event" if direction > 0 else "no earlier event", "muted")
-            return
-        at, exact = beyond[0] if direction > 0 else beyond[-1]
-        self._set_aim(Aim(self.aim.line, at, lsn=exact))
-
-    def action_reach(self, side: str) -> None:
-        moment = self.found.moment if self.found and self.aim is self.found_for else None
-        if moment is None or self.aim is None:
-            return
-        if moment.reachable:
-            self.say("this moment is reachable; b and a lead out of moments that are not", "muted")
-            return
-        edge = moment.before if side == "before" else moment.after
-        if edge is None:
-            self.say(f"nothing reachable lies {side} this moment", "muted")
-            return
-        if side == "before":
-            self._set_aim(Aim(self.aim.line, edge.at, behind=edge))
-        else:  # the cut in front of it, and a label from before it
-            at = edge.at - timedelta(microseconds=1)
-            self._set_aim(Aim(self.aim.line, at, lsn=(edge.timeline, edge.lsn)))
-
-    def action_next_line(self) -> None:
-        """The next timeline that holds this moment."""
-        if self.looked is None or self.aim is None:
-            return
-        holding = self.looked.scene.holding(self.aim.at)
-        others = [line for line in holding if line > self.aim.line] or [
-            line for line in holding if line != self.aim.line
-        ]
-        if not others:
-            self.say("no other timeline holds this moment", "muted")
-            return
-        self._set_aim(Aim(others[0], self.aim.at))
-
     def action_go_to(self) -> None:
         if self.looked is None or self.aim is None:
             return
-        site = self.reprise.desk.site
+        site = self.session.desk.site
         names = tuple(mark.name for mark in self.looked.scene.points)
-        cursor_at, now = self.aim.at, self.reprise.clock()
+        cursor_at, now = self.aim.at, self.session.clock()
 
         def read(text: str) -> Understood:
             return understand(text, site.zone, now, cursor_at, names)
 
+        first, last = self.looked.scene.spans[self.aim.line]
+
         def understood(text: str) -> tuple[bool, str]:
             got = read(text)
-            return got.kind is not None, got.words
+            beyond = ""
+            if got.kind == "time" and got.at is not None and not first <= got.at <= last:
+                beyond = f"; the archive {'begins' if got.at < first else 'ends'} "
+                beyond += words.second(first if got.at < first else last, site.zone)
+            return got.kind is not None, got.words + beyond
 
         prepare()
         hint = "14:03, yesterday 18:00, an LSN, xid 4711, a restore point"
@@ -214,18 +100,18 @@ class TimelineScreen(TimelinePicture):
             first, last = scene.spans[line]
             if not first <= wanted.at <= last:
                 edge = "before the first commit" if wanted.at < first else "later than the last archived commit"
-                self._set_aim(Aim(line, wanted.at))
+                self.set_aim(Aim(line, wanted.at))
                 self.say(
-                    f"{words.second(wanted.at, self.reprise.desk.site.zone)} is {edge}; this is the nearest moment"
+                    f"{words.second(wanted.at, self.session.desk.site.zone)} is {edge}; this is the nearest moment"
                 )
                 return
-            self._set_aim(Aim(line, wanted.at))
+            self.set_aim(Aim(line, wanted.at))
         elif wanted.kind == "name":
             mark = [mark for mark in scene.points if mark.name == wanted.name][-1]
             own = {piece.timeline for piece in scene.lines[line].pieces}
             if mark.timeline is not None and mark.timeline not in own and mark.timeline in scene.lines:
                 line = mark.timeline
-            self._set_aim(Aim(line, mark.at, lsn=mark.exact))
+            self.set_aim(Aim(line, mark.at, lsn=mark.exact))
         elif wanted.kind == "lsn" and wanted.lsn is not None:
             lsn = wanted.lsn
             self._seek(lambda way: cuts.cut_at_lsn(way, _timeline_of(way, lsn), lsn), format_lsn(lsn))
@@ -265,11 +151,24 @@ class TimelineScreen(TimelinePicture):
             where = "WAL read so far" if self.read_errand.busy else "archived WAL"
             self.say(f"{what} is not in the {where}")
         else:
-            self._set_aim(Aim(cut.line, cut.at, lsn=(cut.timeline, cut.gate)))
+            self.set_aim(Aim(cut.line, cut.at, lsn=(cut.timeline, cut.gate)))
 
     def action_read_again(self) -> None:
         self.say(READING, "muted")
         self.read_wal()
+
+    def action_plan_dump(self) -> None:
+        """A dump holds the moment at which it was taken: the last one that is not later than the cursor."""
+        if self.aim is None or self.looked is None:
+            return
+        at = self.aim.at
+        dumps = [dump for dump in self.looked.view.catalog.dumps if dump.started_at <= at]
+        if not dumps:
+            self.say("there is no dump at or before this moment; n goes to the next event")
+            return
+        from tui.screens.dump_plan import DumpPlanScreen
+
+        self.app.push_screen(DumpPlanScreen(max(dumps, key=lambda dump: dump.started_at)))
 
     def action_plan(self) -> None:
         if self.aim is None or self.looked is None:
@@ -307,13 +206,13 @@ class TimelineScreen(TimelinePicture):
     def to_copy(self) -> str:
         if self.found is None or self.aim is None:
             return ""
-        zone, cut = self.reprise.desk.site.zone, self.found.cut
+        zone, cut = self.session.desk.site.zone, self.found.cut
         stamp = cut.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return f"{words.moment(cut.at, zone)}  {stamp}  lsn {format_lsn(cut.gate)}  timeline {cut.timeline}"
 
     def hints(self) -> Sequence[Hint]:
-        g = self.reprise.glyphs
-        keys = self.reprise.settings.keys
+        g = self.session.glyphs
+        keys = self.session.settings.keys
         arrows = g.arrows if "left" not in keys else self.hint("left", "").key
         zoom = f"+ {g.minus}" if "zoom-in" not in keys else self.hint("zoom-in", "").key
         return (

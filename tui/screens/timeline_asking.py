@@ -91,11 +91,11 @@ class TimelineAsking(Painted):
         self.repaint()
         self.look_again()
         self.read_wal()
-        if self.reprise.problems:
-            self.say(f"{self.reprise.glyphs.warn} {self.reprise.problems[0]}")
+        if self.session.problems:
+            self.say(f"{self.session.glyphs.warn} {self.session.problems[0]}")
 
     def look_again(self) -> None:
-        acts, desk, clock = self.reprise.acts, self.reprise.desk, self.reprise.clock
+        acts, desk, clock = self.session.acts, self.session.desk, self.session.clock
 
         def work() -> Looked:
             view = acts.look(desk)
@@ -106,7 +106,7 @@ class TimelineAsking(Painted):
 
     def read_wal(self) -> None:
         """Bring the index up to date; what is known already is shown meanwhile."""
-        acts, desk, app = self.reprise.acts, self.reprise.desk, self.reprise
+        acts, desk, app = self.session.acts, self.session.desk, self.session
         last = [app.clock()]
 
         def progress(done: int, total: int) -> None:
@@ -126,7 +126,7 @@ class TimelineAsking(Painted):
         n = where.right - PLOT
         wanted = self._wanted_columns(aim, n)
         around = n if self.level == COMMITS else max(10, where.height // 2)
-        acts, desk, key = self.reprise.acts, self.reprise.desk, (aim.line, self.level)
+        acts, desk, key = self.session.acts, self.session.desk, (aim.line, self.level)
         zone = desk.site.zone
         level = self.level
 
@@ -162,7 +162,7 @@ class TimelineAsking(Painted):
         return first - n // 2, 2 * n
 
     def _first_column(self, aim: Aim) -> int:
-        return scale.column_of(self.level, aim.at, self.reprise.desk.site.zone) - self.col
+        return scale.column_of(self.level, aim.at, self.session.desk.site.zone) - self.col
 
     def on_answer(self, answer: Answer) -> None:
         answer.stop()
@@ -229,6 +229,14 @@ class TimelineAsking(Painted):
             self.plan_wanted = False
             self.action_plan()
 
+    def on_resize(self) -> None:
+        """The cursor stays on the screen, also on a narrower one."""
+        n = self._places().right - PLOT
+        if self.aim is not None and self.col >= n:
+            self.col = n - 1 - max(3, n // 8)
+            self.seek_meaning()
+        super().on_resize()
+
     def _start_position(self, scene: Scene) -> None:
         n = self._places().right - PLOT
         if scene.live not in scene.lines:
@@ -247,7 +255,7 @@ class TimelineAsking(Painted):
         if self.aim is None:
             return None
         if self.level != COMMITS:
-            return scale.time_columns(self.level, self._first_column(self.aim), n, self.reprise.desk.site.zone)
+            return scale.time_columns(self.level, self._first_column(self.aim), n, self.session.desk.site.zone)
         found = self.found
         if found is None:
             return None

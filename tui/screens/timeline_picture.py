@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from engine.records.history import TransactionEnd
 from tui import words
@@ -14,13 +13,10 @@ from tui.axis.lanes import Axis, Cursor, paint_axis
 from tui.axis.layout import PLOT, Places
 from tui.axis.scale import COMMITS, LEVELS, Columns
 from tui.painting.grid import Grid
+from tui.screens.timeline_asking import Aim, Looked, TimelineAsking
 from tui.widgets import panes
 from tui.widgets.facts import FactRows, paint_facts
 from tui.widgets.frame import paint_rule
-
-if TYPE_CHECKING:
-    pass
-from tui.screens.timeline_asking import Aim, Looked, TimelineAsking
 
 
 class TimelinePicture(TimelineAsking):
@@ -29,12 +25,12 @@ class TimelinePicture(TimelineAsking):
     def paint(self, grid: Grid) -> None:
         where = self._places()
         view = self.looked.view if self.looked else None
-        zone = self.reprise.desk.site.zone
+        zone = self.session.desk.site.zone
         archived = ""
         if view and view.archived_to:
             day = (
                 ""
-                if (self.reprise.clock() - view.archived_to) < timedelta(hours=20)
+                if (self.session.clock() - view.archived_to) < timedelta(hours=20)
                 else words.day(view.archived_to, zone) + " "
             )
             archived = f"WAL archived to {day}{words.clock(view.archived_to, zone, fraction=False)}"
@@ -72,7 +68,7 @@ class TimelinePicture(TimelineAsking):
                 grid.put(12, y + 1, f"{problems[0].where}: {problems[0].what}", "muted", grid.width - 1)
 
     def _paint_main(self, grid: Grid, where: Places, looked: Looked, aim: Aim) -> None:
-        zone, axis_rows = self.reprise.desk.site.zone, where.axis
+        zone, axis_rows = self.session.desk.site.zone, where.axis
         n = where.right - PLOT
         columns = self.columns(n)
         current = aim is self.found_for
@@ -109,7 +105,7 @@ class TimelinePicture(TimelineAsking):
 
     def _paint_title(self, grid: Grid, y: int, where: Places, columns: Columns) -> None:
         g, stop = grid.glyphs, where.main - 1
-        zone = self.reprise.desk.site.zone
+        zone = self.session.desk.site.zone
         gauge = 6 + len(LEVELS) + 7
         room = stop - 1 - (gauge + 2 if stop > 70 else 0)
         end = grid.put(1, y, ruler.window_title(columns, zone, room - 22), "text", stop)
@@ -143,7 +139,7 @@ class TimelinePicture(TimelineAsking):
                 self.found.kept,
                 self.found.lost,
                 aim.at,
-                self.reprise.desk.site.zone,
+                self.session.desk.site.zone,
             )
 
     def _paint_legend(self, grid: Grid, y: int, stop: int) -> None:

@@ -7,6 +7,7 @@ from engine.records.runs import RunState
 from tui import words
 from tui.painting.grid import Grid
 from tui.widgets.frame import paint_wrapped
+from tui.widgets.purpose import what_for
 
 
 def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, zone: tzinfo) -> None:
@@ -18,7 +19,10 @@ def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, z
     x, y = left + 2, top
     grid.put(x, y, "what was asked for", "muted", stop)
     y += 2
-    if point is not None:
+    if point is None:
+        grid.put_cut(x, y, what_for(plan), "text", stop)
+        y += 1
+    else:
         for name, end in (("last kept", point.kept), ("first lost", point.lost)):
             if end is not None:
                 grid.put(x, y, name, "muted")
@@ -38,8 +42,9 @@ def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, z
         grid.put_cut(x + 12, y, f"{segments}, {words.size(point.wal_bytes)}", "text", stop)
         y += 1
     grid.put(x, y, "into", "muted")
-    where = "in place of" if plan.destination.kind == "in-place" else "a copy in"
-    y = paint_wrapped(grid, x + 12, y, f"{where} {plan.destination.path}", "text", stop, 2) + 1
+    kinds = {"in-place": "in place of", "side-copy": "a copy in", "database": "database", "repository": "repository"}
+    where = f"{kinds[plan.destination.kind]} {plan.destination.path}"
+    y = paint_wrapped(grid, x + 12, y, where, "text", stop, 2) + 1
     loud = [check for check in state.checks or plan.checks if check.ok is not True and check.level != "info"]
     grid.put(x, y, "checks that spoke up" if loud else "every check was well", "muted", stop)
     y += 2

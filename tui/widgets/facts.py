@@ -157,7 +157,9 @@ def _paint_files(grid: Grid, y: int, stop: int, point: RecoveryPoint, at: dateti
     brief = (snapshot.stopped_at - snapshot.started_at).total_seconds() < 120
     said = words.second if brief else words.minute
     end = f"{snapshot.stopped_at.astimezone(zone):{'%H:%M:%S' if brief else '%H:%M'}}"
-    x = grid.put(VALUE, y, f"snapshot {said(snapshot.started_at, zone)}–{end}", "text", stop)
+    during = said(snapshot.started_at, zone)
+    during += "" if during.endswith(end) else f"–{end}"
+    x = grid.put(VALUE, y, f"snapshot {during}", "text", stop)
     seconds = (
         (at - snapshot.started_at).total_seconds()
         if at < snapshot.stopped_at

@@ -7,6 +7,8 @@ from rich.cells import cell_len
 
 from tui.painting.grid import Grid, Link
 
+_NOTE = 3  # rows of a note, at most
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -33,12 +35,15 @@ def paint_rule(grid: Grid, y: int, start: int = 0, stop: int | None = None) -> N
 
 
 def paint_footer(grid: Grid, hints: Sequence[Hint], *, note: str | None = None, note_role: str = "warn") -> None:
-    """The last row; a note (why a key did nothing) stands above it, in the row of the legend."""
+    """The last row; a note (why a key did nothing) stands above it, in the row of the legend and as many above it as
+    it needs."""
     y, x = grid.height - 1, 1
     if note:
-        grid.fill(0, y - 1, grid.width, " ", "text")
-        grid.put(1, y - 1, note, note_role, grid.width - 1)
-    last = hints[-1:] if len(hints) > 1 else []
+        rows = min(len(wrapped(note, grid.width - 2)), _NOTE)
+        for row in range(y - rows, y):
+            grid.fill(0, row, grid.width, " ", "text")
+        paint_wrapped(grid, 1, y - rows, note, note_role, grid.width - 1, rows)
+    last = hints[-2:]  # on a narrow terminal the middle is left out
     reserve = sum(len(hint.key) + 1 + len(hint.label) + 3 for hint in last)
     for hint in hints[:6]:
         size = cell_len(hint.key) + 1 + len(hint.label)
@@ -53,18 +58,21 @@ def paint_footer(grid: Grid, hints: Sequence[Hint], *, note: str | None = None, 
 
 def paint_wrapped(grid: Grid, x: int, y: int, text: str, role: str, stop: int, rows: int) -> int:
     """Words over at most ``rows`` rows; answers the next free row."""
-    line = ""
-    lines: list[str] = []
-    for word in text.split():
-        if line and cell_len(line) + 1 + cell_len(word) > stop - x:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    lines.append(line)
-    if len(lines) > rows:
-        lines = [*lines[: rows - 1], lines[rows - 1] + " …"] if rows > 0 else []
+    lines = wrapped(text, stop - x)
+    if len(lines) > rows:  # all the rest in the last row, which is then cut
+        lines = [*lines[: rows - 1], " ".join(lines[rows - 1 :])] if rows > 0 else []
     for line in lines:
-        grid.put(x, y, line, role, stop)
+        grid.put_cut(x, y, line, role, stop)
         y += 1
     return y
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Text broken between its words into lines of ``width`` cells; a longer word has a line to itself."""
+    lines: list[str] = [""]
+    for word in text.split():
+        if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return lines

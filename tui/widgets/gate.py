@@ -1,5 +1,6 @@
 """The gate: the only box. What the waiting server holds, where to look at it, what can be done next."""
 
+import shlex
 from datetime import tzinfo
 
 from engine.records.history import TransactionEnd
@@ -20,17 +21,17 @@ VALUE = 20
 def psql_line(state: RunState, site: Site) -> str:
     """The command that shows the recovered server."""
     database = site.database
-    return f"psql -h {state.host} -p {state.port} -U {database.user} {database.dbname}"
+    return shlex.join(["psql", "-h", f"{state.host}", "-p", f"{state.port}", "-U", database.user, database.dbname])
 
 
-def paint_gate(
-    grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, typed: TypedLine | None, *, readable: bool
-) -> None:
+def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, typed: TypedLine | None) -> None:
     """Rows ``top`` to ``top + HEIGHT``."""
     g = grid.glyphs
     left, right = 1, min(grid.width, WIDEST + 1) - 2
     grid.put(left, top, g.corners[0] + g.rule + " ", "warn")
-    end = grid.put(left + 3, top, f"{g.warn} PAUSED AT THE TARGET ", "warn!")
+    proven = state.reached is None or state.reached.proven
+    verdict = (f"{g.warn} PAUSED AT THE TARGET ", "warn!") if proven else (f"{g.bad} PAUSED, BUT NOT PROVEN ", "bad!")
+    end = grid.put(left + 3, top, *verdict)
     grid.fill(end, top, right - end, g.rule, "warn")
     grid.put(right, top, g.corners[1], "warn")
     for y in range(top + 1, top + HEIGHT - 1):
@@ -52,6 +53,9 @@ def paint_gate(
         end = grid.put(x + VALUE - 4, y, last, "title!", stop)
         grid.put(end + 2, y, f"xid {reached.last_commit_xid}", "text", stop)
         grid.put(x + VALUE - 4, y + 1, f"what starts at {format_lsn(reached.lsn)} or later", "text", stop)
+    else:
+        grid.put(x + VALUE - 4, y, "not known", "text", stop)
+        grid.put(x + VALUE - 4, y + 1, "not known", "text", stop)
     if reached is not None and not reached.proven:
         grid.put(x, y + 2, f"{g.bad} not proven: {reached.finding}", "bad", stop)
     elif reached is not None:
@@ -63,29 +67,33 @@ def paint_gate(
             "muted",
             stop,
         )
-    if readable and state.host is not None:
-        grid.put(x, y + 3, "Look first. It answers read-only:", "text")
-        paint_wrapped(grid, x, y + 4, psql_line(state, site), "title!", stop, 2)
+    if state.unreadable is not None or state.host is None:
+        why = state.unreadable.finding if state.unreadable else "the server takes no connections"
+        paint_wrapped(grid, x, y + 3, f"Nothing can be looked at here: {why}", "text", stop, 3)
     else:
-        paint_wrapped(
-            grid, x, y + 3, "Nothing can be read here yet: the server does not take connections.", "text", stop, 2
-        )
+        _key(grid, x, y + 3, "o", "look first", "psql here, read-only; or in another terminal:", stop)
+        paint_wrapped(grid, x, y + 4, psql_line(state, site), "title!", stop, 2)
     in_place = state.plan.destination.kind == "in-place"
     finish = "takes production's place" if in_place else "opens the copy for writes"
     entries = (
         ("f", "forward", "replay on to a later moment; going back means anew", ""),
         ("k", "keep waiting", "leave this screen, the server waits", ""),
-        ("P", "finish", finish + "; ", "that one is set aside" if in_place else "no way back"),
+        ("P", "finish", finish + "; ", "that one is set aside" if in_place else "no way back")
+        if proven
+        else ("P", "finish", "not before where replay stands is proven; x stops", ""),
     )
     for number, (key, name, text, loud) in enumerate(entries):
-        row = y + 6 + number
-        end = grid.put(x, row, key, "accent!")
-        grid.put(end + 1, row, name, "text")
-        end = grid.put(x + VALUE - 4, row, text, "text", stop)
-        grid.put(end, row, loud, "warn!", stop)
+        end = _key(grid, x, y + 6 + number, key, name, text, stop)
+        grid.put(end, y + 6 + number, loud, "warn!", stop)
     if typed is not None:
         end = grid.put(x, y + 10, "to finish in place, type the site's name: ", "muted")
         paint_typed(grid, end, y + 10, typed, stop)
+
+
+def _key(grid: Grid, x: int, y: int, key: str, name: str, text: str, stop: int) -> int:
+    end = grid.put(x, y, key, "accent!")
+    grid.put(end + 1, y, name, "text")
+    return grid.put(x + VALUE - 4, y, text, "text", stop)
 
 
 def _end(grid: Grid, x: int, y: int, stop: int, end: TransactionEnd | None, zone: tzinfo, none: str) -> None:

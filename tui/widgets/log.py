@@ -1,11 +1,15 @@
 """A server's log as the screens show it: the time in the site's zone, the level, the words."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (GMT|UTC) \[\d+\] (?:\S+ )?([A-Z]+\d?):\s+(.*)")
+_RESTORED = re.compile(r'restored log file "[0-9A-F]{24}" from archive')
 _LOUD = ("FATAL", "PANIC", "ERROR", "CRITICAL")
+# What a server answers to those who ask whether it is up yet (src/backend/tcop/backend_startup.c): our own engine does.
+_NOT_YET = ("the database system is starting up", "the database system is not yet accepting connections")
 
 
 class LogLine(NamedTuple):
@@ -17,7 +21,7 @@ class LogLine(NamedTuple):
 
     @property
     def loud(self) -> bool:
-        return self.level in _LOUD
+        return self.level in _LOUD and self.text not in _NOT_YET
 
 
 def read_line(line: str, zone: tzinfo) -> LogLine:
@@ -28,3 +32,18 @@ def read_line(line: str, zone: tzinfo) -> LogLine:
         return LogLine("", level, line)
     at = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).astimezone(zone)
     return LogLine(f"{at:%H:%M:%S}", found[3], found[4])
+
+
+def read_lines(lines: Sequence[str], zone: tzinfo) -> list[LogLine]:
+    """As ``read_line``; WAL files restored one after another are told in one line, the last of them: a hundred alike
+    would push out of sight what matters, and cost the line to the operator as much as all the rest."""
+    read: list[LogLine] = []
+    run = 0
+    for line in lines:
+        found = read_line(line, zone)
+        run = run + 1 if _RESTORED.fullmatch(found.text) else 0
+        if run > 1:
+            read[-1] = found._replace(text=f"{found.text}, and {run - 1} before it")
+        else:
+            read.append(found)
+    return read

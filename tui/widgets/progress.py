@@ -80,6 +80,10 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
             y = paint_wrapped(grid, 3, y, state.error.cause, "muted", stop, 3)
         if state.error.remedy:
             y = paint_wrapped(grid, 3, y, state.error.remedy, "text", stop, 2)
+    if state.taken is not None:
+        grid.put(1, y, "copy", "muted")
+        size = f", {words.size(state.taken.size_bytes)}" if state.taken.size_bytes is not None else ""
+        y = paint_wrapped(grid, VALUE, y, state.taken.path + size, "title!", stop, 2)
     reached = state.reached
     if reached is not None:
         grid.put(1, y, "reached", "muted")

@@ -7,9 +7,10 @@ from rich.cells import cell_len
 
 from tui.painting.glyphs import printable
 from tui.painting.grid import Grid
-from tui.widgets.frame import paint_rule
+from tui.widgets.frame import paint_rule, paint_wrapped, wrapped
 
 _LONGEST = 500
+_UNDERSTOOD = 3  # rows, at most
 
 
 @dataclass(slots=True)
@@ -73,35 +74,32 @@ class Question:
 
 
 def must_be(word: str, what: str) -> Callable[[str], tuple[bool, str]]:
-    """For destructive acts: the word itself has to be typed."""
-
-    def understood(text: str) -> tuple[bool, str]:
-        if text == word:
-            return True, what
-        return False, f"type {word} to go on; Esc leaves everything as it is"
-
-    return understood
+    """For destructive acts: the word itself has to be typed; what it does is said before."""
+    return lambda text: (text == word, what)
 
 
 def paint_question(grid: Grid, question: Question) -> None:
-    """The last four rows."""
-    top = max(0, grid.height - 4)
+    """The last four rows, or more where what was understood takes more."""
+    right, wants = question.understood(question.line.text)
+    x = 1 + cell_len(question.prompt) + 2
+    under = x if x < 20 else 1
+    rows = min(len(wrapped(wants, grid.width - 1 - under)), _UNDERSTOOD)
+    top = max(0, grid.height - 3 - rows)
     for y in range(top, grid.height):
         grid.fill(0, y, grid.width, " ", "text")
     grid.links.clear()
     paint_rule(grid, top)
-    right, wants = question.understood(question.line.text)
-    x = grid.put(1, top + 1, question.prompt, "warn" if question.dangerous else "muted", grid.width - 12) + 2
+    grid.put(1, top + 1, question.prompt, "warn" if question.dangerous else "muted", grid.width - 12)
     paint_typed(grid, x, top + 1, question.line, grid.width - 1)
-    grid.put(x if x < 20 else 1, top + 2, wants, "text" if right else "muted", grid.width - 1)
-    end = grid.put(1, top + 3, "Enter", "accent!" if right else "faint")
-    end = grid.put(end + 1, top + 3, "ok", "muted") + 3
-    end = grid.put(end, top + 3, "Esc", "accent!")
-    end = grid.put(end + 1, top + 3, "back", "muted") + 3
+    keys = paint_wrapped(grid, under, top + 2, wants, "text" if right else "muted", grid.width - 1, rows)
+    end = grid.put(1, keys, "Enter", "accent!" if right else "faint")
+    end = grid.put(end + 1, keys, "ok", "muted") + 3
+    end = grid.put(end, keys, "Esc", "accent!")
+    end = grid.put(end + 1, keys, "back", "muted") + 3
     if question.choices:
-        end = grid.put(end, top + 3, "Tab", "accent!")
-        end = grid.put(end + 1, top + 3, "next", "muted") + 3
-    grid.put(end, top + 3, question.hint, "faint", grid.width - 1)
+        end = grid.put(end, keys, "Tab", "accent!")
+        end = grid.put(end + 1, keys, "next", "muted") + 3
+    grid.put_cut(end, keys, question.hint, "faint", grid.width - 1)
 
 
 def paint_typed(grid: Grid, x: int, y: int, line: TypedLine, stop: int) -> None:

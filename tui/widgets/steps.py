@@ -8,6 +8,7 @@ from tui.painting.grid import Grid
 
 _TIME = 12  # cells for the time, right-aligned, and two before it
 _AMOUNT = 17
+_NARROW = 60  # cells; below them a step is told in few words
 WIDEST = 111  # on a wide terminal the figures stay near their words
 
 
@@ -75,10 +76,13 @@ def _paint_step(grid: Grid, y: int, number: int, step: StepState, width: int, st
         return
     word = {"to do": "", "waiting": "waiting for you", "running": "under way"}.get(step.outcome, step.outcome)
     amount = step.bytes if step.outcome != "to do" else None
+    if stop < _NARROW:  # the sign says the outcome; the title and the time matter more
+        word, amount = "", None
     seconds = step.seconds if step.outcome not in ("to do", "waiting") else None
     word_stop = stop if seconds is None and not amount else stop - _TIME - 11
     start = grid.put_right(word_stop, y, word, role if step.outcome in ("waiting", "failed") else "muted")
-    grid.put_cut(title_at, y, step.title, "muted" if quiet else "text", start - 2 if word else stop)
+    title_stop = start - 2 if word else stop - (len(words.duration(seconds)) + 1 if seconds is not None else 0)
+    grid.put_cut(title_at, y, step.title, "muted" if quiet else "text", title_stop)
     _amounts(grid, y, stop, amount, seconds)
 
 

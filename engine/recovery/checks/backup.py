@@ -120,14 +120,24 @@ def _has_icu(version: int, configure: tuple[str, ...]) -> bool:
 
 
 def libraries(question: Question) -> Check | None:
-    if question.point is None:
+    """What is preloaded, and what the functions of production's databases call where it answers; the copy's own are
+    looked up once it stands at the gate (`engine/steps/inspect.py`)."""
+    point, survey = question.point, question.survey
+    if point is None:
         return None
-    missing = question.survey.missing_libraries
-    if missing:
-        finding = f"not on this machine: {', '.join(missing)}"
+    if survey.missing_libraries is None:
+        finding = "where the programs look for libraries is unknown, and some are needed"
+        return refuse("libraries", None, finding, "name a bin_dir with pg_config in the site file")
+    if survey.missing_libraries:
+        finding = f"not on this machine: {', '.join(survey.missing_libraries)}"
         return refuse("libraries", False, finding, "install the packages that hold them")
-    named = question.point.backup.preload_libraries
-    return refuse("libraries", True, f"{len(named)} preloaded libraries found" if named else "no library is preloaded")
+    named, called = point.backup.preload_libraries, survey.cluster.libraries
+    preloaded = f"{len(named)} preloaded libraries found" if named else "no library is preloaded"
+    if called is None or survey.cluster.system_identifier != point.backup.system_identifier:
+        later = "those that functions call are looked up in the copy at the gate"
+    else:
+        later = f"{len(called)} that production's functions call found; the copy's are looked up at the gate"
+    return refuse("libraries", True, f"{preloaded}; {later}")
 
 
 def settings_too_low(question: Question) -> Check | None:
@@ -181,4 +191,9 @@ def page_checksums(question: Question) -> Check | None:
         return warn(
             "page-checksums", False, finding, "after the recovery: pg_amcheck --all; later: pg_checksums --enable"
         )
-    return inform("page-checksums", "looked at after the recovery", ok=None)
+    if not question.reads_pages:
+        finding = "not every page is read, as the site file says ([verify] pages = false)"
+        return inform("page-checksums", finding, ok=None, remedy="after the recovery: stop it, pg_checksums --check")
+    when = "before production is stopped" if question.in_place else "before the copy is opened"
+    finding = f"every page of the copy is read at the gate, {when}; reprise skip RUN leaves that out"
+    return inform("page-checksums", finding, ok=None)

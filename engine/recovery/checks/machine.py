@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from engine.records.plan import Check
 from engine.records.survey import FileSystem, LockHolder
 from engine.recovery.checks.question import Question, inform, refuse, size_words, warn
+from engine.recovery.settings import buffer_bytes
 from engine.recovery.sizes import Need, space_needs
 
 MIB = 1 << 20
@@ -115,18 +116,25 @@ def _holder(holder: LockHolder) -> str:
 
 
 def memory(question: Question) -> Check | None:
-    """The copy's shared_buffers are 128 MB (`engine/steps/settings.py`); processes come on top."""
+    """The copy's shared_buffers are 128 MB (`engine/steps/settings.py`); processes come on top. In place the server is
+    started with production's own in the end; a production that runs gives them back before."""
     if question.layout is None:
         return None
-    available = question.survey.memory_available
+    available, cluster = question.survey.memory_available, question.survey.cluster
     if available is None:
         return warn("memory", None, "how much memory is available is unknown")
-    origin = question.survey.backup_settings.get("shared_buffers")
-    shrunk = f"; the origin's shared_buffers are {origin}" if origin else ""
+    named = cluster.settings.get("shared_buffers") if question.in_place else None
+    origin = named or question.survey.backup_settings.get("shared_buffers")
+    wanted = buffer_bytes(origin) if origin else None
+    free = f"{size_words(available)} available"
+    if question.in_place and not cluster.running and wanted is not None and wanted > available:
+        finding = f"{free}, and production's shared_buffers are {size_words(wanted)}: it may not start with them"
+        return warn("memory", False, finding, "free some memory, or lower shared_buffers in its settings")
+    shrunk = f"; the origin's shared_buffers are {size_words(wanted)}" if wanted is not None else ""
+    told = f"{free}, the copy takes 128 MiB shared_buffers and its processes{shrunk}"
     if available < 256 * MIB:
-        finding = f"{size_words(available)} available, the copy takes 128 MiB shared_buffers and its processes{shrunk}"
-        return warn("memory", False, finding, "free some memory before the replay")
-    return warn("memory", True, f"{size_words(available)} available, the copy takes 128 MiB shared_buffers{shrunk}")
+        return warn("memory", False, told, "free some memory before the replay")
+    return warn("memory", True, told)
 
 
 def logind(question: Question) -> Check | None:

@@ -38,6 +38,7 @@ class Question:
     layout: Layout | None
     wal: WalFacts = field(default_factory=WalFacts)
     pauses: bool = False
+    reads_pages: bool = True
 
     @property
     def in_place(self) -> bool:

@@ -6,6 +6,8 @@ between, a plain start would open the *old* timeline read-write. So nothing is e
 said where the cluster stands.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +22,8 @@ from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of
 from engine.steps.shared.points import gate_lsn, gate_of
-from engine.steps.shared.recovering import wait_until
+
+_PROMOTION = 300.0  # seconds
 
 Standing = Literal["behind the gate", "died between", "promoted", "on the old timeline"]
 
@@ -64,22 +67,22 @@ def promote(step: RunningStep, server: Server, feed: Feed, point: RecoveryPoint)
     """Promote a server that stands proven at the gate; return the new timeline once pg_control names it, the cluster
     is in production and the fork is exactly the gate. Raises RunFailed."""
     old = point.timeline
-    feed.set_gate(replace(gate_of(point), hold=False))
+    feed.set_gate(replace(gate_of(point), hold=False), waiting=step.safe_point)
     _ask(server)
     step.log("promotion asked for")
-    wait_until(
+    _wait_for_promotion(
         step,
-        lambda: standing(server.data_dir, old) == "promoted" and control_of(server.data_dir).state == "in production",
-        300,
-        "the server did not finish its promotion",
         server,
+        feed,
+        lambda: standing(server.data_dir, old) == "promoted" and control_of(server.data_dir).state == "in production",
     )
     return settle(step, server, point)
 
 
 def settle(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """Of a server that was promoted: a checkpoint, then the proof. Returns the new timeline."""
-    server.wait_accepting(300)
+    said = "waiting for the server to accept connections"
+    server.wait_accepting(300, lambda: step.progress(0, None, detail=said))
     with server.connect(statement_timeout=3600) as connection:
         if in_recovery(connection):
             raise RunFailed("the server is still in recovery after its promotion", cause=server.log_tail() or None)
@@ -119,3 +122,19 @@ def _ask(server: Server) -> None:
     except Unreachable:
         pass
     run(server.programs, "pg_ctl", "promote", "-W", "-D", server.data_dir, user=server.user, timeout=60)
+
+
+def _wait_for_promotion(step: RunningStep, server: Server, feed: Feed, promoted: Callable[[], bool]) -> None:
+    """Poll, the run served, with safe points left out for the short while in which a promotion must not be left half
+    done; where it waits for the archive, it may. Raises RunFailed with the server's last words, Stopped."""
+    deadline = time.monotonic() + _PROMOTION
+    while not promoted():
+        status = feed.status()
+        waiting = status.waiting if status is not None else None
+        if server.pid() is None or time.monotonic() > deadline:
+            cause = waiting or server.log_tail() or None
+            raise RunFailed("the server did not finish its promotion", cause=cause, remedy="resume the run")
+        step.progress(0, None, detail=f"waiting: {waiting}" if waiting else "the server is being promoted")
+        if waiting:
+            step.safe_point()
+        time.sleep(0.05)

@@ -26,21 +26,21 @@ class Reading(NamedTuple):
 def read_through(step: RunningStep, server: Server, databases: list[str]) -> Reading:
     """Read the databases that have the extension ``amcheck``. Raises Stopped where the operator cancels."""
     if not databases:
-        return Reading(None, "not every page was read: no database has the extension amcheck")
+        return Reading(None, f"{_PROGRAM} was not asked: no database has the extension amcheck")
     address = ["-h", str(server.socket_dir), "-p", str(server.port), "-U", server.database_user, "--no-password"]
     for name in databases:
         address += ["--database", '"' + name.replace('"', '""') + '"']  # a pattern; quoted it means itself alone
     told = f"{_PROGRAM} of {', '.join(databases)}"
     try:
-        with Child(lambda: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT)) as child:
+        with Child(lambda say: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT)) as child:
             while not child.ended(0.5):
                 step.safe_point()
             child.result()
     except Unreachable:
-        return Reading(None, f"not every page was read: {told} was stopped after {TIME_LIMIT:g} s")
+        return Reading(None, f"{told} was stopped after {TIME_LIMIT:g} s")
     except RepriseError as problem:
         why = " ".join((problem.cause or "").split())
         if problem.message == _CORRUPT:
             return Reading(False, f"{told} found: {why}")
-        return Reading(None, f"not every page was read: {problem.message}: {why}")
+        return Reading(None, f"{told}: {problem.message}: {why}")
     return Reading(True, f"{told} found no damage")

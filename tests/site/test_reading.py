@@ -29,6 +29,26 @@ path = "/srv/docs/media"
 kind = "directory"
 path = "/backup/media"
 
+[[source]]
+path = "/srv/docs/src"
+mirror = "/backup/source/docs.git"
+
+[environment]
+path = "/srv/docs"
+store = "/backup/image"
+second = "ssh://backup@vault:2222/copies/docs"
+
+[policy]
+database_full = "7d"
+database_incremental = "5min"
+
+[retention]
+base_backups = { count = 4, days = 28 }
+media = { hourly = 24, daily = 14 }
+
+[schedule]
+base = "*-*-* 02:00"
+
 [application]
 stop = "systemctl stop docs"
 
@@ -50,6 +70,9 @@ def test_a_whole_site_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert (site.database.host, site.database.port, site.database.user) == ("/var/run/postgresql", 5432, "postgres")
     assert site.database.repository[0].wal == "/backup/wal"
     assert site.application.start == ""
+    assert (site.policy.seconds("database-full"), site.policy.seconds("database-incremental")) == (7 * 86400, 300)
+    assert site.policy.seconds("files") is None
+    assert site.retention.base_backups is not None and site.retention.base_backups.days == 28
 
 
 def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Path) -> None:
@@ -79,6 +102,17 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ('kind = "directory"', 'kind = "tape"', "database.repository[0].kind", "directory"),
         ('base_backups = "/backup/base"', 'base_backups = "base"', "base_backups", "starts with /"),
         ("[application]", "[aplication]", "aplication", "application"),
+        ("count = 4, ", "cuont = 4, ", "retention.base_backups.cuont", "meant count?"),
+        ("count = 4, days = 28", "count = -1", "retention.base_backups.count", "from 0 on"),
+        ("hourly = 24, daily = 14", "", "retention.media", "no rule at all"),
+        ('"5min"', '"5 minutes"', "policy.database_incremental", "5min"),
+        ("[policy]", "[policies]", "policies", "policy"),
+        ('mirror = "/backup/source/docs.git"', "", "source[0]", "bundles"),
+        ('path = "/srv/docs/src"', 'path = "--upload-pack=x"', "source[0].path", "URL"),
+        ('path = "/srv/docs"\n', "", "environment", "image"),
+        ("ssh://backup@vault:2222/copies/docs", "vault:/copies", "environment.second", "ssh://user@host/path"),
+        ("ssh://backup@vault:2222/copies/docs", "ssh://-oProxyCommand=x/y", "environment.second", "ssh://user@host"),
+        ("*-*-* 02:00", "02:00; rm", "schedule.base", "hourly"),
         ("[site]", "[site", "not TOML", "port = 5432"),
     ],
 )

@@ -1,0 +1,185 @@
+"""Archiving set up, tested, streamed, on the site's live server."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.acts.desk import Desk, writable
+from engine.archiving.command import SCRIPT_NAME, archive_command, mark_archive, write_script
+from engine.archiving.settings import ASKED, changes, obstacles
+from engine.catalog.directory import read_repository
+from engine.postgres.connecting import Connection, QueryFailed, set_for_all
+from engine.postgres.programs import choose_programs
+from engine.postgres.running import run
+from engine.postgres.server import connect_site, in_recovery
+from engine.postgres.users import default_run_as, is_root, may_reach, may_write
+from engine.records.errors import Refused, RepriseError, Unreachable
+from engine.records.status import Archiving
+from engine.records.survey import OsUser
+from engine.steps.shared.commands import run_site_command
+from engine.wal.files import open_segment
+from engine.wal.segment import read_segment
+
+_RESTART_SECONDS = 600
+_COMMON = Path("/var/lib/reprise")  # for the script, where the site file lies out of the server's reach
+
+
+def plan_archiving(desk: Desk, *, zstd: bool = False) -> Archiving:
+    """What `set_up_archiving` would change. ``ok`` False: something stands against it."""
+    user = _user(desk)
+    with _asked(desk, user) as (connection, now, version):
+        against = [*obstacles(now, in_recovery(connection)), *_place_obstacles(desk, user)]
+        wanted = changes(now, _command(desk, user, zstd), _policy(desk), version)
+    return Archiving(not against, tuple(wanted), findings=tuple(against))
+
+
+def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False) -> Archiving:
+    """Write the archive command, set the server, reload it; restart it where that is needed and agreed.
+
+    Raises Refused where something stands against it, RepriseError where the server will not.
+    """
+    planned = plan_archiving(writable(desk), zstd=zstd)
+    if not planned.ok:
+        raise Refused(planned.findings[0], remedy="nothing was changed; see to that first")
+    user, findings = _user(desk), []
+    script = _script(desk, user)
+    script.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_script(script)
+    mark_archive(Path(desk.site.database.repository[0].wal), (user.uid, user.gid) if is_root() else None)
+    with _asked(desk, user) as (connection, _, _):
+        try:
+            for change in planned.changes:
+                set_for_all(connection, change.setting, change.new)
+            connection.execute("SELECT pg_reload_conf()")
+        except QueryFailed as failure:
+            raise RepriseError("the server does not take the settings", cause=str(failure).strip()) from None
+    if any(change.restart for change in planned.changes):
+        if restart:
+            _restart(desk, user)
+        else:
+            findings.append("a restart of the server is needed before it archives: reprise archiving set-up --restart")
+    return Archiving(not findings, planned.changes, findings=tuple(findings))
+
+
+def prove_archiving(
+    desk: Desk, *, timeout: float = 60, progress: Callable[[str], None] = lambda what: None
+) -> Archiving:
+    """Write a little, switch to the next segment, and see whether the one before arrives in the archive, whole and
+    readable. ``timeout`` in seconds."""
+    user, repository = _user(desk), desk.site.database.repository[0]
+    with _asked(writable(desk), user) as (connection, now, _):
+        if now.get("archive_mode") == "off":
+            return Archiving(False, findings=("archive_mode is off: reprise archiving set-up",))
+        try:
+            connection.execute("SELECT pg_logical_emit_message(false, 'reprise', 'archiving test')")
+            row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+            failures = connection.execute("SELECT failed_count FROM pg_stat_archiver").fetchone()
+            assert row is not None and failures is not None
+            segment, started = str(row[0]), time.monotonic()
+            while time.monotonic() - started < timeout:
+                if (found := _arrived(desk, segment)) is not None:
+                    seconds = round(time.monotonic() - started, 3)
+                    return Archiving(not found, segment=segment, seconds=seconds, findings=tuple(found))
+                time.sleep(0.1)
+            row = connection.execute("SELECT failed_count, last_failed_wal FROM pg_stat_archiver").fetchone()
+        except QueryFailed as failure:
+            raise RepriseError("archiving cannot be tested", cause=str(failure).strip()) from None
+    told = f"{segment} did not arrive in {repository.wal} within {timeout:g} seconds"
+    failed = [f"archive_command failed for {row[1]}: see the server's log"] if row and row[0] > failures[0] else []
+    return Archiving(False, segment=segment, findings=(told, *failed))
+
+
+def stream_wal(desk: Desk, *, say: Callable[[str], None]) -> Archiving:
+    """pg_receivewal with a slot into the archive, until it is interrupted or fails. Raises RepriseError."""
+    user, database = _user(writable(desk)), desk.site.database
+    slot = "reprise_" + "".join(c if c.isalnum() and c.isascii() else "_" for c in desk.site.name.lower())[:50]
+    findings = []
+    with _asked(desk, user) as (_, now, version):
+        if now.get("max_slot_wal_keep_size", "-1").startswith("-1"):
+            findings.append(
+                "max_slot_wal_keep_size is not set: if this stream stops for long, its slot fills the server's disk"
+            )
+    for finding in findings:
+        say(finding)
+    programs = choose_programs(version, database.bin_dir)
+    reach = ["-h", database.host, "-p", str(database.port), "-U", database.user, "--no-password"]
+    run(programs, "pg_receivewal", *reach, f"--slot={slot}", "--create-slot", "--if-not-exists", user=user)
+    words = [*reach, f"--slot={slot}", f"--directory={database.repository[0].wal}", "--synchronous", "--verbose"]
+    previous = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        run(programs, "pg_receivewal", *words, user=user, timeout=None, on_line=say)
+    except KeyboardInterrupt:
+        return Archiving(True, findings=tuple(findings))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return Archiving(True, findings=tuple(findings))
+
+
+def _user(desk: Desk) -> OsUser:
+    return default_run_as(desk.site.database.run_as, desk.site.database.data_dir)
+
+
+@contextmanager
+def _asked(desk: Desk, user: OsUser) -> Iterator[tuple[Connection, dict[str, str], int]]:
+    """A connection, the settings that matter, the major version. Raises Unreachable."""
+    with connect_site(desk.site.database, user) as connection:
+        rows = connection.execute(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(ASKED)]
+        ).fetchall()
+        yield connection, dict(rows), connection.info.server_version // 10000
+
+
+def _policy(desk: Desk) -> int | None:
+    return desk.site.policy.seconds("database-incremental")
+
+
+def _script(desk: Desk, user: OsUser) -> Path:
+    """Beside the site file, where the server's user reaches it; else in a folder that everybody does."""
+    beside = desk.site_file.parent
+    return (beside if may_reach(user, beside) else _COMMON / desk.site.name) / SCRIPT_NAME
+
+
+def _command(desk: Desk, user: OsUser, zstd: bool) -> str:
+    return archive_command(_script(desk, user), desk.site.database.repository[0].wal, zstd=zstd)
+
+
+def _place_obstacles(desk: Desk, user: OsUser) -> list[str]:
+    wal = desk.site.database.repository[0].wal
+    if not Path(wal).is_dir():
+        return [f"{wal} is not there: make it, and give it to {user.name}"]
+    return [] if may_write(user, wal) else [f"{user.name} cannot write into {wal}"]
+
+
+def _arrived(desk: Desk, segment: str) -> list[str] | None:
+    """None: not there yet; else what is wrong with it."""
+    contents = read_repository(desk.site.database.repository[0], "archive")
+    for file in contents.wal_files:
+        if file.path.name.partition(".")[0] == segment and not file.partial:
+            with open_segment(file.path) as opened:
+                reading = read_segment(opened, file.timeline, file.number)
+            return [f"{file.path}: {reading.damage}"] if reading.damage else []
+    return None
+
+
+def _restart(desk: Desk, user: OsUser) -> None:
+    """With the site's own commands where it has them, else with pg_ctl, which keeps the words of the last start."""
+    database = desk.site.database
+    if database.stop_command and database.start_command:
+        run_site_command(database.stop_command, "[database] stop_command", lambda line: None)
+        run_site_command(database.start_command, "[database] start_command", lambda line: None)
+    else:
+        log = os.path.join(database.data_dir, "reprise-start.log")  # noqa: PTH118
+        words = ["restart", "-D", database.data_dir, "-m", "fast", "-w", "-t", str(_RESTART_SECONDS), "-l", log]
+        run(choose_programs(None, database.bin_dir), "pg_ctl", *words, user=user, timeout=_RESTART_SECONDS + 30)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            connect_site(database, user).close()
+            return
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,178 @@
+"""Verifying copies: each read to its end and held against what it says of itself. Results are remembered."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from engine.acts.desk import Desk
+from engine.acts.looking import View, contents_of, look
+from engine.backup.proofs import keep_proof, read_proofs
+from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
+from engine.dumps.whole import read_globals_through, read_through
+from engine.environment.images import verify_image
+from engine.media.verifying import verify_snapshot
+from engine.postgres.programs import choose_programs
+from engine.postgres.users import current_user
+from engine.records.copies import BaseBackup, Dump, ImageCopy, MediaSnapshot, SourceCopy
+from engine.records.copying import CopyKind, Proof
+from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
+from engine.recovery.lines import name_missing
+from engine.site import DatabaseRepository
+from engine.source.copies import check_bundle, check_repository
+from engine.source.git import who_reads
+from engine.transfer.verifying import verify_backup
+from engine.wal.index import WalIndex
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """One thing that can be verified: ``work`` gives its findings, none where all is right."""
+
+    id: str
+    kind: CopyKind | str
+    repository: str
+    work: Callable[[Callable[[int, int | None], None]], list[str]]
+
+
+class _Unprovable(Exception):
+    """All of it can be read, and there is nothing to hold it against."""
+
+
+def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda what, done, total: None) -> list[Proof]:
+    """Verify the copies with these ids, or all (the archived WAL among them, by its repository's name ``wal``).
+
+    ``progress`` hears the copy's id, and bytes (for media: files) done and known. Raises UsageError for an id that no
+    copy has.
+    """
+    subjects = list(_subjects(desk, look(desk)))
+    wanted = list(ids)
+    known = {subject.id for subject in subjects}
+    for id in wanted:
+        if id not in known:
+            raise UsageError(f"there is no copy {id!r}", remedy="list them with: reprise catalog")
+    return [_prove(desk, each, progress) for each in subjects if not wanted or each.id in wanted]
+
+
+def proofs(desk: Desk) -> list[Proof]:
+    """The last result of every copy that was verified."""
+    return list(read_proofs(desk.state).values())
+
+
+def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
+    started, ok = time.monotonic(), None
+    try:
+        findings = subject.work(lambda done, total: progress(subject.id, done, total))
+        ok = not findings
+    except _Unprovable as why:
+        findings = [str(why)]
+    except (DamagedCopy, Unreachable) as error:
+        ok = False
+        findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
+    except OSError as error:
+        ok = False
+        findings = [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
+    proof = Proof(
+        subject.id,
+        subject.kind,  # type: ignore[arg-type]
+        subject.repository,
+        datetime.now(UTC),
+        ok,
+        tuple(findings),
+        round(time.monotonic() - started, 3),
+    )
+    if not desk.read_only:
+        keep_proof(desk.state, proof)
+    return proof
+
+
+def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
+    for backup in view.catalog.base_backups:
+        yield _Subject(backup.id, "base", backup.repository, partial(_base, backup, view))
+    for dump in view.catalog.dumps:
+        yield _Subject(dump.id, "dump", dump.repository, partial(_dump, desk, dump))
+    for snapshot in view.catalog.media_snapshots:
+        yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot))
+    for source in view.catalog.sources:
+        yield _Subject(source.id, "source", str(source.path.parent), partial(_source, desk, source))
+    for image in view.catalog.images:
+        yield _Subject(image.id, "image", str(image.path.parent), partial(_image, image))
+    for number, repository in enumerate(desk.site.database.repository):
+        id = "wal" if number == 0 else f"wal-{number + 1}"
+        yield _Subject(id, "wal", repository.wal, partial(_wal, desk, repository))
+
+
+def _base(backup: BaseBackup, view: View, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Its own bytes, and whether what it builds on is there."""
+    findings = [backup.reason or "not usable"] if not backup.usable else []
+    if backup.incremental:
+        try:
+            view.reach.chain(backup)
+        except ValueError as error:
+            findings.append(str(error))
+    if not findings and not verify_backup(backup.path, backup.format, tell):
+        raise _Unprovable("it has no checksums to be verified by: taken without a manifest")
+    return findings
+
+
+def _dump(desk: Desk, dump: Dump, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Read to its end; its roles too, where Reprise took it."""
+    if not dump.usable:
+        return [dump.reason or "not usable"]
+    own = (dump.path / NOTE).is_file()
+    if own:
+        read_globals_through(dump.path / GLOBALS)
+    contents = dump.path / CONTENTS[dump.format] if own else dump.path
+    read_through(choose_programs(None, desk.site.database.bin_dir), contents, dump.format, current_user())
+    return []
+
+
+def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> list[str]:
+    if not snapshot.usable:
+        return [snapshot.reason or "not usable"]
+    if not snapshot.has_catalogue:
+        raise _Unprovable("it has no catalogue to be verified by: another program took it")
+    return verify_snapshot(snapshot.path, lambda files, bytes: tell(files, snapshot.files))
+
+
+def _source(desk: Desk, source: SourceCopy, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Every object that a ref leads to; a bundle is cloned for that into the state folder."""
+    if source.form == "mirror":
+        check_repository(source.path, who_reads(str(source.path)), lambda line: None)
+        return []
+    with _scratch(desk) as place:
+        check_bundle(source.path, Path(place) / "clone.git", current_user(), lambda line: None)
+    return []
+
+
+def _image(image: ImageCopy, tell: Callable[[int, int | None], None]) -> list[str]:
+    return verify_image(image, lambda done: tell(done, image.size_bytes))
+
+
+def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | None], None]) -> list[str]:
+    """Every archived segment read anew, record by record, with no help of what the index remembers."""
+    contents = contents_of(desk, repository)
+    if not contents.archive_answers:
+        raise Unreachable(f"the archive {repository.wal} does not answer", cause=contents.archive_problem)
+    with _scratch(desk) as place:
+        index = WalIndex.open(Path(place) / "wal.sqlite")
+        try:
+            index.refresh(contents.wal_files, contents.histories, progress=tell)
+            findings = [f"{problem.where}: {problem.what}" for problem in index.problems()]
+            findings += [f"missing on timeline {gap.timeline}: {name_missing([gap])}" for gap in index.gaps()]
+        finally:
+            index.close()
+    return findings
+
+
+def _scratch(desk: Desk) -> "tempfile.TemporaryDirectory[str]":
+    """A folder for what verifying needs, gone behind it. Raises RepriseError."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="verify-", dir=desk.state)
+    except OSError as error:
+        raise RepriseError(f"nothing can be written into {desk.state}", cause=error.strerror) from None

@@ -1,0 +1,66 @@
+"""Bringing back what is made once or rarely: the source code, and the environment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from engine.acts.desk import Desk, writable
+from engine.acts.looking import look
+from engine.environment.images import unpack
+from engine.records.copies import ImageCopy, SourceCopy
+from engine.records.errors import Refused, UsageError
+from engine.source.copies import clone_at
+
+C = TypeVar("C", SourceCopy, ImageCopy)
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtBack:
+    """What now stands in ``into``; ``commit`` of a clone."""
+
+    copy: str
+    into: str
+    commit: str | None = None
+
+
+def restore_source(
+    desk: Desk, copy: str | None, into: Path, *, revision: str | None = None, at: datetime | None = None
+) -> BroughtBack:
+    """A clone of a source copy (None: the newest) in an absent folder, at a revision, or at the last commit of its
+    main branch before ``at``; else at its main branch. Raises UsageError, Refused, RepriseError."""
+    writable(desk)
+    found = _choose(look(desk).catalog.sources, copy, "source")
+    _absent(into)
+    return BroughtBack(found.id, str(into), clone_at(found, into, revision=revision, at=at))
+
+
+def restore_image(
+    desk: Desk, copy: str | None, into: Path, *, progress: Callable[[str, int, int | None], None]
+) -> BroughtBack:
+    """A copy of the environment (None: the newest) unpacked into an absent folder, or copied to an absent file. Raises
+    UsageError, Refused, DamagedCopy, RunFailed."""
+    writable(desk)
+    found = _choose(look(desk).catalog.images, copy, "image")
+    _absent(into)
+    unpack(found, into, lambda done: progress(found.id, done, None))
+    return BroughtBack(found.id, str(into))
+
+
+def _choose(copies: Sequence[C], id: str | None, kind: str) -> C:
+    if not copies:
+        raise UsageError(f"there is no copy of the kind {kind}", remedy=f"take one: reprise backup {kind}")
+    if id is None:
+        return max(copies, key=lambda each: each.started_at)
+    found = next((each for each in copies if each.id == id), None)
+    if found is None:
+        raise UsageError(f"there is no copy {id!r}", remedy="there are: " + ", ".join(each.id for each in copies[-5:]))
+    return found
+
+
+def _absent(into: Path) -> None:
+    if into.exists() or into.is_symlink():
+        raise Refused(f"{into} is there already", remedy="name a folder that does not exist yet")
+    if not into.parent.is_dir():
+        raise Refused(f"{into.parent} does not exist", remedy="make it first")

@@ -1,0 +1,51 @@
+"""What was verified, when, and with which result: one small JSON file for each copy, below the state folder."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from engine.records.coding import from_json, to_json
+from engine.records.copying import Proof
+from engine.records.errors import RepriseError
+
+Proofs = dict[tuple[str, str, str], Proof]  # by kind, repository, id
+
+
+def key_of(proof: Proof) -> tuple[str, str, str]:
+    return proof.kind, proof.repository, proof.id
+
+
+def read_proofs(state: Path) -> Proofs:
+    """The last proof of each copy. What cannot be read counts as never proven."""
+    found: Proofs = {}
+    with suppress(OSError):
+        for path in (state / "proofs").glob("*.json"):
+            with suppress(OSError, msgspec.DecodeError, ValueError):
+                proof = from_json(path.read_bytes(), Proof)
+                found[key_of(proof)] = proof
+    return found
+
+
+def keep_proof(state: Path, proof: Proof) -> None:
+    """Remember it in place of an earlier one. Raises RepriseError where the state folder cannot take it."""
+    folder = state / "proofs"
+    name = hashlib.sha256("\0".join(key_of(proof)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    draft = folder / f"{name}.{os.getpid()}.new"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.write_bytes(to_json(proof))
+        draft.replace(folder / f"{name}.json")
+    except OSError as error:
+        raise RepriseError(
+            f"what was verified cannot be kept in {folder}", cause=error.strerror, remedy="make room there"
+        ) from None
+
+
+def forget_proofs(state: Path, gone: set[tuple[str, str, str]]) -> None:
+    """Drop the proofs of copies that are no more."""
+    for key in gone:
+        name = hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        (state / "proofs" / f"{name}.json").unlink(missing_ok=True)

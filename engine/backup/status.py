@@ -1,0 +1,230 @@
+"""The status of the five protected things: pure rules over the catalog, the proofs, the policy and the live facts.
+
+A copy older than the policy is a warning, older than twice that critical; so are no copy at all, and one whose last
+proof failed. Copies on the device of what they protect are a warning, always. What is not in the site file is not
+judged, only said.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from humanize import naturalsize, precisedelta
+
+from engine.backup.proofs import Proofs
+from engine.records.copies import Catalog
+from engine.records.copying import Proof
+from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Thing, ThingName, worst
+from engine.records.survey import FileSystem
+
+_FULL, _NEARLY_FULL = 0.02, 0.10  # of a repository's file system that is free
+
+
+class Newest(NamedTuple):
+    """A thing's newest usable copy: its id, its kind, the repository it lies in, and the moment that it holds."""
+
+    id: str
+    kind: str
+    repository: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class LiveFacts:
+    """What was asked of the machine. ``changed_files``: how many of the users' files are newer than the newest
+    snapshot (None: not counted). ``rooms``: the file system of each repository that answered; ``beside``: repositories
+    on the device of what they protect; ``away``: those that did not answer."""
+
+    archiver: ArchiverFacts | None = None
+    no_archiver: str | None = None
+    changed_files: int | None = None
+    rooms: Mapping[str, FileSystem] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
+    away: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """What the site file has of each thing: its repositories' folders (none: not set up), and its policy in seconds."""
+
+    site: str
+    places: Mapping[ThingName, Sequence[str]]
+    policy: Mapping[ThingName, int | None]
+
+
+def judge(
+    setup: SetUp, catalog: Catalog, archived_to: datetime | None, proofs: Proofs, live: LiveFacts, now: datetime
+) -> SiteStatus:
+    """``archived_to``: the last commit in the unbroken archived WAL behind a usable backup."""
+    newest = newest_copies(catalog, archived_to)
+    things = tuple(
+        _thing(name, setup, newest.get(name), _proofs_of(name, proofs, catalog), live, now) for name in setup.places
+    )
+    return SiteStatus(setup.site, now, things, tuple(advise(things)), archived_to)
+
+
+def newest_copies(catalog: Catalog, archived_to: datetime | None) -> dict[ThingName, Newest]:
+    found: dict[ThingName, Newest] = {}
+
+    def offer(name: ThingName, copy: Newest) -> None:
+        if name not in found or copy.at > found[name].at:
+            found[name] = copy
+
+    for backup in catalog.base_backups:
+        if backup.usable and not backup.incremental and backup.started_at:
+            offer("database-full", Newest(backup.id, "base", backup.repository, backup.started_at))
+    for dump in catalog.dumps:
+        if dump.usable:
+            offer("database-full", Newest(dump.id, "dump", dump.repository, dump.started_at))
+    if archived_to is not None:
+        offer("database-incremental", Newest("wal", "wal", "", archived_to))
+    for snapshot in catalog.media_snapshots:
+        if snapshot.usable:
+            offer("files", Newest(snapshot.id, "media", snapshot.repository, snapshot.started_at))
+    for source in catalog.sources:
+        offer("source", Newest(source.id, "source", str(source.path.parent), source.started_at))
+    for image in catalog.images:
+        if image.usable:
+            offer("environment", Newest(image.id, "image", str(image.path.parent), image.started_at))
+    return found
+
+
+_KINDS: Mapping[ThingName, tuple[str, ...]] = {
+    "database-full": ("base", "dump"), "database-incremental": ("wal",), "files": ("media",), "source": ("source",),
+    "environment": ("image",),
+}  # fmt: skip
+
+
+def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]:
+    """The proofs of a thing's copies that are still there, newest first."""
+    there = {each.id for each in catalog.base_backups} | {each.id for each in catalog.dumps}
+    there |= {each.id for each in catalog.media_snapshots} | {each.id for each in catalog.sources}
+    there |= {each.id for each in catalog.images}
+    kinds = _KINDS[name]
+    found = [proof for proof in proofs.values() if proof.kind in kinds and (proof.kind == "wal" or proof.id in there)]
+    return sorted(found, key=lambda proof: proof.at, reverse=True)
+
+
+def _thing(
+    name: ThingName, setup: SetUp, newest: Newest | None, proofs: Sequence[Proof], live: LiveFacts, now: datetime
+) -> Thing:
+    policy, places = setup.policy.get(name), setup.places[name]
+    if not places:
+        return Thing(name, Level.OK, None, None, None, policy, findings=("not set up in the site file",))
+    told = list(_findings(name, newest, policy, places, live, now))
+    failed = [proof for proof in proofs if proof.ok is False]
+    unproven = [proof for proof in proofs if proof.ok is None]
+    if failed:
+        told.append((Level.CRITICAL, f"{failed[0].id} is damaged: {'; '.join(failed[0].findings[:1])}"))
+    elif unproven and unproven[0] is proofs[0]:
+        told.append((Level.WARNING, f"{unproven[0].id} cannot be verified: {'; '.join(unproven[0].findings[:1])}"))
+    elif newest is not None and not proofs:
+        told.append((Level.OK, "never verified"))
+    told.sort(key=lambda each: _URGENT.index(each[0]) if each[0] in _URGENT else len(_URGENT))
+    age = (now - newest.at).total_seconds() if newest is not None else None
+    lose = age if name == "database-incremental" and live.archiver is not None and live.archiver.behind else None
+    if name == "database-incremental" and live.archiver is not None and not live.archiver.behind:
+        lose = 0.0
+    return Thing(
+        name,
+        worst([level for level, _ in told]),
+        newest.id if newest else None,
+        newest.at if newest else None,
+        round(age, 3) if age is not None else None,
+        policy,
+        proofs[0].at if proofs else None,
+        proofs[0].ok if proofs else None,
+        round(lose, 3) if lose is not None else None,
+        live.changed_files if name == "files" else None,
+        tuple(finding for _, finding in told),
+    )
+
+
+def _findings(
+    name: ThingName, newest: Newest | None, policy: int | None, places: Sequence[str], live: LiveFacts, now: datetime
+) -> Iterable[tuple[Level, str]]:
+    away = [place for place in places if place in live.away]
+    for place in away:
+        yield Level.UNKNOWN, f"{place} does not answer"
+    if newest is None:
+        if not away:
+            yield Level.CRITICAL, "there is no copy"
+    elif policy is not None and not _nothing_new(name, live):
+        age = (now - newest.at).total_seconds()
+        if age > policy:
+            level = Level.CRITICAL if age > 2 * policy else Level.WARNING
+            yield level, f"the newest copy is {_age(age)} old, the policy wants {_age(policy)}"
+    for place in places:
+        if place in live.beside:
+            yield Level.WARNING, f"{place} lies on the device of what it protects"
+        room = live.rooms.get(place)
+        if room is not None and room.total_bytes:
+            free = room.free_bytes / room.total_bytes
+            if free < _NEARLY_FULL:
+                told = f"{place} has {naturalsize(room.free_bytes, binary=True)} left ({100 * free:.0f} %)"
+                yield Level.CRITICAL if free < _FULL else Level.WARNING, told
+    if name == "database-incremental":
+        yield from _archiving(live)
+
+
+def _nothing_new(name: ThingName, live: LiveFacts) -> bool:
+    """Whether all that there is has been copied, however long ago."""
+    if name == "database-incremental":
+        return live.archiver is not None and not live.archiver.behind
+    return name == "files" and live.changed_files == 0
+
+
+def _archiving(live: LiveFacts) -> Iterable[tuple[Level, str]]:
+    facts = live.archiver
+    if facts is None:
+        yield Level.UNKNOWN, live.no_archiver or "the server does not answer"
+        return
+    if facts.mode == "off":
+        yield Level.CRITICAL, "archive_mode is off: no change since the last base backup is copied"
+        return
+    if not facts.command:
+        yield Level.CRITICAL, "archive_command is empty: WAL piles up in pg_wal"
+    if facts.failed_at is not None and (facts.archived_at is None or facts.failed_at > facts.archived_at):
+        yield Level.CRITICAL, f"archive_command fails, last for {facts.failed_segment}"
+    if facts.waiting > 3:
+        yield Level.WARNING, f"{facts.waiting} segments wait to be archived"
+    if facts.wal_bytes > 2 * facts.max_wal_bytes:
+        size = naturalsize(facts.wal_bytes, binary=True)
+        yield Level.WARNING, f"pg_wal has grown to {size}, twice max_wal_size"
+    for slot, held in facts.slots:
+        if held > facts.max_wal_bytes:
+            yield Level.WARNING, f"replication slot {slot} holds {naturalsize(held, binary=True)} of WAL back"
+
+
+_SPOKEN: Mapping[ThingName, str] = {
+    "database-full": "the database", "database-incremental": "every change", "files": "the files",
+    "source": "the source code", "environment": "the environment",
+}  # fmt: skip
+_URGENT = (Level.CRITICAL, Level.UNKNOWN, Level.WARNING)
+
+
+def advise(things: Iterable[Thing]) -> list[Advice]:
+    """What to do, the most urgent first; what is well but was never verified comes last."""
+    found = list(things)
+    wanted = [_advice(thing) for level in _URGENT for thing in found if thing.level is level]
+    unproven = [thing for thing in found if thing.level is Level.OK and thing.newest and thing.proven_at is None]
+    return wanted + [
+        Advice(thing.name, "verify", f"verify the copies of {_SPOKEN[thing.name]}", "never verified")
+        for thing in unproven
+    ]
+
+
+def _advice(thing: Thing) -> Advice:
+    spoken, why = _SPOKEN[thing.name], thing.findings[0] if thing.findings else ""
+    old = thing.policy_seconds is not None and (thing.age_seconds or 0) > thing.policy_seconds
+    if thing.proof_ok is False:
+        return Advice(thing.name, "copy", f"copy {spoken} anew", why)
+    if thing.name != "database-incremental" and (thing.newest is None or old):
+        return Advice(thing.name, "copy", f"copy {spoken}", why)
+    title = "see to the archiving" if thing.name == "database-incremental" else f"see to the copies of {spoken}"
+    return Advice(thing.name, "look", title, why)
+
+
+def _age(seconds: float) -> str:
+    return precisedelta(int(seconds), minimum_unit="seconds" if seconds < 120 else "minutes", format="%d")

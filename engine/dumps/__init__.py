@@ -1,0 +1,5 @@
+"""Logical copies: what a dump that Reprise took looks like, and whether a dump is whole.
+
+layout   the folder of a dump: its contents, the roles beside it, the note of what and when
+whole    a dump read to its end
+"""

@@ -1,0 +1,83 @@
+"""Databases and roles of a live server: made, renamed, dropped. Names are quoted here and nowhere else."""
+
+from collections.abc import Iterable
+
+from psycopg.sql import SQL, Identifier
+
+from engine.postgres.connecting import Connection, QueryFailed
+from engine.records.errors import RepriseError
+
+
+def database_exists(connection: Connection, name: str) -> bool:
+    row = connection.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return row is not None and row[0] > 0
+
+
+def create_database(connection: Connection, name: str, options: str) -> None:
+    """``options``: the rest of CREATE DATABASE, as a dump has it. Raises RepriseError."""
+    command = SQL("CREATE DATABASE {} ").format(Identifier(name)) + SQL(options)
+    try:
+        connection.execute(command)
+    except QueryFailed as failure:
+        raise RepriseError(f"the database {name} cannot be created", cause=str(failure).strip()) from None
+
+
+def drop_database(connection: Connection, name: str) -> None:
+    """Drop it with whoever is connected to it; nothing where there is none. Raises RepriseError."""
+    try:
+        end_sessions(connection, name)
+        connection.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
+    except QueryFailed as failure:
+        raise RepriseError(f"the database {name} cannot be dropped", cause=str(failure).strip()) from None
+
+
+def rename_database(connection: Connection, old: str, new: str) -> None:
+    """Rename it, ending the sessions that are in it: they would hold it. Raises RepriseError."""
+    try:
+        connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(old)))
+        end_sessions(connection, old)
+        connection.execute(SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new)))
+        connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(new)))
+    except QueryFailed as failure:
+        raise RepriseError(f"the database {old} cannot be renamed to {new}", cause=str(failure).strip()) from None
+
+
+def allow_connections(connection: Connection, name: str) -> None:
+    """What a rename that was interrupted may have left behind."""
+    if database_exists(connection, name):
+        connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(name)))
+
+
+def end_sessions(connection: Connection, database: str) -> None:
+    """End every session in a database, and wait until they are gone (pg_terminate_backend's timeout, 14 on; before, the
+    server's own DROP and RENAME wait five seconds)."""
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+        [database],
+    )
+
+
+def missing_roles(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Which of these roles the cluster lacks."""
+    wanted = list(names)
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [wanted]).fetchall()
+    return set(wanted) - {name for (name,) in rows}
+
+
+def drop_role(connection: Connection, name: str) -> None:
+    """Raises RepriseError where something still belongs to it."""
+    try:
+        connection.execute(SQL("DROP ROLE IF EXISTS {}").format(Identifier(name)))
+    except QueryFailed as failure:
+        raise RepriseError(f"the role {name} cannot be dropped", cause=str(failure).strip()) from None
+
+
+def run_statement(connection: Connection, statement: str) -> None:
+    """One statement out of a dump. Raises RepriseError."""
+    try:
+        connection.execute(statement)
+    except QueryFailed as failure:
+        what = " ".join(statement.split()[:3])
+        raise RepriseError(
+            f"the server refuses a statement of the dump: {what} …", cause=str(failure).strip()
+        ) from None

@@ -1,0 +1,61 @@
+"""What a plan that takes a copy says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.records.survey import OsUser, Programs
+
+CopyKind = Literal["base", "dump", "media", "source", "image"]
+
+COPY_KINDS: tuple[CopyKind, ...] = ("base", "dump", "media", "source", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """One copy that is to be taken. All paths absolute.
+
+    ``id`` is its name in ``repository`` (a folder). It is built in ``draft``, whose name begins with a dot, so that no
+    reader takes it for a copy, and gets its name ``path`` by a rename when it is complete and verified. ``owner`` is
+    whose it will be, and who runs the programs that make it. ``parent`` is the copy that it is based on: the backup
+    that an incremental one needs, the snapshot that a media snapshot shares its unchanged files with. ``second`` is the
+    place on another server that it is pushed to.
+    """
+
+    kind: CopyKind
+    id: str
+    repository: str
+    path: str
+    draft: str
+    owner: OsUser
+    programs: Programs | None = None
+    parent: str | None = None
+    second: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCopy:
+    """A copy that a run has taken."""
+
+    id: str
+    kind: CopyKind
+    path: str
+    size_bytes: int | None
+    started_at: datetime
+    stopped_at: datetime
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of verifying a copy: ``kind`` is a copy's, or ``wal`` for a repository's archive. ``at`` is when it
+    ended; ``findings`` are empty where all is right. ``ok`` None: there is nothing to verify it by."""
+
+    id: str
+    kind: CopyKind | Literal["wal"]
+    repository: str
+    at: datetime
+    ok: bool | None
+    findings: tuple[str, ...] = ()
+    seconds: float = 0.0

@@ -1,0 +1,40 @@
+"""Which copies stay and which go."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+KeptKind = Literal["base", "dump", "media", "wal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One copy: stays or goes, and why."""
+
+    id: str
+    kind: KeptKind
+    keep: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One thing that goes: a copy with what stands beside it, or a range of WAL segments. ``bytes`` are what comes
+    back on disk: a file that another link keeps gives nothing."""
+
+    verdict: Verdict
+    paths: tuple[Path, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """What goes and what stays; ``findings`` say where nothing could be judged, and so everything stays."""
+
+    leaving: tuple[Leaving, ...]
+    staying: tuple[Verdict, ...]
+    findings: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        return sum(each.bytes for each in self.leaving)

@@ -1,0 +1,135 @@
+"""Whether the five protected things are copied and proven as the policy wants."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+
+ThingName = Literal["database-full", "database-incremental", "files", "source", "environment"]
+
+THINGS: tuple[ThingName, ...] = ("database-full", "database-incremental", "files", "source", "environment")
+
+
+class Level(IntEnum):
+    """The exit codes of Nagios' plug-ins (its plug-in development guidelines, "Plugin Return Codes")."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+_WORSE = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
+
+
+def worst(levels: "list[Level]") -> Level:
+    """The level of several things together."""
+    return max(levels, key=_WORSE.index, default=Level.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One of the five. ``newest`` is its newest usable copy and the moment that it holds, ``proven_at`` and
+    ``proof_ok`` the last time that any of its copies was verified and how that went. ``lose_seconds`` and
+    ``lose_files``: what would be lost if the machine died now; None where it is not known or does not apply."""
+
+    name: ThingName
+    level: Level
+    newest: str | None
+    newest_at: datetime | None
+    age_seconds: float | None
+    policy_seconds: int | None
+    proven_at: datetime | None = None
+    proof_ok: bool | None = None
+    lose_seconds: float | None = None
+    lose_files: int | None = None
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about one thing: take a copy, verify its newest one, or look into what the title says."""
+
+    thing: ThingName
+    act: Literal["copy", "verify", "look"]
+    title: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStatus:
+    """All five, as of one moment. ``to_do``: the most urgent first. ``archived_to``: the last commit that the archive
+    can bring back."""
+
+    site: str
+    at: datetime
+    things: tuple[Thing, ...]
+    to_do: tuple[Advice, ...] = ()
+    archived_to: datetime | None = None
+
+    @property
+    def level(self) -> Level:
+        return worst([thing.level for thing in self.things])
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiverFacts:
+    """How the live server's archiving stands (pg_stat_archiver, pg_replication_slots, pg_wal). ``waiting`` segments
+    are not archived yet; ``behind`` is whether it has written anything behind the last archived segment. ``slots``:
+    name and the bytes of WAL that it holds back."""
+
+    mode: str
+    command: str
+    failed_at: datetime | None
+    failed_segment: str | None
+    archived_at: datetime | None
+    archived_segment: str | None
+    waiting: int
+    behind: bool
+    wal_bytes: int
+    max_wal_bytes: int
+    slots: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleEntry:
+    """One thing that runs by itself: ``what`` as in the site file's ``[schedule]``, ``when`` as written there,
+    ``next_at`` in the machine's own zone (None: not known), the whole ``command`` line."""
+
+    what: str
+    when: str
+    next_at: datetime | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleState:
+    """What a site's schedule comes to, and whether just that is installed (``installed``); ``text`` is what is, or
+    would be, written."""
+
+    entries: tuple[ScheduleEntry, ...]
+    by: Literal["systemd", "cron"]
+    installed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that changes; ``restart``: only a restart of the server makes it hold."""
+
+    setting: str
+    old: str
+    new: str
+    restart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """What came of setting archiving up, or of testing it. ``segment`` and ``seconds``: which one arrived in a test,
+    and how long that took."""
+
+    ok: bool
+    changes: tuple[Change, ...] = ()
+    segment: str | None = None
+    seconds: float | None = None
+    findings: tuple[str, ...] = ()

@@ -1,0 +1,62 @@
+"""An address on another server: ``ssh://[user@]host[:port]/path``.
+
+How ssh is called is rsync's own business: ``RSYNC_RSH``, else ssh that asks nothing and does not wait for ever.
+"""
+
+import os
+import shlex
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from engine.postgres.running import run_program
+from engine.records.errors import RepriseError, Unreachable
+
+_SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
+_NO_CONNECTION = 255  # ssh(1), "Exit status"
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePlace:
+    """A folder on another server."""
+
+    login: str  # user@host, or host
+    port: int | None
+    path: str
+
+    def below(self, name: str) -> "RemotePlace":
+        return RemotePlace(self.login, self.port, f"{self.path.rstrip('/')}/{name}")
+
+    @property
+    def shell(self) -> list[str]:
+        """The words that start ssh, without the login."""
+        words = shlex.split(os.environ.get("RSYNC_RSH") or _SSH)
+        return [*words, *(["-p", str(self.port)] if self.port else [])]
+
+    def run(self, *words: str, timeout: float | None = 120) -> str:
+        """One command there; its words reach the remote shell quoted. Raises Unreachable, RepriseError."""
+        command = [*self.shell, "--", self.login, shlex.join(words)]
+        try:
+            return run_program(command, timeout=timeout)
+        except Unreachable:
+            raise Unreachable(
+                f"{self.login} does not answer", remedy="see that its sshd runs and can be reached"
+            ) from None
+        except RepriseError as error:
+            if f"exit code {_NO_CONNECTION}" in error.message:
+                remedy = f"try: {shlex.join([*self.shell, self.login, 'true'])}"
+                raise Unreachable(f"{self.login} cannot be reached", cause=error.cause, remedy=remedy) from None
+            raise RepriseError(f"{words[0]} failed on {self.login}", cause=error.cause) from None
+
+    def __str__(self) -> str:
+        port = f":{self.port}" if self.port else ""
+        return f"ssh://{self.login}{port}{self.path}"
+
+
+def read_place(text: str) -> RemotePlace:
+    """A site file's ``second``, which was checked when it was read. Raises ValueError."""
+    found = urlsplit(text)
+    if found.scheme != "ssh" or not found.hostname or not found.path:
+        raise ValueError(f"{text!r} is not ssh://user@host/path")
+    host = found.hostname
+    login = f"{unquote(found.username)}@{host}" if found.username else host
+    return RemotePlace(login, found.port, unquote(found.path).rstrip("/") or "/")

@@ -1,0 +1,48 @@
+"""The site file: one protected system, and where its copies lie. Read, checked, explained; written with tomli-w.
+
+tables      its tables and keys, as typed records
+durations   "5min", "7d"
+reading     where it is found; read and written
+mistakes    what is wrong in it, and what would be right
+"""
+
+from engine.site.reading import find_site, read_site, state_dir, write_site
+from engine.site.tables import (
+    Application,
+    Database,
+    DatabaseRepository,
+    Environment,
+    Identity,
+    KeepBaseBackups,
+    KeepByCalendar,
+    Media,
+    MediaRepository,
+    Policy,
+    Retention,
+    Schedule,
+    Site,
+    Source,
+    Verify,
+)
+
+__all__ = [
+    "Application",
+    "Database",
+    "DatabaseRepository",
+    "Environment",
+    "Identity",
+    "KeepBaseBackups",
+    "KeepByCalendar",
+    "Media",
+    "MediaRepository",
+    "Policy",
+    "Retention",
+    "Schedule",
+    "Site",
+    "Source",
+    "Verify",
+    "find_site",
+    "read_site",
+    "state_dir",
+    "write_site",
+]

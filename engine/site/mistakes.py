@@ -1,0 +1,171 @@
+"""What is wrong in a site file: the key, what is wrong there, and what would be right."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from engine.site import tables
+from engine.site.durations import FORM, read_duration
+from engine.site.tables import Site
+
+Mistake = tuple[str, str, str]
+
+_PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a list", "object": "a table"}
+_SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
+
+
+def explain(error: str) -> tuple[str, str, str | None]:
+    """msgspec's one-line error as key, what is wrong, what would be right."""
+    what, _, where = error.partition(" - at `$")
+    table = where.rstrip("`").lstrip(".")
+    plain_table = re.sub(r"\[[^]]*\]", "", table)
+    known = _keys_of(plain_table)
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
+        near = difflib.get_close_matches(unknown[1], known, 1)
+        right = f"meant {near[0]}?" if near else f"known keys here: {', '.join(known)}"
+        return _key(table, unknown[1]), "unknown key", right
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
+        where = f"[{plain_table}]" if plain_table else "the file"
+        return _key(table, missing[1]), "missing", f"add {missing[1]} to {where}"
+    if wrong := re.fullmatch(r"Expected `(.*)`, got `(.*)`", what):
+        right_words, got = (_PLAIN_WORDS.get(word.split(" ")[0], word) for word in wrong.groups())
+        return table or "the file", f"is {got}", f"it must be {right_words}"
+    if value := re.fullmatch(r"Invalid enum value (.*)", what):
+        return table, f"unknown value {value[1]}", 'kind = "directory"'
+    return table or "the file", what, None
+
+
+def _keys_of(table: str) -> list[str]:
+    """The keys that a table knows, by its dotted name."""
+    kind: type[msgspec.Struct] | None = Site
+    for name in filter(None, table.split(".")):
+        found = kind.__annotations__.get(name) if kind is not None else None
+        inside = [each for each in (found, *get_args(found)) if isinstance(each, type)]
+        kind = next((each for each in inside if issubclass(each, tables.Table)), None)
+    return list(kind.__struct_fields__) if kind is not None else []
+
+
+def _key(table: str, name: str) -> str:
+    return f"{table}.{name}" if table else name
+
+
+def mistakes(site: Site) -> Iterator[Mistake]:
+    """What is typed right and still wrong."""
+    yield from _identity(site)
+    yield from _database(site)
+    yield from _sources(site)
+    yield from _environment(site)
+    yield from _rules(site)
+    for key, path in _paths(site):
+        if path is not None and (not path.startswith("/") or "\0" in path or "\n" in path):
+            yield key, f"{path!r} is not an absolute path", "a path that starts with /"
+    for key, second in _seconds(site):
+        if second is not None and not _is_place(second):
+            yield key, f"{second!r} is no place on another server", "ssh://user@host/path or ssh://user@host:port/path"
+
+
+def _identity(site: Site) -> Iterator[Mistake]:
+    if not re.fullmatch(r"[\w][\w.-]*", site.name):
+        yield "site.name", f"{site.name!r} cannot be part of a file name", "letters, digits, '-', '_', '.'"
+    try:
+        ZoneInfo(site.site.timezone)
+    except (ValueError, OSError, KeyError):
+        right = 'a name like "Europe/Moscow" or "UTC"'
+        yield "site.timezone", f"{site.site.timezone!r} is not a time zone", right
+
+
+def _database(site: Site) -> Iterator[Mistake]:
+    if not 1 <= site.database.port <= 65535:
+        yield "database.port", f"{site.database.port} is not a port", "a number from 1 to 65535"
+    if not site.database.repository:
+        right = "at least one [[database.repository]] with kind, base_backups, wal"
+        yield "database.repository", "no repository", right
+
+
+def _sources(site: Site) -> Iterator[Mistake]:
+    for number, source in enumerate(site.source):
+        if (source.mirror is None) == (source.bundles is None):
+            wrong = "both mirror and bundles" if source.mirror else "neither mirror nor bundles"
+            yield f"source[{number}]", wrong, 'one of: mirror = "/backup/source/docs.git", bundles = "/backup/source"'
+        if not source.path or source.path.startswith("-") or not source.path.isprintable():
+            yield f"source[{number}].path", f"{source.path!r} is nothing that git can fetch", "a path or a URL"
+
+
+def _environment(site: Site) -> Iterator[Mistake]:
+    environment = site.environment
+    if environment is not None and (environment.path is None) == (environment.image is None):
+        wrong = "both path and image" if environment.path else "neither path nor image"
+        yield "environment", wrong, "path (a folder that is packed) or image (a VM image that is registered)"
+
+
+def _rules(site: Site) -> Iterator[Mistake]:
+    for name, age in msgspec.structs.asdict(site.policy).items():
+        try:
+            read_duration(age or "1s")
+        except ValueError:
+            yield f"policy.{name}", f"{age!r} is no duration", FORM
+    for name, rule in msgspec.structs.asdict(site.retention).items():
+        for word, count in msgspec.structs.asdict(rule).items() if rule is not None else ():
+            if count is not None and count < 0:
+                yield f"retention.{name}.{word}", f"{count} copies cannot be kept", "a number from 0 on"
+        if rule is not None and not any(msgspec.structs.asdict(rule).values()):
+            yield f"retention.{name}", "keeps nothing", "at least one number above 0, or no rule at all"
+    for name, when in msgspec.structs.asdict(site.schedule).items():
+        if when is not None and not _SCHEDULE.fullmatch(when):
+            yield f"schedule.{name}", f"{when!r} is no calendar time", '"*-*-* 02:00", "hourly" or "0 2 * * *"'
+
+
+def _paths(site: Site) -> Iterator[tuple[str, str | None]]:
+    """Every key that names a path of this machine."""
+    for name in ("data_dir", "bin_dir", "config_file", "hba_file", "ident_file"):
+        yield f"database.{name}", getattr(site.database, name)
+    for number, repository in enumerate(site.database.repository):
+        for name in ("base_backups", "wal", "dumps"):
+            yield f"database.repository[{number}].{name}", getattr(repository, name)
+    if site.media is not None:
+        yield "media.path", site.media.path
+        for number, media in enumerate(site.media.repository):
+            yield f"media.repository[{number}].path", media.path
+    for number, source in enumerate(site.source):
+        yield f"source[{number}].mirror", source.mirror
+        yield f"source[{number}].bundles", source.bundles
+    if site.environment is not None:
+        for name in ("store", "path", "image"):
+            yield f"environment.{name}", getattr(site.environment, name)
+
+
+def _seconds(site: Site) -> Iterator[tuple[str, str | None]]:
+    """Every key that names a place on another server."""
+    for number, repository in enumerate(site.database.repository):
+        yield f"database.repository[{number}].second", repository.second
+    for number, media in enumerate(site.media.repository if site.media else []):
+        yield f"media.repository[{number}].second", media.second
+    for number, source in enumerate(site.source):
+        yield f"source[{number}].second", source.second
+    if site.environment is not None:
+        yield "environment.second", site.environment.second
+
+
+def _is_place(text: str) -> bool:
+    """ssh://[user@]host[:port]/path, of characters that neither ssh nor rsync takes for anything else."""
+    try:
+        found = urlsplit(text)
+        port = found.port
+    except ValueError:
+        return False
+    parts = (found.username or "u", found.hostname or "", found.path)
+    return (
+        found.scheme == "ssh"
+        and bool(found.hostname)
+        and found.path.startswith("/")
+        and len(found.path) > 1
+        and (port is None or port > 0)
+        and not (found.query or found.fragment or found.password)
+        and not any(part.startswith("-") for part in parts)
+        and re.fullmatch(r"[A-Za-z0-9_.:/@%+,=\[\]-]+", text) is not None
+    )

@@ -1,0 +1,170 @@
+"""The tables and keys of a site file. Paths are absolute; a command line is one that the operator wrote."""
+
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from engine.site.durations import read_duration
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What all tables have in common."""
+
+
+class Identity(Table, frozen=True):
+    name: str
+    timezone: str = "UTC"
+
+
+class DatabaseRepository(Table, frozen=True):
+    """A folder of base backups, a folder of archived WAL, one of dumps. ``second``: the same on another server."""
+
+    kind: Literal["directory"]
+    base_backups: str
+    wal: str
+    dumps: str | None = None
+    second: str | None = None
+
+
+class Database(Table, frozen=True):
+    data_dir: str
+    repository: list[DatabaseRepository]
+    bin_dir: str | None = None
+    config_file: str | None = None
+    hba_file: str | None = None
+    ident_file: str | None = None
+    host: str = "/var/run/postgresql"
+    port: int = 5432
+    user: str = "postgres"
+    dbname: str = "postgres"
+    run_as: str | None = None
+    start_command: str = ""
+    stop_command: str = ""
+
+
+class MediaRepository(Table, frozen=True):
+    kind: Literal["directory"]
+    path: str
+    second: str | None = None
+
+
+class Media(Table, frozen=True):
+    path: str
+    repository: list[MediaRepository] = []
+
+
+class Source(Table, frozen=True):
+    """A git repository (``path``: anything that git can fetch), copied as a mirror or as bundles in a folder."""
+
+    path: str
+    mirror: str | None = None
+    bundles: str | None = None
+    second: str | None = None
+
+
+class Environment(Table, frozen=True):
+    """What the system runs in: an installation folder that is packed (``path``), or a VM image that is registered
+    (``image``). Copies and their checksums lie in ``store``."""
+
+    store: str
+    path: str | None = None
+    image: str | None = None
+    second: str | None = None
+
+
+class Policy(Table, frozen=True):
+    """How old the newest copy of each thing may be. None: nobody said."""
+
+    database_full: str | None = None
+    database_incremental: str | None = None
+    files: str | None = None
+    source: str | None = None
+    environment: str | None = None
+
+    def seconds(self, thing: str) -> int | None:
+        """The age that is allowed for one of the five things (``database-full`` …), in seconds."""
+        text: str | None = getattr(self, thing.replace("-", "_"))
+        return read_duration(text) if text is not None else None
+
+
+class KeepBaseBackups(Table, frozen=True):
+    """The newest ``count`` full backups, and whatever makes the last ``days`` days reachable. None: no such rule."""
+
+    count: int | None = None
+    days: int | None = None
+
+
+class KeepByCalendar(Table, frozen=True):
+    """The newest copy of each of the last so many hours, days, weeks and months that have any."""
+
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+
+class Retention(Table, frozen=True):
+    """What `expire` keeps. A kind of copy without a rule is kept for ever."""
+
+    base_backups: KeepBaseBackups | None = None
+    dumps: KeepByCalendar | None = None
+    media: KeepByCalendar | None = None
+
+
+class Schedule(Table, frozen=True):
+    """When what runs: systemd's OnCalendar, or cron's five fields. None: never by itself."""
+
+    base: str | None = None
+    incremental: str | None = None
+    dump: str | None = None
+    files: str | None = None
+    source: str | None = None
+    environment: str | None = None
+    push: str | None = None
+    verify: str | None = None
+    expire: str | None = None
+
+
+class Application(Table, frozen=True):
+    stop: str = ""
+    start: str = ""
+
+
+class Verify(Table, frozen=True):
+    """Looks at the recovered cluster: questions that must return true, and whether every page of it is read."""
+
+    sql: list[str] = []
+    pages: bool = True
+
+
+class Site(Table, frozen=True):
+    """One site file."""
+
+    site: Identity
+    database: Database
+    media: Media | None = None
+    source: list[Source] = []
+    environment: Environment | None = None
+    application: Application = Application()
+    verify: Verify = Verify()
+    policy: Policy = Policy()
+    retention: Retention = Retention()
+    schedule: Schedule = Schedule()
+
+    @property
+    def name(self) -> str:
+        return self.site.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.site.timezone)
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """Every folder that copies are taken into, once each. Archived WAL is the archive command's to write."""
+        places = [place for each in self.database.repository for place in (each.base_backups, each.dumps)]
+        places += [each.path for each in self.media.repository] if self.media else []
+        places += [each.mirror or each.bundles for each in self.source]
+        places += [self.environment.store] if self.environment else []
+        return tuple(dict.fromkeys(place for place in places if place is not None))

@@ -1,0 +1,111 @@
+"""`beside`: what a bare machine needs besides a base backup, in ``<id>.beside`` next to it.
+
+The configuration files that lie outside the data directory, the site file, and ``cluster.json``: the server's version,
+each database's extensions, libraries and collation versions. Without these the backup starts, and then lacks a library
+or sorts its indexes another way.
+
+Arguments: ``host``, ``port``, ``user``, ``data_dir``, ``site_file`` (None: not known).
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engine.postgres.connecting import Connection, QueryFailed, connect
+from engine.records.coding import to_json
+from engine.records.errors import Unreachable
+from engine.steps.copying.drafts import copying_of, grows_at
+from engine.steps.protocol import RunningStep
+from engine.transfer.failures import writing
+from engine.transfer.removing import make_folder, remove_tree
+
+SUFFIX = ".beside"
+
+_FILES = """
+SELECT setting FROM pg_settings WHERE name IN ('config_file', 'hba_file', 'ident_file') AND setting <> ''
+UNION SELECT DISTINCT sourcefile FROM pg_file_settings
+"""
+_CLUSTER = """
+SELECT version(), current_setting('shared_preload_libraries'), current_setting('lc_collate', true),
+       current_setting('data_checksums')
+"""
+_DATABASES = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname"
+_EXTENSIONS = "SELECT extname, extversion FROM pg_extension ORDER BY extname"
+_LIBRARIES = "SELECT DISTINCT probin FROM pg_proc WHERE probin IS NOT NULL AND probin <> '' ORDER BY probin"
+_COLLATIONS = """
+SELECT collname, collprovider, collversion FROM pg_collation WHERE collversion IS NOT NULL AND collprovider <> 'b'
+ORDER BY collname LIMIT 5000
+"""
+
+
+def apply(step: RunningStep) -> None:
+    copying = copying_of(step)
+    folder = grows_at(copying).with_name(Path(copying.path).name + SUFFIX)
+    if not grows_at(copying).exists() and Path(copying.path).exists():
+        return  # it was published already
+    remove_tree(folder)
+    make_folder(folder, None)
+    files, cluster = _ask(step)
+    if site_file := step.args["site_file"]:
+        _keep(Path(site_file), folder / "site.toml", step)
+    for number, path in enumerate(files):
+        if not path.is_relative_to(step.args["data_dir"]):
+            _keep(path, folder / f"{number}-{path.name}", step)
+            cluster.setdefault("files", {})[f"{number}-{path.name}"] = str(path)
+    with writing(folder):
+        _write(folder / "cluster.json", to_json(cluster, indent=1))
+
+
+def undo(step: RunningStep) -> None:
+    """It lies in the draft, which goes as a whole."""
+
+
+def _keep(source: Path, target: Path, step: RunningStep) -> None:
+    """Copy one small file; one that cannot be read is told, and the backup is none the worse."""
+    try:
+        with source.open("rb") as opened:
+            _write(target, opened.read())
+    except OSError as problem:
+        step.note(text=f"{source} could not be kept beside the backup: {problem.strerror}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+
+
+def _ask(step: RunningStep) -> tuple[list[Path], dict[str, Any]]:
+    """The configuration files, and what the server says of itself and its databases."""
+    with _connect(step, "postgres") as connection:
+        found = connection.execute(_CLUSTER).fetchone()
+        assert found is not None
+        names = [name for (name,) in connection.execute(_DATABASES).fetchall()]
+        files = []
+        with suppress(QueryFailed):  # pg_file_settings is the superuser's
+            files = [Path(name) for (name,) in connection.execute(_FILES).fetchall() if name]
+    cluster: dict[str, Any] = dict(
+        zip(("version", "shared_preload_libraries", "lc_collate", "data_checksums"), found, strict=True)
+    )
+    cluster["databases"] = {}
+    for name in names:
+        step.safe_point()
+        with suppress(QueryFailed, Unreachable), _connect(step, name) as connection:
+            cluster["databases"][name] = _database(connection)
+    return sorted(set(files)), cluster
+
+
+def _database(connection: Connection) -> dict[str, Any]:
+    return {
+        "extensions": dict(connection.execute(_EXTENSIONS).fetchall()),
+        "libraries": [library for (library,) in connection.execute(_LIBRARIES).fetchall()],
+        "collations": [list(row) for row in connection.execute(_COLLATIONS).fetchall()],
+    }
+
+
+def _connect(step: RunningStep, dbname: str) -> Connection:
+    args = step.args
+    return connect(
+        host=args["host"], port=args["port"], user=args["user"], dbname=dbname, as_user=copying_of(step).owner
+    )

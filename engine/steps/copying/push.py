@@ -1,0 +1,58 @@
+"""`push`: the copy, under its name by now, sent to the repository's second place and verified there by checksum.
+
+A copy that could not be pushed stands in its own repository all the same; the run fails and says so, and `resume` sends
+it again. Arguments: ``into`` (a folder at the second place), ``wal`` (the archive that is sent along, or None), and
+``wal_into``.
+"""
+
+import json
+from pathlib import Path
+
+from engine.records.errors import RepriseError
+from engine.remote.places import read_place
+from engine.remote.pushing import push, push_mirror, push_wal
+from engine.steps.copying.drafts import copying_of
+from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Child, Say
+
+_LOOK_SECONDS = 0.3
+
+
+def apply(step: RunningStep) -> None:
+    copying, args = copying_of(step), step.args
+    copy = Path(copying.path)
+
+    def work(say: Say) -> None:
+        def tell(done: int) -> None:
+            say(json.dumps(done))
+
+        # The copy last: a chain's older members and its WAL are there before somebody relies on it.
+        if args["wal"] is not None:
+            push_wal(Path(args["wal"]), read_place(args["wal_into"]), tell)
+        beside = sorted(path for path in copy.parent.iterdir() if path.name.startswith(_stem(copy) + "."))
+        into, others = read_place(args["into"]), [path for path in beside if path != copy]
+        if copying.kind == "source" and copy.is_dir():
+            push_mirror(copy, into, tell)
+        else:
+            push(copy, into, others, copying.parent if copying.kind == "media" else None, tell)
+
+    with Child(work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync")) as child:
+        while not child.ended(_LOOK_SECONDS):
+            step.safe_point()
+        try:
+            child.result()
+        except RepriseError as error:
+            error.message = (
+                f"the copy is complete in {copying.repository}, but not at its second place: {error.message}"
+            )
+            raise
+    step.note(text=f"pushed to {args['into']}, and verified there by checksum")
+
+
+def undo(step: RunningStep) -> None:
+    """What was pushed is a copy like any other, and stays."""
+
+
+def _stem(copy: Path) -> str:
+    """What the names of all that belongs to a copy begin with: an image's note and its packed file share one."""
+    return copy.name.removesuffix(".json").removesuffix(".bundle")

@@ -1,0 +1,43 @@
+"""`verify-copy`: the copy is read back from its draft before it gets its name: every byte that can be compared is.
+
+Arguments: ``format`` (of a base backup).
+"""
+
+import json
+from pathlib import Path
+
+from engine.records.errors import DamagedCopy
+from engine.steps.copying.drafts import copying_of, grows_at
+from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Child, Say
+from engine.transfer.verifying import verify_backup
+
+_LOOK_SECONDS = 0.2
+
+
+def apply(step: RunningStep) -> None:
+    copying = copying_of(step)
+    grown = grows_at(copying)
+    if not grown.exists() and Path(copying.path).exists():
+        return  # it was published already
+    step.fact(verified=False)
+
+    def work(say: Say) -> None:
+        if not verify_backup(grown, step.args["format"], lambda done, total: say(json.dumps([done, total]))):
+            raise DamagedCopy(
+                "the backup has no checksums to be verified by", cause="it has no manifest, or one without checksums"
+            )
+
+    def hear(line: str) -> None:
+        done, total = json.loads(line)
+        step.progress(done, total, "bytes", copying.id)
+
+    with Child(work, hear) as child:
+        while not child.ended(_LOOK_SECONDS):
+            step.safe_point()
+        child.result()
+    step.fact(verified=True)
+
+
+def undo(step: RunningStep) -> None:
+    """Reading leaves nothing behind."""

@@ -1,0 +1,35 @@
+"""`verify-dump`: a dump read back to its end, the roles beside it too, before it gets its name."""
+
+from pathlib import Path
+
+from engine.dumps.layout import CONTENTS, GLOBALS
+from engine.dumps.whole import read_globals_through, read_through
+from engine.records.errors import RunFailed
+from engine.steps.copying.drafts import copying_of, grows_at
+from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Child, Say
+
+_LOOK_SECONDS = 0.3
+
+
+def apply(step: RunningStep) -> None:
+    copying, format = copying_of(step), step.args["format"]
+    folder = grows_at(copying)
+    if not folder.exists() and Path(copying.path).exists():
+        return  # it was published already
+    programs = copying.programs
+    if programs is None:
+        raise RunFailed("the plan names no PostgreSQL programs", remedy="plan again")
+
+    def work(say: Say) -> None:
+        read_globals_through(folder / GLOBALS)
+        read_through(programs, folder / CONTENTS[format], format, copying.owner)
+
+    with Child(work) as child:
+        while not child.ended(_LOOK_SECONDS):
+            step.safe_point()
+        child.result()
+
+
+def undo(step: RunningStep) -> None:
+    """Reading leaves nothing behind."""

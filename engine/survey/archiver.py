@@ -1,0 +1,52 @@
+"""How the live server's archiving stands: asked of the server, whose user need only be in pg_monitor."""
+
+from engine.postgres.connecting import QueryFailed
+from engine.postgres.server import connect_site
+from engine.records.errors import Unreachable
+from engine.records.status import ArchiverFacts
+from engine.records.survey import OsUser
+from engine.site import Site
+
+_ASK = """
+SELECT current_setting('archive_mode'),
+       CASE WHEN current_setting('archive_library', true) <> '' THEN current_setting('archive_library', true)
+            ELSE current_setting('archive_command') END,
+       last_failed_time, last_failed_wal, last_archived_time, last_archived_wal,
+       (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'),
+       pg_walfile_name(pg_current_wal_insert_lsn()),
+       (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)
+           %% (SELECT setting::numeric FROM pg_settings WHERE name = 'wal_segment_size'),
+       (SELECT coalesce(sum(size), 0)::bigint FROM pg_ls_waldir()),
+       (SELECT setting::bigint << 20 FROM pg_settings WHERE name = 'max_wal_size')
+FROM pg_stat_archiver
+"""
+_SLOTS = """
+SELECT slot_name, (pg_current_wal_lsn() - restart_lsn)::bigint FROM pg_replication_slots WHERE restart_lsn IS NOT NULL
+"""
+_FIRST_RECORD = 256  # bytes into a segment: a switch leaves the next one with no more than its header
+
+
+def ask_archiver(site: Site, run_as: OsUser) -> ArchiverFacts:
+    """Raises Unreachable where the server does not answer, is in recovery, or will not say."""
+    with connect_site(site.database, run_as) as connection:
+        try:
+            row = connection.execute(_ASK.replace("%%", "%")).fetchone()
+            slots = connection.execute(_SLOTS).fetchall()
+        except QueryFailed as failure:
+            raise Unreachable("the server does not say how its archiving stands", cause=str(failure).strip()) from None
+    assert row is not None
+    mode, command, failed_at, failed, archived_at, archived, waiting, current, offset, size, limit = row
+    fresh = archived is not None and len(archived) == 24 and int(current[8:], 16) == int(archived[8:], 16) + 1
+    return ArchiverFacts(
+        mode,
+        command,
+        failed_at,
+        failed,
+        archived_at,
+        archived,
+        waiting,
+        not (fresh and int(offset) <= _FIRST_RECORD and not waiting),
+        size,
+        limit,
+        tuple((name, held) for name, held in slots),
+    )

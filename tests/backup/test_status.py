@@ -1,0 +1,119 @@
+"""What the status says of made-up catalogs: one thing wrong at a time, and a healthy one that keeps quiet."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.backup.status import LiveFacts, SetUp, advise, judge
+from engine.records.copies import BaseBackup, Catalog, MediaSnapshot
+from engine.records.copying import Proof
+from engine.records.status import THINGS, ArchiverFacts, Level, Thing, ThingName, worst
+from engine.records.survey import FileSystem
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+PLACES: dict[ThingName, list[str]] = {
+    "database-full": ["/backup/base"], "database-incremental": ["/backup/wal"], "files": ["/backup/media"],
+    "source": [], "environment": [],
+}  # fmt: skip
+POLICY: dict[ThingName, int | None] = dict.fromkeys(THINGS, 3600)
+QUIET = ArchiverFacts("on", "cp %p /backup/wal/%f", None, None, NOW, "0" * 24, 0, True, 1 << 30, 1 << 30)
+
+
+def ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+def status(
+    minutes: float = 5, *, archiver: ArchiverFacts | None = QUIET, archived: float = 1, proofs: tuple[Proof, ...] = (),
+    usable: bool = True, **live: object,
+) -> dict[str, Thing]:  # fmt: skip
+    backup = BaseBackup(
+        "b1", "/backup/base", Path("/backup/base/b1"), "tar", started_at=ago(minutes), usable=usable, reason="broken"
+    )
+    shot = MediaSnapshot("m1", "/backup/media", Path("/backup/media/m1"), ago(minutes), ago(minutes - 1), usable=usable)
+    catalog = Catalog("archive", base_backups=(backup,), media_snapshots=(shot,))
+    known = {(proof.kind, proof.repository, proof.id): proof for proof in proofs}
+    facts = replace(LiveFacts(archiver=archiver, no_archiver="it is down"), **live)  # type: ignore[arg-type]
+    found = judge(SetUp("archive", PLACES, POLICY), catalog, ago(archived), known, facts, NOW)
+    return {thing.name: thing for thing in found.things}
+
+
+def test_a_healthy_site_is_ok_and_says_only_what_was_never_verified() -> None:
+    found = status()
+    assert {thing.level for thing in found.values()} == {Level.OK}
+    assert found["files"].findings == ("never verified",)
+    assert (found["database-full"].newest, found["database-full"].age_seconds) == ("b1", 300)
+    assert found["database-incremental"].lose_seconds == 60
+    assert found["source"].findings == ("not set up in the site file",)
+
+
+@pytest.mark.parametrize(("minutes", "level"), [(59, Level.OK), (61, Level.WARNING), (121, Level.CRITICAL)])
+def test_age_is_held_against_the_policy(minutes: float, level: Level) -> None:
+    assert status(minutes)["files"].level is level
+
+
+def test_unusable_copies_are_none() -> None:
+    found = status(usable=False)
+    assert found["files"].level is found["database-full"].level is Level.CRITICAL
+    assert "no copy" in found["files"].findings[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({"mode": "off"}, Level.CRITICAL, "archive_mode is off"),
+        ({"command": ""}, Level.CRITICAL, "archive_command is empty"),
+        ({"failed_at": NOW, "archived_at": ago(1), "failed_segment": "0A"}, Level.CRITICAL, "fails, last for 0A"),
+        ({"failed_at": ago(9)}, Level.OK, ""),
+        ({"waiting": 9}, Level.WARNING, "9 segments wait"),
+        ({"wal_bytes": 3 << 30}, Level.WARNING, "twice max_wal_size"),
+        ({"slots": (("old_standby", 2 << 30),)}, Level.WARNING, "old_standby holds"),
+    ],
+)
+def test_what_is_wrong_with_archiving_is_named(change: dict[str, object], level: Level, words: str) -> None:
+    thing = status(archiver=replace(QUIET, **change))["database-incremental"]  # type: ignore[arg-type]
+    assert thing.level is level
+    assert words in " ".join(thing.findings)
+
+
+def test_an_idle_database_loses_nothing_however_old_its_last_commit_is() -> None:
+    thing = status(archiver=replace(QUIET, behind=False), archived=6000)["database-incremental"]
+    assert (thing.level, thing.lose_seconds) == (Level.OK, 0)
+
+
+def test_a_server_that_does_not_answer_is_unknown_not_well() -> None:
+    assert status(archiver=None)["database-incremental"].level is Level.UNKNOWN
+
+
+def test_a_repository_that_is_away_is_unknown_one_beside_its_original_a_warning_a_full_one_critical() -> None:
+    assert status(away=frozenset({"/backup/media"}))["files"].level is Level.UNKNOWN
+    assert status(beside=frozenset({"/backup/media"}))["files"].level is Level.WARNING
+    room = FileSystem("/backup/media", "/backup/media", 1, "/backup", 1, 1000, True)
+    assert status(rooms={"/backup/media": room})["files"].level is Level.CRITICAL
+    assert status(rooms={"/backup/media": replace(room, free_bytes=500)})["files"].level is Level.OK
+
+
+def test_a_failed_proof_is_critical_and_one_of_a_copy_that_is_gone_counts_for_nothing() -> None:
+    bad = Proof("m1", "media", "/backup/media", ago(3), False, ("a.pdf is missing",))
+    thing = status(proofs=(bad,))["files"]
+    assert (thing.level, thing.proof_ok) == (Level.CRITICAL, False)
+    assert "a.pdf is missing" in thing.findings[0]
+    assert status(proofs=(replace(bad, id="m0"),))["files"].proof_ok is None
+
+
+def test_what_to_do_comes_most_urgent_first_and_the_never_verified_last() -> None:
+    found = advise(status(minutes=200, archiver=replace(QUIET, waiting=9)).values())
+    assert [(each.thing, each.act) for each in found] == [
+        ("database-full", "copy"), ("files", "copy"), ("database-incremental", "look"),
+    ]  # fmt: skip
+    assert [(each.thing, each.act) for each in advise(status().values())] == [
+        ("database-full", "verify"), ("database-incremental", "verify"), ("files", "verify"),
+    ]  # fmt: skip
+
+
+def test_critical_is_worse_than_unknown_and_that_than_a_warning() -> None:
+    assert worst([Level.UNKNOWN, Level.WARNING]) is Level.UNKNOWN
+    assert worst([Level.UNKNOWN, Level.CRITICAL]) is Level.CRITICAL
+    assert worst([]) is Level.OK

@@ -1,0 +1,78 @@
+"""A cluster large enough that a run over it can be caught in the middle, and runs to its last commit, which is lost."""
+
+import fcntl
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.records.lsn import Lsn, format_lsn
+from tests.clusters import Cluster, make_cluster, test_root
+from tests.end_to_end.middle import Run
+from tests.end_to_end.operator import Operator
+from tests.end_to_end.production import FILL
+from tests.waldump import Ended
+
+T = TypeVar("T")
+MB = 1 << 20
+
+
+def once_a_run(name: str, make: Callable[[], T]) -> T:
+    """What ``make`` makes, made by the first of this run's workers that wants it, read by all."""
+    root = test_root()
+    kept = root / f"{name}.pickle"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            draft = kept.with_suffix(".new")
+            draft.write_bytes(pickle.dumps(make()))
+            draft.rename(kept)
+    found: T = pickle.loads(kept.read_bytes())
+    return found
+
+
+def make_large() -> Cluster:
+    """A stopped cluster with a plain base backup of some 70 MB and some 40 segments of WAL behind it."""
+    cluster = make_cluster("large")
+    cluster.sql("CREATE TABLE filler (id int, text text)")
+    cluster.sql("ALTER TABLE filler ALTER text SET STORAGE PLAIN")
+    cluster.sql(FILL.format(45_000))
+    cluster.write(10, seed=1)
+    cluster.base_backup("one")
+    for seed in range(2, 6):
+        cluster.sql(FILL.format(9_000))
+        cluster.write(10, seed=seed)
+    cluster.switch()
+    cluster.stop()
+    return cluster
+
+
+def last_commit(cluster: Cluster) -> Ended:
+    return [end for end in cluster.ends(1) if end.kind == "COMMIT"][-1]
+
+
+def into(operator: Operator, destination: Path | None = None) -> list[str]:
+    """The words for a side copy up to the last commit."""
+    lsn = format_lsn(last_commit(operator.cluster).lsn)
+    return ["--lsn", lsn, "--exclusive", "--into", str(destination or operator.copy_to())]
+
+
+def is_whole(operator: Operator, report: dict[str, Any], lsn: Lsn | None = None) -> None:
+    """The run has ended as an undisturbed one does, and not on the old timeline."""
+    assert report["outcome"] == "completed", report
+    reached = report["reached"]
+    assert reached["proven"] is True
+    assert reached["new_timeline"] > reached["timeline"]
+    wanted = operator.cluster.rows_before(lsn if lsn is not None else last_commit(operator.cluster).lsn, 1)
+    assert operator.rows(report) == wanted
+
+
+def nothing_starts_below(folder: Path) -> None:
+    """Nothing below looks like a whole data directory."""
+    assert not [path for path in folder.rglob("pg_control") if path.parent.name == "global"]
+
+
+def data_dir_of(run: Run) -> Path:
+    found = run.state.data_dir
+    assert found is not None
+    return Path(found)

@@ -1,0 +1,77 @@
+"""What the policy lets go, on a real cluster: listed first, deleted on request; what is promised can be restored."""
+
+import os
+import time
+from pathlib import Path
+
+from tests.clusters import Cluster
+from tests.end_to_end.operator import Operator, operator_for
+
+
+def policy(operator: Operator, text: str) -> None:
+    with operator.site.open("a") as file:
+        file.write(f"[retention]\n{text}\n")
+
+
+def backups_of(cluster: Cluster) -> list[str]:
+    """Their ids; what stands beside a backup comes and goes with it."""
+    names = sorted(path.name for path in cluster.backups.iterdir())
+    ids = [name for name in names if not name.endswith(".beside")]
+    assert names == sorted([*ids, *(f"{id}.beside" for id in ids)])
+    return ids
+
+
+def aged(cluster: Cluster) -> None:
+    """Archived segments look as old as they would be on another day: the newest hour's always stay."""
+    for path in cluster.archive.iterdir():
+        os.utime(path, (time.time() - 7200,) * 2)
+
+
+def test_old_backups_and_the_wal_that_only_they_need_go_and_the_rest_is_restored(
+    cluster: Cluster, open_dir: Path
+) -> None:
+    operator = operator_for(cluster, open_dir)
+    policy(operator, "base_backups = { count = 1 }")
+    cluster.sql("CREATE TABLE ledger (id int)")
+    for number in range(3):
+        cluster.sql(f"INSERT INTO ledger VALUES ({number})")
+        cluster.switch()
+        operator.call("backup", "base", expect=0)
+        time.sleep(1.1)  # ids are whole seconds
+    cluster.sql("INSERT INTO ledger VALUES (3)")
+    cluster.switch()
+    aged(cluster)
+    before = backups_of(cluster)
+    archived = sorted(path.name for path in cluster.archive.iterdir())
+    listed = operator.call("expire", expect=0).document
+    assert listed["applied"] is False
+    assert backups_of(cluster) == before
+    assert {each["id"] for each in listed["delete"] if each["kind"] == "base"} == set(before[:2])
+    assert [each["id"] for each in listed["keep"] if each["kind"] == "base"] == before[2:]
+    assert listed["bytes"] == sum(each["bytes"] for each in listed["delete"]) > 0
+    done = operator.call("expire", "--apply", "--yes", expect=0).document
+    assert done["delete"] == listed["delete"]
+    assert backups_of(cluster) == before[2:]
+    left = sorted(path.name for path in cluster.archive.iterdir())
+    assert set(left) < set(archived)
+    assert operator.call("expire", "--apply", "--yes", expect=0).document["delete"] == []
+    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+    assert operator.rows(report) == {0, 1, 2, 3}
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_deleted(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    policy(operator, "base_backups = { count = 1 }")
+    assert operator.call("expire", "--apply").code == 2
+
+
+def test_a_repository_that_is_away_loses_nothing(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    policy(operator, "base_backups = { count = 1 }")
+    operator.call("backup", "base", expect=0)
+    aged(cluster)
+    away = cluster.backups.rename(cluster.backups.with_name("away"))
+    said = operator.call("expire", "--apply", "--yes", expect=0).document
+    away.rename(cluster.backups)
+    assert said["delete"] == []
+    assert str(cluster.backups) in said["findings"][0]

@@ -1,0 +1,132 @@
+"""Taking base backups from the command line, on a real cluster."""
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.run.folder import find_run, read_run
+from tests.clusters import Cluster, own, test_programs
+from tests.end_to_end.operator import Operator, operator_for
+
+
+def listed(operator: Operator) -> list[tuple[str, bool]]:
+    found = operator.call("catalog", expect=0).document["base_backups"]
+    return [(each["id"], each["usable"]) for each in found]
+
+
+def restored(operator: Operator, *target: str) -> set[int]:
+    report = operator.call("restore", *target, "--into", operator.copy_to(), "--yes", expect=0).document
+    return operator.rows(report)
+
+
+def test_a_full_backup_is_taken_verified_and_listed_and_can_be_restored(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    cluster.sql("CREATE TABLE ledger (id int)")
+    cluster.sql("INSERT INTO ledger VALUES (1)")
+    said = operator.call("backup", "base", expect=0).document
+    assert said["outcome"] == "completed"
+    copy = said["copy"]
+    assert copy["kind"] == "base" and Path(copy["path"]).is_dir()
+    beside = cluster.backups / f"{copy['id']}.beside"
+    assert sorted(path.name for path in cluster.backups.iterdir()) == [copy["id"], beside.name]
+    told = json.loads((beside / "cluster.json").read_text())
+    assert told["databases"]["postgres"]["extensions"]["plpgsql"] == "1.0"
+    assert (beside / "site.toml").read_text() == operator.site.read_text()
+    assert listed(operator) == [(copy["id"], True)]
+    cluster.sql("INSERT INTO ledger VALUES (2)")
+    cluster.switch()
+    assert restored(operator, "--latest") == {1, 2}
+
+
+def test_incremental_ones_build_a_chain_until_a_full_one_is_due(
+    new_cluster: Callable[..., Cluster], open_dir: Path
+) -> None:
+    if test_programs().version < 17:
+        pytest.skip("incremental backups exist from PostgreSQL 17 on")
+    cluster = new_cluster(settings={"summarize_wal": "on"})
+    operator = operator_for(cluster, open_dir)
+    cluster.sql("CREATE TABLE ledger (id int)")
+    first = operator.call("backup", "base", "--incremental", expect=0).document
+    assert any("full backup" in each["finding"] for each in first["checks"])
+    for number in range(3):
+        cluster.sql(f"INSERT INTO ledger VALUES ({number})")
+        time.sleep(1.1)  # ids are whole seconds
+        copy = operator.call("backup", "base", "--incremental", expect=0).document["copy"]
+        assert copy["id"].endswith("-incremental")
+    cluster.sql("INSERT INTO ledger VALUES (9)")
+    cluster.switch()
+    assert all(each["ok"] for each in operator.call("verify", "--all", expect=0).document["results"])
+    plan = operator.call("plan", "--latest", "--into", operator.copy_to(), expect=0).document
+    assert len(plan["chain"]) == 4
+    assert restored(operator, "--latest") == {0, 1, 2, 9}
+    with operator.site.open("a") as file:
+        file.write('[policy]\ndatabase_full = "1s"\n')
+    due = operator.call("backup", "base", "--incremental", expect=0).document
+    assert due["copy"]["id"].endswith("-full")
+
+
+@pytest.mark.parametrize("act", ["resume", "rollback"])
+def test_killed_in_the_middle_nothing_half_done_is_listed_and_the_next_try_succeeds(
+    cluster: Cluster, open_dir: Path, act: str
+) -> None:
+    operator = operator_for(cluster, open_dir)
+    cluster.sql("CREATE TABLE ledger AS SELECT generate_series(1, 300000) AS id")
+    draw = random.Random(act)
+    for step in ("take-base", "verify-copy", "publish"):
+        time.sleep(1.1)  # ids are whole seconds
+        before = listed(operator)
+        started = operator.call("backup", "base", "--detach", expect=0).document
+        folder = find_run(operator.home / "state", started["run"])
+        while not any(each.name == step and each.outcome != "to do" for each in read_run(folder).steps):
+            time.sleep(0.001)
+        time.sleep(draw.random() * (0.2 if step == "take-base" else 0.01))
+        operator.kill_engine(started["pid"])
+        for id, usable in listed(operator):
+            assert usable and (id in dict(before) or step == "publish")
+        if read_run(folder).outcome == "completed":
+            continue
+        said = operator.call(act, started["run"], "--yes", expect=0).document
+        assert said["outcome"] == ("completed" if act == "resume" else "rolled-back")
+    names = {path.name for path in cluster.backups.iterdir()}
+    assert names == {name for id, _ in listed(operator) for name in (id, f"{id}.beside")}
+    assert all(each["ok"] for each in operator.call("verify", "--all", expect=0).document["results"])
+    assert operator.call("backup", "base", expect=0).document["outcome"] == "completed"
+
+
+def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it(
+    cluster: Cluster, open_dir: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    operator = operator_for(cluster, open_dir)
+    cluster.sql("CREATE TABLE ledger AS SELECT generate_series(1, 1000) AS id")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(cluster.backups)], check=True)
+    try:
+        own(cluster.backups, cluster.user)
+        refused = operator.call("backup", "base", expect=3).document
+        assert "disk-space" in refused["error"]["message"]
+        subprocess.run(["mount", "-o", "remount,size=40m", str(cluster.backups)], check=True)
+        filler = cluster.backups / ".filler"
+        started = operator.call("backup", "base", "--detach", expect=0).document
+        filler.write_bytes(b"x" * (38 << 20))
+        failed = operator.call("attach", started["run"], expect=1).document
+        assert failed["outcome"] == "failed" and "space" in (failed["error"]["cause"] or failed["error"]["message"])
+        assert listed(operator) == []
+        filler.unlink()
+        assert operator.call("resume", started["run"], "--yes", expect=0).document["outcome"] == "completed"
+        assert len(listed(operator)) == 1
+    finally:
+        subprocess.run(["umount", "-l", str(cluster.backups)], check=True)
+
+
+def test_a_server_that_is_down_and_a_user_who_may_not_replicate_are_refused(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    cluster.stop()
+    assert "server-running" in operator.call("backup", "base", expect=3).document["error"]["message"]
+    assert list(cluster.backups.iterdir()) == []

@@ -1,0 +1,91 @@
+"""Snapshots of the users' files from the command line."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.run.folder import find_run, read_run
+from tests.end_to_end.operator import Operator, operator_for
+from tests.histories import History
+
+
+@pytest.fixture
+def operator(history: History, open_dir: Path) -> Operator:
+    operator = operator_for(history.cluster, open_dir)
+    for name in ("live", "copies"):
+        (open_dir / name).mkdir()
+    with operator.site.open("a") as file:
+        file.write(f'[media]\npath = "{open_dir}/live"\n')
+        file.write(f'[[media.repository]]\nkind = "directory"\npath = "{open_dir}/copies"\n')
+    return operator
+
+
+def fill(folder: Path, files: int, size: int) -> None:
+    for number in range(files):
+        place = folder / f"2026/11/{number % 28 + 1:02}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.pdf").write_bytes(os.urandom(size))
+
+
+def snapshots(operator: Operator) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = operator.call("catalog", expect=0).document["media_snapshots"]
+    return found
+
+
+def test_a_snapshot_is_listed_with_its_interval_and_the_next_one_reads_only_what_changed(operator: Operator) -> None:
+    fill(operator.home / "live", 40, 100)
+    first = operator.call("backup", "media", expect=0).document["copy"]
+    assert (first["kind"], first["files"], first["copied"]) == ("media", 40, 40)
+    (operator.home / "live" / "2026/11/01/0.pdf").write_bytes(b"another")
+    time.sleep(1.1)  # ids are whole seconds
+    second = operator.call("backup", "media", expect=0).document["copy"]
+    assert (second["copied"], second["shared"]) == (1, 39)
+    listed = snapshots(operator)
+    assert [each["id"] for each in listed] == [first["id"], second["id"]]
+    assert all(each["usable"] and each["files"] == 40 for each in listed)
+    assert listed[0]["stopped_at"] == first["stopped_at"]
+
+
+def test_an_absent_or_empty_media_folder_is_refused_and_nothing_is_made(operator: Operator) -> None:
+    said = operator.call("backup", "media", expect=3).document
+    assert said["outcome"] == "refused" and said["copy"] is None
+    assert "media-folder" in said["error"]["message"]
+    assert list((operator.home / "copies").iterdir()) == []
+
+
+@pytest.mark.parametrize("act", ["resume", "rollback"])
+def test_killed_in_the_middle_nothing_half_done_is_listed_and_it_can_go_on_or_be_taken_back(
+    operator: Operator, act: str
+) -> None:
+    fill(operator.home / "live", 3000, 2000)
+    started = operator.call("backup", "media", "--detach", expect=0).document
+    folder = find_run(operator.home / "state", started["run"])
+    while not any(step.progress and step.progress.done for step in read_run(folder).steps):
+        assert read_run(folder).outcome == "running"
+        time.sleep(0.002)
+    operator.kill_engine(started["pid"])
+    assert snapshots(operator) == []
+    said = operator.call(act, started["run"], "--yes", expect=0).document
+    left = sorted(path.name for path in (operator.home / "copies").iterdir())
+    if act == "rollback":
+        assert (said["outcome"], left) == ("rolled-back", [])
+        said = operator.call("backup", "media", expect=0).document
+    copy = said["copy"]
+    assert copy["files"] == 3000
+    assert sorted(path.name for path in (operator.home / "copies").iterdir()) == [
+        copy["id"], f"{copy['id']}.catalogue.zst", f"{copy['id']}.json",
+    ]  # fmt: skip
+    assert json.loads((operator.home / "copies" / f"{copy['id']}.json").read_text())["files"] == 3000
+
+
+def test_two_at_once_are_refused_and_the_first_goes_on(operator: Operator) -> None:
+    fill(operator.home / "live", 6000, 2000)
+    started = operator.call("backup", "media", "--detach", expect=0).document
+    refused = operator.call("backup", "media")
+    assert refused.code in (1, 3), refused
+    assert "another run" in json.dumps(refused.document) or "another-run" in json.dumps(refused.document)
+    attached = operator.call("attach", started["run"], expect=0).document
+    assert attached["copy"]["files"] == 6000

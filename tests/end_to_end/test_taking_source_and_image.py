@@ -1,0 +1,147 @@
+"""The source code and the environment, copied and brought back from the command line."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.operator import Operator, operator_for
+from tests.histories import History
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not on this machine")
+WHO = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+
+
+def git(*words: str, cwd: Path, date: str | None = None) -> str:
+    dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else {}
+    done = subprocess.run(
+        ["git", *WHO, *words], cwd=cwd, check=True, capture_output=True, text=True, env={**os.environ, **dates}
+    )
+    return done.stdout.strip()
+
+
+def commit(source: Path, content: str, date: str) -> str:
+    (source / "app.py").write_text(content)
+    git("add", "-A", cwd=source)
+    git("commit", "-q", "-m", content, cwd=source, date=date)
+    return git("rev-parse", "HEAD", cwd=source)
+
+
+@pytest.fixture
+def operator(history: History, open_dir: Path) -> Operator:
+    """A site with a git repository of two commits and an installation folder around it."""
+    operator = operator_for(history.cluster, open_dir)
+    source = open_dir / "srv" / "src"
+    source.mkdir(parents=True)
+    (open_dir / "copies").mkdir()
+    git("init", "-q", "-b", "main", cwd=source)
+    commit(source, "one", "2026-11-01T12:00:00+0000")
+    commit(source, "two", "2026-11-02T12:00:00+0000")
+    return operator
+
+
+def add(operator: Operator, text: str) -> None:
+    with operator.site.open("a") as file:
+        file.write(text + "\n")
+
+
+def source_of(operator: Operator) -> Path:
+    return operator.home / "srv" / "src"
+
+
+def copies(operator: Operator, kind: str) -> list[str]:
+    document = operator.call("catalog", expect=0).document
+    return [each["id"] for each in document[kind]]
+
+
+def test_a_mirror_follows_keeps_what_was_forced_away_and_gives_any_moment_back(operator: Operator) -> None:
+    add(operator, f'[[source]]\npath = "{source_of(operator)}"\nmirror = "{operator.home}/copies/docs.git"')
+    first = operator.call("backup", "source", expect=0).document["copy"]
+    assert (first["kind"], first["form"]) == ("source", "mirror")
+    second = git("rev-parse", "HEAD", cwd=source_of(operator))
+    git("reset", "-q", "--hard", "HEAD~1", cwd=source_of(operator))
+    third = commit(source_of(operator), "three", "2026-11-03T12:00:00+0000")
+    operator.call("backup", "source", expect=0)
+    assert copies(operator, "sources") == ["docs.git"]
+    assert operator.call("verify", "docs.git", expect=0).document["results"][0]["ok"]
+    now = operator.call("restore-source", "--into", operator.home / "now", expect=0).document
+    assert now["commit"] == third
+    assert (operator.home / "now" / "app.py").read_text() == "three"
+    early = ("--time", "2026-11-02T00:00:00Z", "--into", operator.home / "early")
+    assert operator.call("restore-source", *early, expect=0).code == 0
+    assert (operator.home / "early" / "app.py").read_text() == "one"
+    mirror = operator.home / "copies" / "docs.git"
+    assert git("-c", f"safe.directory={mirror}", "cat-file", "-t", second, cwd=mirror) == "commit"
+    damaged = next(mirror.glob("objects/??/*"))
+    damaged.chmod(0o600)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    assert not operator.call("verify", "docs.git", expect=1).document["results"][0]["ok"]
+
+
+def test_bundles_are_one_for_each_time_and_whole(operator: Operator) -> None:
+    add(operator, f'[[source]]\npath = "{source_of(operator)}"\nbundles = "{operator.home}/copies"')
+    copy = operator.call("backup", "source", expect=0).document["copy"]
+    assert copies(operator, "sources") == [copy["id"]]
+    assert sorted(path.name for path in (operator.home / "copies").iterdir()) == [
+        f"{copy['id']}.bundle", f"{copy['id']}.bundle.json",
+    ]  # fmt: skip
+    assert operator.call("verify", copy["id"], expect=0).document["results"][0]["ok"]
+    into = operator.home / "clone"
+    operator.call("restore-source", copy["id"], "--commit", "HEAD~1", "--into", into, expect=0)
+    assert (into / "app.py").read_text() == "one"
+    assert operator.call("restore-source", copy["id"], "--into", into).code == 3
+    bad = operator.call("restore-source", copy["id"], "--commit", "--upload-pack=x", "--into", operator.home / "no")
+    assert bad.code != 0 and not (operator.home / "no").exists()
+
+
+def test_a_source_that_git_cannot_read_is_refused(operator: Operator) -> None:
+    add(operator, f'[[source]]\npath = "{operator.home}/nowhere"\nbundles = "{operator.home}/copies"')
+    assert "source-reachable" in operator.call("backup", "source", expect=3).document["error"]["message"]
+    assert list((operator.home / "copies").iterdir()) == []
+
+
+def test_an_installation_folder_is_packed_without_what_has_copies_of_its_own_and_unpacked_exactly(
+    operator: Operator,
+) -> None:
+    root = operator.home / "srv"
+    (root / "media").mkdir()
+    (root / "media" / "scan.pdf").write_text("has a copy of its own")
+    (root / "odd [name]*").write_text("x")
+    (root / "odd [name]*").chmod(0o640)
+    (root / "link").symlink_to("odd [name]*")
+    add(operator, f'[media]\npath = "{root}/media"\n[environment]\npath = "{root}"\nstore = "{operator.home}/copies"')
+    said = operator.call("backup", "image", expect=0).document
+    copy = said["copy"]
+    assert (copy["kind"], copy["form"]) == ("image", "packed")
+    assert copies(operator, "images") == [copy["id"]]
+    into = operator.home / "unpacked"
+    operator.call("restore-image", "--into", into, expect=0)
+    assert (into / "src" / "app.py").read_text() == "two"
+    assert (into / "odd [name]*").stat().st_mode & 0o777 == 0o640
+    assert (into / "link").readlink() == Path("odd [name]*")
+    assert not (into / "media").exists()
+    packed = operator.home / "copies" / f"{copy['id']}.tar.zst"
+    content = bytearray(packed.read_bytes())
+    content[-10] ^= 1
+    packed.write_bytes(content)
+    assert not operator.call("verify", copy["id"], expect=1).document["results"][0]["ok"]
+    broken = operator.call("restore-image", "--into", operator.home / "broken")
+    assert broken.code == 1 and not (operator.home / "broken").exists()
+
+
+def test_a_registered_image_is_known_by_its_checksum(operator: Operator) -> None:
+    image = operator.home / "docs.qcow2"
+    image.write_bytes(os.urandom(3 << 20))
+    add(operator, f'[environment]\nimage = "{image}"\nstore = "{operator.home}/copies"')
+    copy = operator.call("backup", "image", expect=0).document["copy"]
+    assert operator.call("verify", copy["id"], expect=0).document["results"][0]["ok"]
+    operator.call("restore-image", "--into", operator.home / "copy.qcow2", expect=0)
+    assert (operator.home / "copy.qcow2").read_bytes() == image.read_bytes()
+    content = bytearray(image.read_bytes())
+    content[5] ^= 1
+    image.write_bytes(content)
+    assert not operator.call("verify", copy["id"], expect=1).document["results"][0]["ok"]
