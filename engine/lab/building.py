@@ -78,13 +78,13 @@ def build_lab(
     place.check_ours(folder)
     if not reset and (folder / place.DONE).is_file():
         return _found(folder, programs)
-    with place.taken(folder), _ended_by_signals():
+    with place.taken(folder), _ended_by_signals() as check_signals:
         _stop_all(folder, user, copies)
         place.emptied(folder)
         chosen = programs_for(user, programs or choose_programs(), folder / "programs")
         lab = Lab(folder, chosen, user, free_port())
         try:
-            _live(lab, copies, progress)
+            _live(lab, copies, progress, check_signals)
         finally:
             _stop_all(folder, user, copies)
     return lab
@@ -105,7 +105,7 @@ def _found(folder: Path, wanted: Programs | None) -> Lab:
     return Lab(folder, programs, os_user(noted["run_as"]), noted["port"])
 
 
-def _live(lab: Lab, copies: Copies, progress: Progress) -> None:
+def _live(lab: Lab, copies: Copies, progress: Progress, check_signals: Callable[[], None]) -> None:
     """The lab's whole life, step by step; the workload runs from the sixth step to the last but two."""
     began = time.monotonic()
     workload: list[Workload] = []
@@ -159,6 +159,7 @@ def _live(lab: Lab, copies: Copies, progress: Progress) -> None:
         for done, (what, act) in enumerate(steps):
             progress(done, len(steps), what)
             act()
+            check_signals()
     finally:
         for running in workload:
             running.kill()
@@ -292,18 +293,25 @@ _NO_PROGRAMS = Programs("", 0, "")  # stopping needs none
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A hang-up or a polite kill ends the building as Ctrl-C does: with everything stopped."""
+def _ended_by_signals() -> Iterator[Callable[[], None]]:
+    """A hang-up or a polite kill ends the building as Ctrl-C does: with everything stopped. The check is for a signal
+    that came in the middle of a fork: Python ignores what is raised in its hooks (os.register_at_fork)."""
+    came: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
         raise KeyboardInterrupt
 
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield check
         return
     former = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield check
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

@@ -125,14 +125,17 @@ def test_arbitrary_entries_are_read_or_refused(changes: dict[str, Any]) -> None:
 
 
 @given(st.data())
-def test_arbitrary_changes_are_refused(data: st.DataObject) -> None:
-    whole = bytearray(_manifest([_file(), _file(Path="PG_VERSION")]))
-    place = data.draw(st.integers(0, len(whole) - 3))
-    whole[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != whole[place]))
-    digits = bytes(whole).lower() == _manifest([_file(), _file(Path="PG_VERSION")])  # the checksum's own letters
-    if not digits:
+def test_arbitrary_changes_are_refused_or_change_nothing(data: st.DataObject) -> None:
+    original = _manifest([_file(), _file(Path="PG_VERSION")])
+    place = data.draw(st.integers(0, len(original) - 3))
+    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != original[place]))
+    changed = original[:place] + bytes([byte]) + original[place + 1 :]
+    if place > original.rindex(b'\n"'):  # the checksum's own line, which no checksum covers: its digits' case is free
+        with suppress(DamagedCopy):
+            assert read_manifest(changed) == read_manifest(original)
+    else:
         with pytest.raises(DamagedCopy):
-            read_manifest(bytes(whole))
+            read_manifest(changed)
 
 
 def _read_or_refuse(read: Callable[[], object]) -> None:
