@@ -157,10 +157,11 @@ def _arrived(desk: Desk, segment: str) -> list[str] | None:
     """None: not there yet; else what is wrong with it."""
     contents = read_repository(desk.site.database.repository[0], "archive")
     for file in contents.wal_files:
-        if file.path.name.partition(".")[0] == segment and not file.partial:
-            with open_segment(file.path) as opened:
+        path = Path(file.path)
+        if path.name.partition(".")[0] == segment and not file.partial:
+            with open_segment(path) as opened:
                 reading = read_segment(opened, file.timeline, file.number)
-            return [f"{file.path}: {reading.damage}"] if reading.damage else []
+            return [f"{path}: {reading.damage}"] if reading.damage else []
     return None
 
 

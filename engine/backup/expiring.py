@@ -59,12 +59,14 @@ def _statuses(path: str) -> Iterable[os.stat_result]:
 def leaving_wal(files: Iterable[WalFile]) -> list[Leaving]:
     """Segments as ranges without a gap, one verdict each."""
     found = []
-    numbered = enumerate(sorted(files, key=lambda file: (file.timeline, file.number, str(file.path))))
+    numbered = enumerate(sorted(files, key=lambda file: (file.timeline, file.number, file.path)))
     for _, group in groupby(numbered, key=lambda pair: (pair[1].timeline, pair[1].number - pair[0])):
         segments = [file for _, file in group]
-        first, last = segments[0].path.name, segments[-1].path.name
+        first, last = (Path(file.path).name for file in (segments[0], segments[-1]))
         verdict = Verdict(first if first == last else f"{first}–{last}", "wal", False, "no backup that stays needs it")
-        found.append(Leaving(verdict, tuple(file.path for file in segments), sum(file.size_bytes for file in segments)))
+        found.append(
+            Leaving(verdict, tuple(Path(file.path) for file in segments), sum(file.size_bytes for file in segments))
+        )
     return found
 
 

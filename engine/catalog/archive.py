@@ -5,17 +5,17 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple
 
 from engine.catalog.files import read_unpacked
+from engine.catalog.segments import Rows, SegmentFiles
 from engine.formats.backup_label import BackupHistory, read_backup_history
 from engine.formats.history_file import read_history
-from engine.records.copies import Compression, Problem, WalFile
+from engine.records.copies import Compression, Problem
 from engine.records.errors import DamagedCopy
 from engine.transfer.naming import shown
 from engine.transfer.opening import compression_of
@@ -35,23 +35,11 @@ _IS_LONG = 0x0002  # XLP_LONG_HEADER
 _SNIFFED = 64  # files of an odd size and no suffix that are opened to see how they are packed
 
 
-class _Found(NamedTuple):
-    """A segment file before the segment size is known."""
-
-    path: str
-    segment: str
-    partial: bool
-    compression: Compression | None
-    size: int
-    mtime_ns: int
-    inode: int
-
-
 @dataclass
 class ArchiveListing:
     """What a WAL folder holds. ``backup_histories`` are the paths of ``.backup`` files by their plain name."""
 
-    segments: list[_Found] = field(default_factory=list)
+    segments: Rows = field(default_factory=Rows)
     history_files: dict[int, Path] = field(default_factory=dict)
     backup_histories: dict[str, Path] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -73,11 +61,13 @@ def list_archive(root: Path, alive: Callable[[], None]) -> ArchiveListing:
     while folders:
         folder, depth = folders.pop()
         try:
+            listing.segments.folders.append(folder)
             _list_folder(folder, depth, folders, listing, alive)
         except OSError as error:
             if depth == 0:
                 raise
             listing.problems.append(Problem(shown(folder), f"cannot be listed: {error.strerror}"))
+    listing.segments.rows.sort()
     for suffix, count in sorted(listing.ignored.items()):
         if suffix in _OTHER_PACKING:
             listing.problems.append(
@@ -95,7 +85,7 @@ def list_archive(root: Path, alive: Callable[[], None]) -> ArchiveListing:
 def _list_folder(
     folder: str, depth: int, folders: list[tuple[str, int]], listing: ArchiveListing, alive: Callable[[], None]
 ) -> None:
-    segments, match = listing.segments, _SEGMENT.match
+    add, match = listing.segments.add, _SEGMENT.match
     with os.scandir(folder) as entries:
         for count, entry in enumerate(entries):
             if count % 512 == 0:
@@ -115,13 +105,7 @@ def _list_folder(
             if not stat.S_ISREG(status.st_mode):
                 listing.problems.append(Problem(entry.path, "has a segment's name but is no file"))
                 continue
-            segment, partial, suffix = found.groups()
-            packed = _PACKED[suffix] if suffix else None
-            segments.append(
-                _Found(
-                    entry.path, segment, partial is not None, packed, status.st_size, status.st_mtime_ns, status.st_ino
-                )
-            )
+            add(found[1], name[24:], found[2] is not None, status)
     alive()
 
 
@@ -145,11 +129,12 @@ def _other(entry: "os.DirEntry[str]", depth: int, folders: list[tuple[str, int]]
 
 def find_origin(listing: ArchiveListing) -> WalOrigin:
     """Segment size and system identifier, from the first pages of a few segments; the majority counts."""
-    ordered = sorted((each for each in listing.segments if not each.partial), key=lambda each: each.segment)
+    files = listing.segments
+    ordered = [row for row in files.rows if not files.segment(row).partial]
     picks = {0, len(ordered) // 4, len(ordered) // 2, 3 * len(ordered) // 4, len(ordered) - 2, len(ordered) - 1}
     votes: Counter[tuple[int, int]] = Counter()
     for place in sorted(picks):
-        if 0 <= place < len(ordered) and (vote := _first_page(ordered[place])) is not None:
+        if 0 <= place < len(ordered) and (vote := _first_page(files.path(ordered[place]))) is not None:
             votes[vote] += 1
     if votes:
         (size, identifier), _ = votes.most_common(1)[0]
@@ -157,9 +142,9 @@ def find_origin(listing: ArchiveListing) -> WalOrigin:
     return WalOrigin(None, None)
 
 
-def _first_page(file: _Found) -> tuple[int, int] | None:
+def _first_page(path: str) -> tuple[int, int] | None:
     try:
-        head = read_unpacked(Path(file.path), _LONG_HEADER.size)
+        head = read_unpacked(Path(path), _LONG_HEADER.size)
         magic, info, timeline, _address, _rest, identifier, segment_size, page_size = _LONG_HEADER.unpack_from(head)
     except (OSError, DamagedCopy, StructError):
         return None
@@ -168,37 +153,39 @@ def _first_page(file: _Found) -> tuple[int, int] | None:
     return (segment_size, identifier) if right and power else None
 
 
-def wal_files(listing: ArchiveListing, segment_size: int) -> tuple[list[WalFile], list[Problem]]:
+def wal_files(listing: ArchiveListing, segment_size: int) -> tuple[SegmentFiles, list[Problem]]:
     """The segments as records, in the order of their names; and what is said of names that do not fit."""
     per_id = 0x1_0000_0000 // segment_size
-    files: list[WalFile] = []
-    wrong: list[str] = []
+    found, fitting = listing.segments, Rows(listing.segments.folders)
+    packed: list[Compression | None] = []
+    wrong: list[bytes] = []
     guess = _Guess()
-    for found in sorted(listing.segments, key=_by_name):
-        low = int(found.segment[16:], 16)
-        timeline = int(found.segment[:8], 16)
-        if low >= per_id or timeline == 0:
-            wrong.append(found.path)
+    for row in found.rows:
+        segment = found.segment(row)
+        if segment.low >= per_id or segment.timeline == 0:
+            wrong.append(row)
             continue
-        compression = found.compression
-        if compression is None and found.size != segment_size and not found.partial:
-            compression = guess.compression(found)
-        number = int(found.segment[8:16], 16) * per_id + low
-        files.append(
-            WalFile(
-                Path(found.path), timeline, number, compression, found.size, found.mtime_ns, found.inode, found.partial
-            )
-        )
+        fitting.rows.append(row)
+        compression = _PACKED.get(found.suffix(row))
+        if compression is None and found.status(row)[0] != segment_size and not segment.partial:
+            compression = guess.compression(found.path(row))
+        packed.append(compression)
     problems = []
     if wrong:
         problems.append(
-            Problem(wrong[0], f"{len(wrong)} names do not fit segments of {segment_size} bytes: of another cluster?")
+            Problem(
+                found.path(wrong[0]),
+                f"{len(wrong)} names do not fit segments of {segment_size} bytes: of another cluster?",
+            )
         )
-    return files, problems + _twice(files)
-
-
-def _by_name(found: _Found) -> tuple[str, bool, str]:
-    return found.segment, found.partial, found.path
+    again = fitting.twice()
+    if again:
+        problems.append(
+            Problem(
+                found.path(again[0]), f"{len(again)} segments lie in the archive more than once; one of each is used"
+            )
+        )
+    return SegmentFiles(fitting, segment_size, packed), problems
 
 
 class _Guess:
@@ -207,32 +194,18 @@ class _Guess:
     def __init__(self) -> None:
         self._seen: Counter[Compression | None] = Counter()
 
-    def compression(self, found: _Found) -> Compression | None:
+    def compression(self, path: str) -> Compression | None:
         if len(self._seen) == 1 and self._seen.total() >= _SNIFFED:
             return next(iter(self._seen))
         kind: Compression | None = None
         try:
-            descriptor = os.open(found.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb", buffering=0) as file:
                 kind = compression_of(file.read(4))
         except OSError:
             return None
         self._seen[kind] += 1
         return kind
-
-
-def _twice(files: Sequence[WalFile]) -> list[Problem]:
-    """Segments that the archive holds more than once."""
-    again = [
-        file
-        for file, before in zip(files[1:], files, strict=False)
-        if (file.timeline, file.number, file.partial) == (before.timeline, before.number, before.partial)
-    ]
-    if not again:
-        return []
-    return [
-        Problem(str(again[0].path), f"{len(again)} segments lie in the archive more than once; one of each is used")
-    ]
 
 
 def read_histories(listing: ArchiveListing) -> dict[int, str]:

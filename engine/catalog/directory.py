@@ -2,7 +2,7 @@
 perhaps one of dumps. Read only; whatever lies there is a backup, usable or not with the reason, or a problem."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -42,7 +42,7 @@ class RepositoryContents:
     read in passing: ``complete_backup`` reads the rest."""
 
     base_backups: list[BaseBackup]
-    wal_files: list[WalFile]
+    wal_files: Sequence[WalFile]
     histories: dict[int, str]
     dumps: list[Dump]
     problems: list[Problem]
@@ -110,7 +110,7 @@ def read_repository(
     origin = archive.origin if archive else WalOrigin(None, None)
     backups = _backups(folders or [], name, origin, archive.listing if archive else ArchiveListing())
     segment_size = origin.segment_size or next((each.segment_size for each in backups if each.segment_size), None)
-    files: list[WalFile] = []
+    files: Sequence[WalFile] = []
     if archive is not None:
         files, more = wal_files(archive.listing, segment_size or DEFAULT_SEGMENT_SIZE)
         problems += archive.listing.problems + more

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from engine.records.lsn import Lsn
 
@@ -56,11 +56,10 @@ class BaseBackup:
     failed_check: str | None = None  # the check that the reason belongs to: backup-incomplete, backup-label …
 
 
-@dataclass(frozen=True, slots=True)
-class WalFile:
-    """One archived segment file, as listed: not read yet."""
+class WalFile(NamedTuple):
+    """One archived segment file, as listed: not read yet. There are very many of them."""
 
-    path: Path
+    path: str
     timeline: int
     number: int
     compression: Compression | None

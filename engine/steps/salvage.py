@@ -197,7 +197,7 @@ def _behind_the_gate(step: RunningStep, point: RecoveryPoint) -> list[WalFile]:
             status = path.stat()
             compression = {".gz": "gzip", ".lz4": "lz4", ".zst": "zstd"}.get(path.suffix)
             files.append(
-                WalFile(path, timeline, number, compression, status.st_size, status.st_mtime_ns, status.st_ino)  # type: ignore[arg-type]
+                WalFile(str(path), timeline, number, compression, status.st_size, status.st_mtime_ns, status.st_ino)  # type: ignore[arg-type]
             )
         number += 1
     return files

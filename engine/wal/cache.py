@@ -173,6 +173,14 @@ def timelines(connection: sqlite3.Connection) -> list[int]:
     return found
 
 
+def path_of(connection: sqlite3.Connection, timeline: int, number: int) -> str | None:
+    """The file of a segment; None where the index has none."""
+    row = connection.execute(
+        "SELECT path FROM segment WHERE timeline = ? AND number = ?", (timeline, number)
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 def signed(value: int) -> int:
     """An unsigned 64-bit number as SQLite can store it."""
     return value - (1 << 64) if value >= 1 << 63 else value

@@ -27,10 +27,9 @@ def compression_seen(stripped: Stripped, starts: Numbers, stops: Numbers, versio
     # The headers end where only the data that they announce is left (DecodeXLogRecord in xlogreader.c); nothing else
     # marks their end where a record has no main data.
     left = stops[roomy]
-    windows = stripped.windows(8)
+    # A block's number, its flags, its data's length (2); an image's length (2), where its hole is (2); then how.
+    words = stripped.data.view("<u8")[place >> 3]
     while len(place):
-        # A block's number, its flags, its data's length (2); an image's length (2), where its hole is (2); then how.
-        words = windows[place].view("<u8")
         block = (words & 0xFF <= _LAST_BLOCK) & (place < left)
         if not block.all():
             chosen = np.flatnonzero(block)
@@ -46,4 +45,5 @@ def compression_seen(stripped: Stripped, starts: Numbers, stops: Numbers, versio
             size[image] += np.where(compressed & (how & _HAS_HOLE != 0), np.int64(7), np.int64(5))
             left[image] -= (words[image] >> 32).astype(np.uint16)
         place = place + size
+        words = stripped.windows(8)[place].view("<u8")
     return seen & (LZ4 | ZSTD)

@@ -6,10 +6,12 @@ Formats: `src/include/access/xlogrecord.h`, `access/xact.h` with `ParseCommitRec
 
 import struct
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from engine.records.history import EndKind
 from engine.records.lsn import Lsn
+
+if TYPE_CHECKING:  # a child that reads segments starts faster without
+    from engine.records.history import EndKind
 
 HEADER_SIZE = 24  # SizeOfXLogRecord
 LARGEST_RECORD = 1020 << 20  # XLogRecordMaxSize
@@ -29,7 +31,7 @@ XLOG_RUNNING_XACTS = 0x10  # of RM_STANDBY
 
 XACT_OPMASK = 0x70
 XACT_HAS_INFO = 0x80
-END_KINDS: tuple[EndKind, ...] = ("commit", "prepare", "abort", "commit prepared", "abort prepared")  # opcode >> 4
+END_KINDS: "tuple[EndKind, ...]" = ("commit", "prepare", "abort", "commit prepared", "abort prepared")  # opcode >> 4
 PREPARE = 1
 
 _HAS_DBINFO, _HAS_SUBXACTS, _HAS_RELFILES, _HAS_INVALS, _HAS_TWOPHASE = 1, 2, 4, 8, 16

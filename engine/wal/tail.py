@@ -34,7 +34,7 @@ class Tail:
 def read_tail(path: Path, timeline: int, number: int) -> Tail | None:
     """Read one segment file. None where it is not there."""
     from engine.wal import packing
-    from engine.wal.index import transaction_end
+    from engine.wal.ends import transaction_end
 
     reading = read_file(Wanted(str(path), timeline, number))
     if reading is None:

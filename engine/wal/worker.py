@@ -1,17 +1,12 @@
-"""Reading segments, here or in child processes.
+"""Reading one segment file; as a program (``python -m engine.wal.worker``), many for another process (`children`)."""
 
-A child (``python -m engine.wal.worker``) is asked on its standard input and answers on its standard output; it ends
-when its input does, so nothing is left behind when the program is killed.
-"""
-
-import contextlib
 import os
 import pickle
 import struct
-import subprocess
 import sys
-from collections.abc import Sequence
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from engine.wal.reading import SegmentReading, damaged
@@ -48,64 +43,50 @@ def read_file(wanted: Wanted, room: "Room | None" = None) -> SegmentReading | No
         return damaged(wanted.timeline, wanted.number, f"cannot be read: {type(error).__name__}: {error}")
 
 
-class Worker:
-    """A child process that reads segments."""
-
-    def __init__(self) -> None:
-        root = str(Path(__file__).parents[2])
-        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "engine.wal.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},  # numpy starts faster without them
-        )
-
-    def read(self, chunk: Sequence[Wanted]) -> list[SegmentReading | None]:
-        """Read these files. Raises EOFError where the child died."""
-        stdin, stdout = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
-        try:
-            _send(stdin, [tuple(wanted) for wanted in chunk])
-        except OSError as error:
-            raise EOFError from error
-        return cast(list[SegmentReading | None], _receive(stdout))
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):  # what was still to be written to the killed child
-                    stream.close()
-
-
-def _send(stream: IO[bytes], value: object) -> None:
+def send(stream: IO[bytes], value: object) -> None:
+    """``stream`` may be unbuffered."""
     data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    stream.write(_LENGTH.pack(len(data)) + data)
+    left = memoryview(_LENGTH.pack(len(data)) + data)
+    while left:
+        left = left[stream.write(left) :]
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> object:
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    data = stream.read(length)
-    if len(data) < length:
-        raise EOFError
-    return pickle.loads(data)
+def receive(stream: IO[bytes]) -> object:
+    """What the other side sent next. Raises EOFError where it has ended."""
+    (length,) = _LENGTH.unpack(_read(stream, _LENGTH.size))
+    return pickle.loads(_read(stream, length))
+
+
+def _read(stream: IO[bytes], size: int) -> bytearray:
+    data = bytearray()
+    while len(data) < size:
+        part = stream.read(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
 
 
 def main() -> None:
     from engine.wal.stripped import Room
 
-    stdin, stdout, room = sys.stdin.buffer, sys.stdout.buffer, Room()
+    asked: SimpleQueue[list[tuple[str, int, int]]] = SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
+    room = Room()
     try:
         while True:
-            chunk = cast("list[tuple[str, int, int]]", _receive(stdin))
-            _send(stdout, [read_file(Wanted(*wanted), room) for wanted in chunk])
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+            send(sys.stdout.buffer, [read_file(Wanted(*wanted), room) for wanted in asked.get()])
+    except (BrokenPipeError, KeyboardInterrupt):
+        os._exit(0)
+
+
+def _listen(stream: IO[bytes], asked: "SimpleQueue[list[tuple[str, int, int]]]") -> None:
+    """Take every question at once: whoever asks is never kept waiting while an answer waits for it to listen."""
+    try:
+        while True:
+            asked.put(cast("list[tuple[str, int, int]]", receive(stream)))
+    finally:
         os._exit(0)
 
 

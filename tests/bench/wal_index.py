@@ -88,7 +88,7 @@ def _make(programs: Programs, folder: Path) -> dict[str, Path]:
 
 def _compare(name: str, programs: Programs, archive: Path, folder: Path, rounds: int) -> None:
     files = list_files(archive, SEGMENT_SIZE)
-    first, last = files[0].path.name, files[-1].path.name
+    first, last = Path(files[0].path).name, Path(files[-1].path).name
     command = [f"{programs.bin_dir}/pg_waldump", "--rmgr=Transaction", "-p", str(archive), first, last]
     cache = folder / "index.sqlite"
 
@@ -110,7 +110,7 @@ def _compare(name: str, programs: Programs, archive: Path, folder: Path, rounds:
     }  # fmt: skip
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for path in files:  # the same cache state for all
-        path.path.read_bytes()
+        Path(path.path).read_bytes()
     for turn in range(rounds):
         order = list(ways)
         for way in order[turn % 3 :] + order[: turn % 3]:

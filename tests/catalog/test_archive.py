@@ -25,7 +25,7 @@ def _segments(copies: Copies) -> list[Path]:
 def test_a_flat_archive_is_listed_in_order(copies: Copies) -> None:
     found = read_repository(copies.site, "main")
     segments = _segments(copies)
-    assert [file.path for file in found.wal_files] == segments
+    assert [Path(file.path) for file in found.wal_files] == segments
     status = segments[0].stat()
     first = found.wal_files[0]
     assert (first.size_bytes, first.mtime_ns, first.inode) == (status.st_size, status.st_mtime_ns, status.st_ino)
@@ -78,7 +78,7 @@ def test_history_partial_unfinished_and_foreign_files(shelf: Shelf) -> None:
     (shelf.wal / "00000001FFFFFFFFFFFFFFFF").touch()
     (shelf.wal / "letter.odt").touch()
     found = shelf.read()
-    assert [(file.path.name, file.partial) for file in found.wal_files] == [
+    assert [(Path(file.path).name, file.partial) for file in found.wal_files] == [
         (source.name, False),
         (f"{source.name}.gz", False),
         (f"{source.name[:-2]}77.partial", True),
@@ -93,7 +93,7 @@ def test_history_partial_unfinished_and_foreign_files(shelf: Shelf) -> None:
 
 def test_an_archive_can_be_asked_without_being_listed(copies: Copies) -> None:
     found = read_repository(copies.site, "main", list_wal=False)
-    assert (found.wal_files, found.archive_answers) == ([], True)
+    assert (list(found.wal_files), found.archive_answers) == ([], True)
     assert set(found.stop_unknown) == {"tar-without-manifest", "plain-without-manifest"}
     away = DatabaseRepository("directory", str(copies.cluster.backups), str(copies.cluster.root / "away"))
     assert not read_repository(away, "main", list_wal=False).archive_answers
@@ -101,7 +101,7 @@ def test_an_archive_can_be_asked_without_being_listed(copies: Copies) -> None:
 
 def test_an_empty_archive_is_no_problem(shelf: Shelf) -> None:
     found = shelf.read()
-    assert (found.wal_files, found.problems, found.archive_answers) == ([], [], True)
+    assert (list(found.wal_files), found.problems, found.archive_answers) == ([], [], True)
 
 
 def test_many_thousand_names_are_listed(tmp_path: Path, copies: Copies) -> None:

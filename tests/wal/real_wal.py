@@ -87,7 +87,7 @@ def list_files(folder: Path, segment_size: int) -> list[WalFile]:
             compression = _COMPRESSION[match[2]]
             found.append(
                 WalFile(
-                    path, int(path.name[:8], 16), number, compression, status.st_size, status.st_mtime_ns,
+                    str(path), int(path.name[:8], 16), number, compression, status.st_size, status.st_mtime_ns,
                     status.st_ino,
                 )  # type: ignore[arg-type]
             )  # fmt: skip

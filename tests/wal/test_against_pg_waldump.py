@@ -190,7 +190,7 @@ def test_ranges_tell_commits_and_times(wal: RealWal, index: WalIndex) -> None:
 def test_reading_with_child_processes_says_the_same(
     wal: RealWal, index: WalIndex, open_index: Callable[..., WalIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.wal.refresh._IN_PROCESS_BYTES", 0)
+    monkeypatch.setattr("engine.wal.side_by_side._IN_PROCESS_BYTES", 0)
     other = open_index()
     seen: list[tuple[int, int]] = []
     assert other.refresh(wal.files(), wal.histories(), progress=lambda done, total: seen.append((done, total)))

@@ -31,7 +31,7 @@ def ends(reading: SegmentReading) -> set[End]:
 
 @pytest.fixture(scope="module")
 def segments(one_wal: RealWal) -> list[tuple[int, bytes]]:
-    return [(file.number, file.path.read_bytes()) for file in one_wal.files() if file.timeline == 1][:7]
+    return [(file.number, Path(file.path).read_bytes()) for file in one_wal.files() if file.timeline == 1][:7]
 
 
 def spoil(rng: random.Random, data: bytearray) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.records.history import Piece
 from engine.wal.index import WalIndex
@@ -54,10 +55,10 @@ def test_a_single_file_is_read_without_an_index(one_wal: RealWal, open_index: Ca
     index = open_index()
     index.refresh(one_wal.files(), {})
     file = one_wal.files()[2]
-    tail = read_tail(file.path, 1, file.number)
+    tail = read_tail(Path(file.path), 1, file.number)
     assert tail is not None and not tail.is_empty and tail.ended_by is None
     piece = Piece(1, file.number * MB, (file.number + 1) * MB)
     assert list(tail.ends) == [end for end in index.ends(piece, limit=1 << 30) if end.lsn < tail.valid_to]
-    recycled = read_tail(file.path, 1, file.number + 100)
+    recycled = read_tail(Path(file.path), 1, file.number + 100)
     assert recycled is not None and recycled.is_empty
-    assert read_tail(file.path.with_name("none"), 1, 1) is None
+    assert read_tail(Path(file.path).with_name("none"), 1, 1) is None

@@ -1,0 +1,120 @@
+"""The index's answers about segments: timelines, unbroken runs, gaps, damage."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from engine.records.copies import Problem, Timeline, WalGap
+from engine.records.history import Piece, SegmentRun
+from engine.records.lsn import Lsn, SegmentName
+from engine.wal import forks, tree
+from engine.wal.asking import HIGHEST, Asking
+from engine.wal.cache import path_of, timelines, unsigned
+
+
+class AskingForRuns(Asking):
+    """The questions about segments."""
+
+    def timelines(self) -> Mapping[int, Timeline]:
+        found = forks.read_timelines(dict(self._ask("SELECT timeline, text FROM history").fetchall()))
+        for timeline in timelines(self._connection()):
+            found.setdefault(timeline, Timeline(timeline))
+        return dict(sorted(found.items()))
+
+    def runs(self, timeline: int) -> Sequence[SegmentRun]:
+        return [run for run, _ in self.runs_and_sizes(timeline)]
+
+    def runs_and_sizes(self, timeline: int) -> Iterator[tuple[SegmentRun, int]]:
+        """The runs, each with where the sound WAL of its own last segment begins (for telling damage from gaps)."""
+        starts = [
+            row[0]
+            for row in self._ask("SELECT number FROM segment WHERE timeline = ? AND starts ORDER BY number", timeline)
+        ]
+        for first, following in zip(starts, [*starts[1:], HIGHEST], strict=False):
+            row = self._ask(
+                "SELECT number, valid_to, damage, tail_lsn, all_head, segment_size FROM segment "
+                "WHERE timeline = ? AND number >= ? AND number < ? AND NOT void ORDER BY number DESC LIMIT 1",
+                timeline, first, following,
+            ).fetchone()  # fmt: skip
+            if row is None:  # another thread's refresh has just changed it
+                continue
+            last, valid_to, damage, tail_lsn, all_head, size = row
+            stopped_by = None
+            if damage is not None:
+                stopped_by = f"{SegmentName(timeline, last).text(size)}: {damage}"
+            else:
+                behind = self._ask(
+                    "SELECT coalesce(damage, trouble) FROM segment "
+                    "WHERE timeline = ? AND number = ? AND (void OR starts)",
+                    timeline, last + 1,
+                ).fetchone()  # fmt: skip
+                if behind is not None:
+                    stopped_by = f"{SegmentName(timeline, last + 1).text(size)}: {behind[0]}"
+                valid_to = self._open_record(timeline, first, last) if all_head else tail_lsn or valid_to
+            size_bytes = tree.total(self._connection(), timeline, first, last, "bytes")
+            yield SegmentRun(timeline, first, last, valid_to, size_bytes, stopped_by), size
+
+    def _open_record(self, timeline: int, first: int, last: int) -> Lsn:
+        """Where the record begins that fills the segments at the end of a run."""
+        row = self._ask(
+            "SELECT tail_lsn, number, segment_size FROM segment "
+            "WHERE timeline = ? AND number BETWEEN ? AND ? AND NOT all_head ORDER BY number DESC LIMIT 1",
+            timeline, first, last,
+        ).fetchone()  # fmt: skip
+        if row is None:
+            return first * self.segment_size
+        return int(row[0] if row[0] is not None else (row[1] + 1) * row[2])
+
+    def gaps(self) -> list[WalGap]:
+        """Segments that are missing between the first and the last of each timeline. Damaged ones are no gap."""
+        found = []
+        size = self.segment_size
+        for timeline in timelines(self._connection()):
+            for number in self._behind_gaps(timeline):
+                row = self._ask(
+                    "SELECT max(number) FROM segment WHERE timeline = ? AND number < ?", timeline, number
+                ).fetchone()
+                if row[0] is not None and row[0] < number - 1:
+                    names = (SegmentName(timeline, missing).text(size) for missing in (row[0] + 1, number - 1))
+                    found.append(WalGap(timeline, *names))
+        return found
+
+    def _behind_gaps(self, timeline: int) -> list[int]:
+        """Segments before which one may be missing: those that start a run, and the unusable ones."""
+        rows = self._ask(
+            "SELECT number FROM segment WHERE timeline = ? AND starts UNION SELECT number FROM segment "
+            "WHERE timeline = ? AND (damage IS NOT NULL OR trouble IS NOT NULL) AND void ORDER BY 1",
+            timeline, timeline,
+        )  # fmt: skip
+        return [row[0] for row in rows]
+
+    def problems(self) -> list[Problem]:
+        """Damaged, foreign, unfinished and unconnected segments, each with its reason."""
+        found = []
+        for path, damage, trouble in self._ask(
+            "SELECT path, damage, trouble FROM segment WHERE damage IS NOT NULL OR trouble IS NOT NULL "
+            "ORDER BY timeline, number"
+        ):
+            found.append(
+                Problem(
+                    path,
+                    damage or f"does not continue the segment before it: {trouble}",
+                    "fetch this segment again from another copy of the archive, if there is one",
+                )
+            )
+        found += [Problem(*row) for row in self._ask("SELECT path, what, remedy FROM apart ORDER BY path")]
+        return found
+
+    def system_identifiers(self) -> set[int]:
+        """All that the segments' headers name."""
+        rows = self._ask("SELECT DISTINCT system_identifier FROM segment WHERE segment_size > 0")
+        return {unsigned(row[0]) for row in rows}
+
+    def segment_file(self, timeline: int, number: int) -> Path | None:
+        """The file of a segment, damaged or not; None where the archive has none."""
+        path = path_of(self._connection(), timeline, number)
+        return Path(path) if path is not None else None
+
+    def size_bytes(self, piece: Piece) -> int:
+        """What the piece's segment files occupy in the archive."""
+        first, last = self._segments(piece)
+        return tree.total(self._connection(), piece.timeline, first, last, "bytes")
