@@ -31,7 +31,7 @@ def expire(archive: Archive, reach: Reach, rule: BackupRule, now: datetime) -> R
     kept = {each.id for each in judge_backups(reach, "r", rule, now) if each.keep}
     backups = [each for each in reach.backups if each.id in kept]
     files = [
-        WalFile(Path(f"/wal/{timeline}-{number}"), timeline, number, None, SIZE, 0, 0)
+        WalFile(f"/wal/{timeline}-{number}", timeline, number, None, SIZE, 0, 0)
         for timeline, numbers in archive.files.items()
         for number in numbers
     ]
@@ -104,8 +104,8 @@ def test_without_a_rule_and_while_a_run_reads_it_nothing_goes() -> None:
 
 def test_wal_of_unknown_timelines_and_without_any_backup_stays() -> None:
     archive, backups = build(3, harm=False)
-    stranger = WalFile(Path("/wal/9"), 9, 0, None, SIZE, 0, 0)
-    old = WalFile(Path("/wal/1"), 1, 0, None, SIZE, 0, 0)
+    stranger = WalFile("/wal/9", 9, 0, None, SIZE, 0, 0)
+    old = WalFile("/wal/1", 1, 0, None, SIZE, 0, 0)
     assert judge_wal([stranger, old], [], archive.tree, SIZE, NOW) == []
     assert stranger not in judge_wal([stranger, old], backups, archive.tree, SIZE, NOW)
 
