@@ -74,6 +74,8 @@ def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
     except (DamagedCopy, Unreachable) as error:
         ok = False
         findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
+    except RepriseError as error:  # a program is missing, say: nothing is known of the copy
+        findings = [f"could not be verified: {error.message}"]
     except OSError as error:
         ok = False
         findings = [f"{error.filename}: {error.strerror}" if error.filename else str(error)]

@@ -64,8 +64,13 @@ else
     cmp -s -- "$draft" "$path" || fail "$draft is not what was copied"
 fi
 sync -- "$draft" || fail "cannot put $draft on disk"
-[ -e "$target" ] && fail "$target appeared meanwhile"
-mv -- "$draft" "$target" || fail "cannot rename $draft"
+# Not mv: of two that archive the same name at once, the second must fail, and replace nothing.
+ln -T -- "$draft" "$target" 2>/dev/null || {
+    [ -e "$target" ] && fail "$target appeared meanwhile"
+    mv -nT -- "$draft" "$target" || fail "cannot rename $draft" # a file system without hard links
+    [ -e "$draft" ] && fail "$target appeared meanwhile"
+}
+rm -f -- "$draft"
 trap - EXIT
 sync -- "$folder" || fail "cannot put $folder on disk"
 exit 0

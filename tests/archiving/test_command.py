@@ -1,6 +1,7 @@
 """The archive command by itself: what it answers with success is whole, on disk and under its name."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -62,6 +63,23 @@ def test_other_content_under_the_same_name_is_an_error_and_nothing_is_replaced(p
     assert done.returncode == 1
     assert "other content" in done.stderr
     assert [(path.name, path.read_bytes()) for path in sorted(place.folder.iterdir())] == before
+
+
+def test_what_another_archives_under_the_same_name_in_the_last_moment_is_not_replaced(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one comes just before the rename, whatever program does it."""
+    (tmp_path / "bin").mkdir()
+    for program in ("ln", "mv"):
+        late = tmp_path / "bin" / program
+        target = shlex.quote(str(place.folder / NAME))
+        script = f'#!/bin/sh\n[ -e {target} ] || echo other >{target}\nexec {shutil.which(program)} "$@"\n'
+        late.write_text(script)
+        late.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert place.archive().returncode == 1
+    assert (place.folder / NAME).read_text() == "other\n"
+    assert place.archived() == [NAME]
 
 
 def test_a_folder_without_the_mark_is_not_the_archive(place: Place) -> None:
