@@ -5,6 +5,8 @@ programs    which PostgreSQL there is: the machine's, the site's, the embedded b
 running     one program, run to its end as another user
 server      one server: started so that it outlives us, watched, stopped
 processes   what the operating system knows of a running server
+databases   databases and roles of a live server: made, renamed, dropped
+libraries   the library files that functions call, found as the server finds them
 psql        psql for a person: it gets the terminal
 connecting  a connection over a Unix socket, also as root where the server wants peer authentication
 """

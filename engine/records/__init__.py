@@ -6,7 +6,9 @@ target    a recovery target, and the recovery point that it resolves to
 survey    how the machine and the live cluster stand
 plan      checks, planned steps, a plan
 copying   a copy that a plan takes
+loading   what a plan that restores a dump says of it
 keeping   which copies stay and which go
+status    whether what is protected is copied and proven as the policy wants
 runs      a run as its journal tells it
 lsn       log sequence numbers and segment names
 errors    what an operator is told when something cannot be done
