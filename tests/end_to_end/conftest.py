@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import Cluster, make_cluster, own
-from tests.end_to_end.large import make_large, once_a_run
+from tests.end_to_end.large import make_large
 from tests.end_to_end.middle import operator_with_repository
 from tests.end_to_end.operator import Operator
+from tests.recorded import once_a_run
 
 
 @pytest.fixture(scope="session")

@@ -1,34 +1,16 @@
 """A cluster large enough that a run over it can be caught in the middle, and runs to its last commit, which is lost."""
 
-import fcntl
-import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from engine.records.lsn import Lsn, format_lsn
-from tests.clusters import Cluster, make_cluster, test_root
+from tests.clusters import Cluster, make_cluster
 from tests.end_to_end.middle import Run
 from tests.end_to_end.operator import Operator
 from tests.end_to_end.production import FILL
 from tests.waldump import Ended
 
-T = TypeVar("T")
 MB = 1 << 20
-
-
-def once_a_run(name: str, make: Callable[[], T]) -> T:
-    """What ``make`` makes, made by the first of this run's workers that wants it, read by all."""
-    root = test_root()
-    kept = root / f"{name}.pickle"
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            draft = kept.with_suffix(".new")
-            draft.write_bytes(pickle.dumps(make()))
-            draft.rename(kept)
-    found: T = pickle.loads(kept.read_bytes())
-    return found
 
 
 def make_large() -> Cluster:

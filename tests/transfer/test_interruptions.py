@@ -105,14 +105,16 @@ def test_a_killed_worker_ends_the_copy_and_it_can_be_resumed(backups: Backups, o
     assert make_copy(backups.backup("plain"), open_dir / "copy", backups.oid).kept > 0
 
 
-def test_after_a_loss_of_power_only_what_was_synced_is_kept(
-    backups: Backups, open_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    into = open_dir / "copy"
-    with monkeypatch.context() as slowly:
+def copy_half(backups: Backups, kind: str, into: Path) -> None:
+    """A copy that was stopped in its middle."""
+    with pytest.MonkeyPatch.context() as slowly, pytest.raises(Stopped):
         slowly.setattr(copying, "PATIENCE", SLOWLY)
-        with pytest.raises(Stopped):
-            make_copy(backups.backup("plain"), into, backups.oid, progress=midway(stop))
+        make_copy(backups.backup(kind), into, backups.oid, progress=midway(stop))
+
+
+def test_after_a_loss_of_power_only_what_was_synced_is_kept(backups: Backups, open_dir: Path) -> None:
+    into = open_dir / "copy"
+    copy_half(backups, "plain", into)
     ledger = into / ".reprise-copy"
     lines = ledger.read_bytes().splitlines()
     first = json.loads(lines[0])
@@ -122,14 +124,9 @@ def test_after_a_loss_of_power_only_what_was_synced_is_kept(
     assert make_copy(backups.backup("plain"), into, backups.oid).kept == 0
 
 
-def test_another_backups_leftovers_are_not_taken_over(
-    backups: Backups, open_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_backups_leftovers_are_not_taken_over(backups: Backups, open_dir: Path) -> None:
     into = open_dir / "copy"
-    with monkeypatch.context() as slowly:
-        slowly.setattr(copying, "PATIENCE", SLOWLY)
-        with pytest.raises(Stopped):
-            make_copy(backups.backup("sha256"), into, backups.oid, progress=midway(stop))
+    copy_half(backups, "sha256", into)
     assert make_copy(backups.backup("plain"), into, backups.oid).kept == 0
 
 
