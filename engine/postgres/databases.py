@@ -1,6 +1,7 @@
 """Databases and roles of a live server: made, renamed, dropped. Names are quoted here and nowhere else."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from psycopg.sql import SQL, Identifier
 
@@ -32,13 +33,16 @@ def drop_database(connection: Connection, name: str) -> None:
 
 
 def rename_database(connection: Connection, old: str, new: str) -> None:
-    """Rename it, ending the sessions that are in it: they would hold it. Raises RepriseError."""
+    """Rename it, ending the sessions that are in it: they would hold it. Raises RepriseError; it takes connections
+    again then, under its old name."""
     try:
         connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(old)))
         end_sessions(connection, old)
         connection.execute(SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new)))
         connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(new)))
     except QueryFailed as failure:
+        with suppress(QueryFailed):  # a prepared transaction in it, or a database of the new name
+            allow_connections(connection, old)
         raise RepriseError(f"the database {old} cannot be renamed to {new}", cause=str(failure).strip()) from None
 
 
