@@ -127,7 +127,7 @@ def read_script(lines: Iterable[bytes]) -> Iterator[bytes | AboutDatabase]:
                     yield line[at:]
                     begun = at = len(line)
         rest = line[begun:]
-        if inside is None and not b"".join(bare).strip():
+        if inside is None and not any(piece.strip() for piece in bare):
             if raw or rest:
                 yield b"".join([*raw, rest])
             raw, bare = [], []
