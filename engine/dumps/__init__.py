@@ -2,4 +2,6 @@
 
 layout   the folder of a dump: its contents, the roles beside it, the note of what and when
 whole    a dump read to its end
+scripts  a plain dump read as psql reads it
+contents what a dump says of its database itself
 """

@@ -1,23 +1,36 @@
-"""What a dump holds, as far as loading it needs to know: how many entries, and how its database was created."""
+"""What a dump holds, as far as loading it needs to know: how many entries, and what it says of its database itself."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.dumps.layout import DumpFormat
+from engine.dumps.scripts import AboutDatabase, read_script
 from engine.postgres.running import run
+from engine.postgres.users import is_root
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.survey import OsUser, Programs
 from engine.transfer.naming import shown
 from engine.transfer.opening import open_compressed
 
 _ENTRY = re.compile(r"\d+; \d+ \d+ ")
-_CREATE = re.compile(r"^CREATE DATABASE .*? (WITH .*?);$", re.MULTILINE | re.DOTALL)
-_CONNECT = b"\\connect "
-_HEAD = 1 << 20  # bytes of a plain dump in which its database is created
+_ABOUT_DATABASE = re.compile(r"(\d+;) \d+ \d+ (?:DATABASE |(?:ACL|COMMENT|SECURITY LABEL) - DATABASE )")
 _WHAT_COUNTS = re.compile(r"\s*(TEMPLATE|ENCODING|LC_COLLATE|LC_CTYPE|LOCALE|LOCALE_PROVIDER|ICU_LOCALE|ICU_RULES|"
                           r"BUILTIN_LOCALE) = ('(?:[^']|'')*'|\w+)")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The dumped database itself. ``options``: the part of CREATE DATABASE that says encoding and locale. Each of
+    ``statements`` (owner, settings, privileges, comment, in the dump's order) is pieces that the database's quoted name
+    joins, as text of ``encoding`` whose bytes are kept as surrogates where they are not UTF-8."""
+
+    options: str
+    encoding: str
+    statements: list[list[str]]
 
 
 def count_entries(programs: Programs, dump: Path, user: OsUser) -> int:
@@ -25,46 +38,67 @@ def count_entries(programs: Programs, dump: Path, user: OsUser) -> int:
     return len(_entries(programs, dump, user))
 
 
-def _entries(programs: Programs, dump: Path, user: OsUser) -> list[str]:
+def _entries(programs: Programs, dump: Path, user: OsUser, *words: str) -> list[str]:
     lines: list[str] = []
+    listing = ["--list", *words, str(dump)]
     try:
-        run(programs, "pg_restore", "--list", dump, user=user, cwd=dump.parent, timeout=600, on_line=lines.append)
+        run(programs, "pg_restore", *listing, user=user, cwd=dump.parent, timeout=600, on_line=lines.append)
     except RepriseError as error:
         raise DamagedCopy(f"the dump {shown(dump)} cannot be read", cause=error.cause) from None
     return [line for line in lines if _ENTRY.match(line)]
 
 
-def creation_options(programs: Programs, dump: Path, format: DumpFormat, user: OsUser) -> str:
-    """The part of CREATE DATABASE that says encoding and locale, ``WITH TEMPLATE = template0 …``; without them where
-    the dump does not tell. Raises DamagedCopy."""
+def read_original(programs: Programs, dump: Path, format: DumpFormat, user: OsUser) -> Original:
+    """What the dump says of its database; little where it was taken without --create. A plain dump is read to its
+    end for it. Raises DamagedCopy."""
     if format == "plain":
         with open_compressed(dump) as file:
-            text = file.read(_HEAD).decode("utf-8", "replace")
-    else:
-        wanted = [line for line in _entries(programs, dump, user) if re.match(r"\d+; \d+ \d+ DATABASE ", line)]
-        if not wanted:
-            return "WITH TEMPLATE = template0"
-        with tempfile.NamedTemporaryFile("w", suffix=".list") as chosen:
-            chosen.write("\n".join(wanted) + "\n")
-            chosen.flush()
-            Path(chosen.name).chmod(0o644)
-            words = ["--create", f"--use-list={chosen.name}", "--file=-", str(dump)]
-            text = run(programs, "pg_restore", *words, user=user, cwd=dump.parent, timeout=600)
-    found = _CREATE.search(text)
-    options = _WHAT_COUNTS.findall(found[1][len("WITH") :]) if found else []
-    named = " ".join(f"{name} = {value}" for name, value in options if name != "TEMPLATE")
-    return f"WITH TEMPLATE = template0 {named}".rstrip()
+            return _original(read_script(file))
+    entries = [
+        found[1] for line in _entries(programs, dump, user, "--create") if (found := _ABOUT_DATABASE.match(line))
+    ]
+    if not entries:
+        return _original(iter(()))
+    with tempfile.TemporaryDirectory(prefix="reprise-load-") as folder:
+        chosen, script = Path(folder) / "list", Path(folder) / "script.sql"
+        chosen.write_text("\n".join(entries) + "\n")
+        chosen.chmod(0o644)
+        if is_root():
+            os.chown(folder, user.uid, user.gid)
+        words = ["--create", f"--use-list={chosen}", f"--file={script}", str(dump)]
+        run(programs, "pg_restore", *words, user=user, cwd=dump.parent, timeout=600)
+        with script.open("rb") as file:
+            return _original(read_script(file))
 
 
 def plain_script(dump: Path) -> Iterator[bytes]:
-    """A plain dump without the lines that create its database and connect to it: it is loaded into another one."""
+    """A plain dump without what creates its database, connects to it or is about it. Raises DamagedCopy."""
     with open_compressed(dump) as file:
-        head: list[bytes] = []
-        for line in file:
-            head.append(line)
-            if line.startswith(_CONNECT) or len(head) > 200:
-                break
-        if not head or not head[-1].startswith(_CONNECT):  # taken without --create
-            yield from head
-        while piece := file.read(1 << 20):
-            yield piece
+        yield from (piece for piece in read_script(file) if isinstance(piece, bytes))
+
+
+def _original(script: Iterator[bytes | AboutDatabase]) -> Original:
+    options, encoding = "", "UTF8"
+    statements: list[list[str]] = []
+    names: set[bytes] = set()
+    for piece in script:
+        if not isinstance(piece, AboutDatabase):
+            continue
+        names.add(piece.name.strip(b'"'))
+        encoding = piece.encoding
+        before, behind = _text(piece.before), _text(piece.behind)
+        kind = before.upper()
+        if kind.startswith("CREATE"):
+            options = behind
+        elif not kind.startswith("DROP"):
+            session = [] if piece.session is None else [[_text(piece.session)]]
+            statements += [*session, [before, behind], *([["RESET SESSION AUTHORIZATION"]] if session else [])]
+    if len(names) > 1:
+        raise DamagedCopy("the dump is about several databases", cause="only one database can be loaded")
+    counting = _WHAT_COUNTS.findall(options.lstrip().removeprefix("WITH"))
+    named = " ".join(f"{name} = {value}" for name, value in counting if name != "TEMPLATE")
+    return Original(f"WITH TEMPLATE = template0 {named}".rstrip(), encoding, statements)
+
+
+def _text(piece: bytes) -> str:
+    return piece.decode("utf-8", "surrogateescape")

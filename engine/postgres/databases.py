@@ -1,8 +1,9 @@
 """Databases and roles of a live server: made, renamed, dropped. Names are quoted here and nowhere else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from engine.postgres.connecting import Connection, QueryFailed
 from engine.records.errors import RepriseError
@@ -11,6 +12,12 @@ from engine.records.errors import RepriseError
 def database_exists(connection: Connection, name: str) -> bool:
     row = connection.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name]).fetchone()
     return row is not None and row[0] > 0
+
+
+def database_oid(connection: Connection, name: str) -> int | None:
+    """What stays the same however it is renamed; None where there is none of this name."""
+    row = connection.execute("SELECT oid::bigint FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return row[0] if row is not None else None
 
 
 def create_database(connection: Connection, name: str, options: str) -> None:
@@ -25,6 +32,8 @@ def create_database(connection: Connection, name: str, options: str) -> None:
 def drop_database(connection: Connection, name: str) -> None:
     """Drop it with whoever is connected to it; nothing where there is none. Raises RepriseError."""
     try:
+        if database_exists(connection, name):
+            connection.execute(SQL("ALTER DATABASE {} IS_TEMPLATE false").format(Identifier(name)))
         end_sessions(connection, name)
         connection.execute(SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
     except QueryFailed as failure:
@@ -32,13 +41,16 @@ def drop_database(connection: Connection, name: str) -> None:
 
 
 def rename_database(connection: Connection, old: str, new: str) -> None:
-    """Rename it, ending the sessions that are in it: they would hold it. Raises RepriseError."""
+    """Rename it, ending the sessions that are in it: they would hold it. Raises RepriseError; it takes connections
+    again then, under its old name."""
     try:
         connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(old)))
         end_sessions(connection, old)
         connection.execute(SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(old), Identifier(new)))
         connection.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(new)))
     except QueryFailed as failure:
+        with suppress(QueryFailed):  # a prepared transaction in it, or a database of the new name
+            allow_connections(connection, old)
         raise RepriseError(f"the database {old} cannot be renamed to {new}", cause=str(failure).strip()) from None
 
 
@@ -81,3 +93,26 @@ def run_statement(connection: Connection, statement: str) -> None:
         raise RepriseError(
             f"the server refuses a statement of the dump: {what} …", cause=str(failure).strip()
         ) from None
+
+
+def describe_database(connection: Connection, statements: Sequence[Sequence[str]], encoding: str) -> None:
+    """Apply what a dump says of its database (dumps.contents.Original) to the one connected to. From inside it, as
+    pg_restore does: bytes in shared catalogs have no encoding but the reading database's. Raises RepriseError."""
+    if encoding != "SQL_ASCII":
+        connection.execute("SELECT set_config('client_encoding', %s, false)", [encoding])
+    codec = connection.info.encoding
+    row = connection.execute("SELECT current_database()::text").fetchone()
+    quoted = Identifier(row[0] if row else "").as_string(connection)
+    for pieces in statements:
+        text = [piece.encode("utf-8", "surrogateescape").decode(codec, "replace") for piece in pieces]
+        run_statement(connection, quoted.join(text))
+
+
+def stays_in(database: str) -> bytes:
+    """The end of a script for psql: an error where it has come to another database than this one."""
+    astray = "the script of the dump has left its database for "
+    query = SQL(
+        "\nSET client_encoding = 'UTF8';\nSELECT CASE WHEN pg_catalog.current_database() = {} THEN 0"
+        " ELSE CAST({} || pg_catalog.current_database() AS integer) END;\n"
+    )
+    return query.format(Literal(database), Literal(astray)).as_bytes()

@@ -28,7 +28,7 @@ from engine.run.journal import Journal, now_text
 from engine.run.locks import Lock, folder_lock, hold_folder, repository_lock, site_lock, take_lock
 from engine.run.report import write_report
 from engine.run.story import Act, Story
-from engine.steps import BUILDING, step_module
+from engine.steps import BUILDING, LASTING, step_module
 from engine.steps.protocol import Stopped
 from engine.steps.report import keep_server_log
 
@@ -146,10 +146,12 @@ class Engine:
                 self._carry(planned, "begin", "end", lambda module, step: module.apply(step))
 
     def _rollback(self) -> None:
-        """Undo what was begun, last first. A cluster that was open to others stays beside the old one."""
+        """Undo what was begun, last first. A cluster that was open to others stays beside the old one, and the roles
+        of a run that was completed stay: somebody may log in with them by now."""
         keep = folders.kept_copy(self.plan, self.story)
         for planned in reversed(self.plan.steps):
-            if self.story.step(planned.name).outcome in ("to do", "undone") or (keep and planned.kind in BUILDING):
+            stays = (keep and planned.kind in BUILDING) or (self.story.completed and planned.kind in LASTING)
+            if stays or self.story.step(planned.name).outcome in ("to do", "undone"):
                 continue
             self._carry(planned, "undo-begin", "undone", lambda module, step: module.undo(step))
 
@@ -162,7 +164,7 @@ class Engine:
             module = step_module(planned.kind)
             if hasattr(module, "discard"):
                 self._carry(planned, "undo-begin", "undone", lambda module, step: module.discard(step))
-            elif side_copy or planned.kind in BUILDING:
+            elif side_copy or planned.kind in BUILDING - LASTING:
                 self._carry(planned, "undo-begin", "undone", lambda module, step: module.undo(step))
 
     def _carry(self, planned: PlannedStep, begin: str, end: str, act: Callable[[ModuleType, Carrying], None]) -> None:

@@ -32,7 +32,7 @@ class StepStory:
 @dataclass
 class Story:
     """A run so far. ``act`` is what its last engine was started for, ``ended`` how that one ended (None: it has not,
-    or it died)."""
+    or it died). ``completed``: it was at its end once, whatever has been done with it since."""
 
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -40,6 +40,7 @@ class Story:
     act: Act | None = None
     acts: set[str] = field(default_factory=set)
     ended: str | None = None
+    completed: bool = False
     steps: dict[str, StepStory] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[Mapping[str, Any]] = field(default_factory=list)
@@ -145,6 +146,7 @@ class Story:
 
     def _finished(self, entry: Entry, at: datetime) -> None:
         self.ended, self.finished_at = entry["outcome"], at
+        self.completed = self.completed or self.ended == "completed"
         self.held = False
         if entry.get("error"):
             self.error = RunError(**entry["error"])

@@ -46,6 +46,9 @@ TAKEN = "taken"
 BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate", "load", "roles"})
 """Kinds that build the copy beside production; undoing them deletes it."""
 
+LASTING = frozenset({"roles"})
+"""Kinds whose work is in use once a run is completed: no discard takes it, and a rollback only of an unfinished run."""
+
 READING = frozenset({"inspect"})
 """Kinds that read every page of the copy, which the operator may leave out."""
 

@@ -1,6 +1,7 @@
 """`load`: a fresh database, filled from the dump: pg_restore with several jobs, psql for a plain one, then ANALYZE.
 
-The database bears a name of its own until `swap`; undo drops it. Arguments: ``jobs``.
+The database bears a name of its own until `swap`; undo drops it. Owner, settings, privileges and comment become the
+original's, as the dump has them. Arguments: ``jobs``.
 """
 
 import os
@@ -8,14 +9,27 @@ import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from secrets import token_hex
 from threading import Thread
+from typing import Any
 
-from engine.dumps.contents import count_entries, creation_options, plain_script
-from engine.postgres.databases import create_database, database_exists, drop_database
+from engine.dumps.contents import Original, count_entries, plain_script, read_original
+from engine.postgres.connecting import Connection
+from engine.postgres.databases import (
+    create_database,
+    database_exists,
+    database_oid,
+    describe_database,
+    drop_database,
+    rename_database,
+    stays_in,
+)
 from engine.postgres.processes import end_strays
 from engine.postgres.running import run
 from engine.postgres.users import is_root
+from engine.records.errors import RunFailed
 from engine.records.loading import Loading
 from engine.steps.loading.common import connection_to, loading_of
 from engine.steps.protocol import RunningStep
@@ -28,29 +42,62 @@ _LOOK_SECONDS = 0.3
 def apply(step: RunningStep) -> None:
     loading = loading_of(step)
     _end_strays(loading)
-    options = creation_options(loading.programs, Path(loading.contents), loading.format, loading.run_as)
-    if not step.undo_records:
-        step.before(database=loading.fresh)
     with connection_to(step) as connection:
-        drop_database(connection, loading.fresh)
-        create_database(connection, loading.fresh, options)
+        _drop_own(step, connection)
+        if database_exists(connection, loading.fresh):
+            raise RunFailed(
+                f"there is a database {loading.fresh} already",
+                cause="this run has not made it, so it stays",
+                remedy="rename or drop it, then resume; or roll the run back",
+            )
+    contents = Path(loading.contents)
+    told = _run(step, lambda say: asdict(read_original(loading.programs, contents, loading.format, loading.run_as)))
+    original = Original(**told)
+    _make(step, original.options)
     if loading.format == "plain":
-        _run(step, lambda say: _load_plain(loading), None)
+        _run(step, lambda say: _load_plain(loading))
     else:
-        total = count_entries(loading.programs, Path(loading.contents), loading.run_as)
+        total = count_entries(loading.programs, contents, loading.run_as)
         _run(step, lambda say: _load(loading, step.args["jobs"], say), total)
-    _run(step, lambda say: _analyze(loading), None)
+    _run(step, lambda say: _analyze(loading))
+    with connection_to(step, loading.fresh) as connection:  # last: none of its settings may reach its own loading
+        describe_database(connection, original.statements, original.encoding)
 
 
 def undo(step: RunningStep) -> None:
-    loading = loading_of(step)
-    _end_strays(loading)
+    _end_strays(loading_of(step))
     with connection_to(step) as connection:
-        if database_exists(connection, loading.fresh):
-            drop_database(connection, loading.fresh)
+        _drop_own(step, connection)
 
 
-def _run(step: RunningStep, work: Callable[[Say], None], total: int | None) -> None:
+def discard(step: RunningStep) -> None:
+    """Beside the others the database is what the run was for, and stays. Where it was to take another's place, it
+    bears its own name after a rollback alone, and nobody needs it any more."""
+    if loading_of(step).database is not None:
+        undo(step)
+
+
+def _make(step: RunningStep, options: str) -> None:
+    """Under a name that nobody else chooses, until the record says which one it is: what bears the fresh name and has
+    another oid is somebody else's, and is never dropped."""
+    draft = f"reprise-draft-{token_hex(8)}"
+    step.before(draft=draft)
+    with connection_to(step) as connection:
+        create_database(connection, draft, options)
+        step.before(oid=database_oid(connection, draft))
+        rename_database(connection, draft, loading_of(step).fresh)
+
+
+def _drop_own(step: RunningStep, connection: Connection) -> None:
+    made = {record["oid"] for record in step.undo_records if "oid" in record}
+    for draft in [record["draft"] for record in step.undo_records if "draft" in record]:
+        drop_database(connection, draft)
+    fresh = loading_of(step).fresh
+    if database_oid(connection, fresh) in made:
+        drop_database(connection, fresh)
+
+
+def _run(step: RunningStep, work: Callable[[Say], object], total: int | None = None) -> Any:
     done = 0
 
     def hear(line: str) -> None:
@@ -63,7 +110,7 @@ def _run(step: RunningStep, work: Callable[[Say], None], total: int | None) -> N
     with Child(work, hear) as child:
         while not child.ended(_LOOK_SECONDS):
             step.safe_point()
-        child.result()
+        return child.result()
 
 
 def _reach(loading: Loading) -> list[str]:
@@ -77,21 +124,30 @@ def _load(loading: Loading, jobs: int, say: Say) -> None:
 
 def _load_plain(loading: Loading) -> None:
     """Through a pipe of ours: psql must not meet the lines that create the original and connect to it."""
+    broken: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="reprise-load-") as folder:
         pipe = Path(folder) / "script.sql"
         os.mkfifo(pipe, 0o600)
         if is_root():
             Path(folder).chmod(0o711)
             os.chown(pipe, loading.run_as.uid, loading.run_as.gid)
-        Thread(target=_feed, args=(Path(loading.contents), pipe), daemon=True).start()
+        feeder = Thread(target=_feed, args=(loading, pipe, broken), daemon=True)
+        feeder.start()
         words = [*_reach(loading), f"--dbname={loading.fresh}", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
         run(loading.programs, "psql", *words, f"--file={pipe}", user=loading.run_as, timeout=None)
+        feeder.join()
+    if broken:  # psql takes the end of the pipe for the end of the script
+        raise broken[0]
 
 
-def _feed(dump: Path, pipe: Path) -> None:
-    with suppress(BrokenPipeError), pipe.open("wb") as script:  # psql says why it left
-        for piece in plain_script(dump):
-            script.write(piece)
+def _feed(loading: Loading, pipe: Path, broken: list[Exception]) -> None:
+    try:
+        with suppress(BrokenPipeError), pipe.open("wb") as script:  # psql says why it left
+            for piece in plain_script(Path(loading.contents)):
+                script.write(piece)
+            script.write(stays_in(loading.fresh))
+    except Exception as problem:
+        broken.append(problem)
 
 
 def _analyze(loading: Loading) -> None:
