@@ -85,9 +85,14 @@ class Feeding:
         for name in self.spool.asked():
             self.standing.now(asked=name)
             progressed |= self._answer_history(name) if name.endswith(".history") else self._answer_segment(name)
-        if len(self._published) < self.spec.ahead and time.monotonic() >= self._not_before:
+        if len(self._published) < self._ahead() and time.monotonic() >= self._not_before:
             progressed |= self._fetch_ahead()
         return progressed
+
+    def _ahead(self) -> int:
+        """How many segments may lie ready: few until the server takes some. It begins by syncing all of its data
+        directory (SyncDataDirectory in fd.c), and filling and syncing the spool meanwhile keeps the disk from it."""
+        return min(self.spec.ahead, 2 + self.standing.count)
 
     def _list(self) -> None:
         with self.standing.reading("the list of the archive"):
