@@ -12,8 +12,8 @@ from pathlib import Path
 from struct import Struct
 
 from engine.records.errors import DamagedCopy, Unreachable
-from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, SegmentName
-from engine.transfer.opening import open_compressed
+from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, SHORT_PAGE_HEADER, Lsn, SegmentName, format_lsn
+from engine.transfer.opening import BLOCK, open_compressed
 
 _SUFFIX = r"(?:\.(?:gz|lz4|zst))?"
 _SEGMENT = re.compile(rf"([0-9A-F]{{24}})(?:-[0-9a-f]{{40}})?{_SUFFIX}")  # pgBackRest adds a SHA-1
@@ -98,38 +98,36 @@ def read_history_file(path: Path) -> bytes:
 
 
 def read_segment(
-    path: Path, name: SegmentName, segment_size: int, system_identifier: int, cut: int, into: memoryview
-) -> None:
-    """Read a segment's whole content, decompressed, into ``into`` (``segment_size`` bytes and one more), and check it
-    page by page up to ``cut`` (bytes).
+    path: Path, name: SegmentName, segment_size: int, system_identifier: int, cut: int
+) -> Iterator[memoryview]:
+    """A segment's content up to ``cut`` (bytes), decompressed, in blocks that are checked page by page; a block is
+    good until the next one is asked for. What lies behind ``cut`` is read too, and counted.
 
-    Raises OSError; DamagedCopy where it is not this segment of this cluster. Its records' checksums are the server's
-    to check: it reads them anyway, and waits where one is wrong.
+    Raises OSError; DamagedCopy where it is not this segment of this cluster, which may come to light behind the last
+    block only. Its records' checksums are the server's to check: it reads them anyway, and waits where one is wrong.
     """
-    size = 0
+    where = f"segment {name.text(segment_size)} in {path}"
+    block = memoryview(bytearray(BLOCK))
+    size = magic = 0
     with open_compressed(path) as file:
-        while size <= segment_size and (read := file.readinto(into[size:])):
+        while size <= segment_size and (read := file.readinto(block)):  # less than a block at the end only
+            if size == 0 and read >= LONG_PAGE_HEADER:
+                magic = _check_first_header(block, name, segment_size, system_identifier, where)
+            wanted = block[: max(0, min(read, cut - size))]
+            _check_pages(wanted, name.number * segment_size + size, magic, name.timeline, where)
             size += read
-    text = name.text(segment_size)
+            if wanted:
+                yield wanted
     if size != segment_size:
         told = f"more than {segment_size}" if size > segment_size else f"{size} of {segment_size}"
-        raise DamagedCopy(f"segment {text} in {path} has {told} bytes")
-    _check_first_header(into, path, name, segment_size, system_identifier)
-    (magic,) = Struct("=H").unpack_from(into)
-    begin = name.number * segment_size
-    for offset in range(0, cut, PAGE_SIZE):
-        page_magic, _, timeline, address = _PAGE_BEGIN.unpack_from(into, offset)
-        if page_magic == 0 and not any(into[offset : offset + LONG_PAGE_HEADER]):
-            continue  # the zeros behind a segment switch; where they are a hole, the server waits there
-        if page_magic != magic or address != begin + offset or timeline > name.timeline:
-            raise DamagedCopy(f"segment {text} in {path}: the page at offset {offset} is not this segment's")
+        raise DamagedCopy(f"{where} has {told} bytes")
 
 
 def _check_first_header(
-    data: memoryview, path: Path, name: SegmentName, segment_size: int, system_identifier: int
-) -> None:
+    data: memoryview, name: SegmentName, segment_size: int, system_identifier: int, where: str
+) -> int:
+    """The magic number that all pages of the segment have. Raises DamagedCopy."""
     magic, info, timeline, address, _, system, size, page_size = _LONG_HEADER.unpack_from(data)
-    text = name.text(segment_size)
     wrong = None
     if magic >> 8 != 0xD1:  # XLOG_PAGE_MAGIC of PostgreSQL 13 to 18: 0xD106 to 0xD118
         wrong = "begins with no WAL page"
@@ -142,4 +140,15 @@ def _check_first_header(
     elif timeline > name.timeline:
         wrong = f"belongs to timeline {timeline}"
     if wrong is not None:
-        raise DamagedCopy(f"segment {text} in {path} {wrong}")
+        raise DamagedCopy(f"{where} {wrong}")
+    return int(magic)
+
+
+def _check_pages(block: memoryview, begin: Lsn, magic: int, timeline: int, where: str) -> None:
+    """The headers of the pages of a block that begins at ``begin``. Raises DamagedCopy."""
+    for offset in range(0, len(block) - SHORT_PAGE_HEADER + 1, PAGE_SIZE):
+        page_magic, _, page_timeline, address = _PAGE_BEGIN.unpack_from(block, offset)
+        if page_magic == 0 and not any(block[offset : offset + LONG_PAGE_HEADER]):
+            continue  # the zeros behind a segment switch; where they are a hole, the server waits there
+        if page_magic != magic or address != begin + offset or page_timeline > timeline:
+            raise DamagedCopy(f"{where}: the page at {format_lsn(begin + offset)} is not this segment's")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.feed.archive import Archive, Stamp, read_history_file, read_segment, stamp_of
@@ -35,7 +36,6 @@ class Feeding:
         self.archive = Archive(spec.roots)
         self.spool = Spool(Path(spec.spool), spec.uid, spec.gid)
         self.standing = Standing(FeedStatus(os.getpid(), spec.gate.lsn))
-        self._room = memoryview(bytearray(spec.segment_size + 1))  # one segment, and a byte to see that it is longer
         self._next = first_segment(spec.gate, spec.segment_size)
         self._published: dict[str, tuple[Stamp, int, int]] = {}  # ready: source, cut, inode
         self._taken: dict[str, tuple[Stamp, int, int | None]] = {}  # the last one the server took
@@ -85,9 +85,14 @@ class Feeding:
         for name in self.spool.asked():
             self.standing.now(asked=name)
             progressed |= self._answer_history(name) if name.endswith(".history") else self._answer_segment(name)
-        if len(self._published) < self.spec.ahead and time.monotonic() >= self._not_before:
+        if len(self._published) < self._ahead() and time.monotonic() >= self._not_before:
             progressed |= self._fetch_ahead()
         return progressed
+
+    def _ahead(self) -> int:
+        """How many segments may lie ready: few until the server takes some. It begins by syncing all of its data
+        directory (SyncDataDirectory in fd.c), and filling and syncing the spool meanwhile keeps the disk from it."""
+        return min(self.spec.ahead, 2 + self.standing.count)
 
     def _list(self) -> None:
         with self.standing.reading("the list of the archive"):
@@ -233,16 +238,14 @@ class Feeding:
     def _fetch(self, segment: SegmentName) -> bool:
         """One segment from the archive into the spool; False where that is not possible now, and the status says
         why."""
-        size = self.spec.segment_size
-        name = segment.text(size)
-        cut = cut_of(self.gate, segment, size)
+        name = segment.text(self.spec.segment_size)
+        cut = cut_of(self.gate, segment, self.spec.segment_size)
         try:
             with self.standing.reading(name):
                 paths = self.archive.find(name)
-                if not paths:
-                    raise Unreachable(f"segment {name} is not in the archive ({', '.join(self.spec.roots)})")
-                stamp = self._read_best(paths, segment, cut)
-            inode = self.spool.publish(name, [self._room[:cut], bytes(size - cut)])
+            if not paths:
+                raise Unreachable(f"segment {name} is not in the archive ({', '.join(self.spec.roots)})")
+            self._published[name] = self._publish_best(paths, segment, cut)
             self.spool.answer(name)
         except (OSError, RepriseError) as error:
             if isinstance(error, FileNotFoundError):
@@ -250,20 +253,32 @@ class Feeding:
             self.standing.wait("segment", words(error, name))
             self._not_before = time.monotonic() + RETRY
             return False
-        self._published[name] = (stamp, cut, inode)
         self.standing.go_on("segment")
         return True
 
-    def _read_best(self, paths: list[Path], segment: SegmentName, cut: int) -> Stamp:
-        """Read the first of several files of one name that is right. Raises what was wrong with the first."""
+    def _publish_best(self, paths: list[Path], segment: SegmentName, cut: int) -> tuple[Stamp, int, int]:
+        """Publish the first of several files of one name that is right. Raises what was wrong with the first."""
+        name = segment.text(self.spec.segment_size)
         first_error: Exception | None = None
         for path in paths:
             try:
-                stamp = stamp_of(path)
-                read_segment(path, segment, self.spec.segment_size, self.spec.system_identifier, cut, self._room)
-                return stamp
+                with self.standing.reading(name):
+                    stamp = stamp_of(path)
+                return stamp, cut, self.spool.publish(name, self._parts(path, segment, cut))
             except (OSError, EOFError, ValueError, RepriseError) as error:
                 first_error = first_error or error
         if first_error is None or isinstance(first_error, (OSError, RepriseError)):
             raise first_error or FileNotFoundError()
         raise DamagedCopy(f"{paths[0]} cannot be unpacked: {first_error}")
+
+    def _parts(self, path: Path, segment: SegmentName, cut: int) -> Iterator[memoryview | bytes]:
+        """A segment's content up to the cut, and zeros behind it."""
+        size = self.spec.segment_size
+        blocks = read_segment(path, segment, size, self.spec.system_identifier, cut)
+        while True:
+            with self.standing.reading(segment.text(size)):
+                block = next(blocks, None)
+            if block is None:
+                break
+            yield block
+        yield bytes(size - cut)

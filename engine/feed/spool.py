@@ -8,7 +8,8 @@ none. A question that stays makes the script wait, a second at most. Nothing her
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 READY, ASKED, HISTORY, DRAFT = "ready", "asked", "history", "draft"
@@ -35,22 +36,26 @@ class Spool:
                 history.unlink()
 
     def publish(self, name: str, parts: Iterable[bytes | memoryview], folder: str = READY) -> int:
-        """Write a file whole and rename it into place; return its inode."""
+        """Write a file whole and rename it into place; return its inode. Where ``parts`` raises, nothing is published,
+        and that goes on to the caller."""
         draft = self.path / DRAFT / name
         draft.unlink(missing_ok=True)
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
-            with os.fdopen(handle, "wb", buffering=0) as file:
-                for part in parts:
+            for part in parts:
+                with _told_of(draft):
                     rest = memoryview(part)
                     while rest:
-                        rest = rest[file.write(rest) :]
+                        rest = rest[os.write(handle, rest) :]
+            with _told_of(draft):
                 os.fchown(handle, self.uid, self.gid)
                 os.fsync(handle)  # the server syncs it before it reads (durable_rename): here that costs replay nothing
                 inode = os.fstat(handle).st_ino
-        except OSError as error:
+        except BaseException:
             draft.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, os.fspath(draft)) from None  # a full disk is told by its place
+            raise
+        finally:
+            os.close(handle)
         draft.replace(self.path / folder / name)
         return inode
 
@@ -78,3 +83,12 @@ class Spool:
 
     def histories(self) -> set[str]:
         return {entry.name for entry in (self.path / HISTORY).iterdir()}
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """An error of the file system's inside is told with this path: a full disk is known by its place."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None

@@ -24,13 +24,17 @@ class Standing:
     def listed(self) -> bool:
         return self._status.listed
 
+    @property
+    def count(self) -> int:
+        return self._status.count
+
     def now(self, **changes: Any) -> None:
         """Tell changed fields of the status."""
         self._status = replace(self._status, **changes)
 
     def took(self, name: str) -> None:
         """The server took a segment."""
-        self.now(served=name, count=self._status.count + 1, again=None)
+        self.now(served=name, count=self.count + 1, again=None)
 
     @contextlib.contextmanager
     def reading(self, what: str) -> Iterator[None]:

@@ -72,6 +72,15 @@ def test_segments_come_whole_and_the_gates_is_zeroed_from_the_gate_on(tmp_path: 
     assert not (tmp_path / "spo ol's" / "ready" / name(1, 4)).exists()
 
 
+def test_little_is_fetched_before_the_server_takes_any(tmp_path: Path, fed: Callable[..., Feed]) -> None:
+    archive(tmp_path / "archive", 1, range(1, 12))
+    feed = fed(10 * MB + 5000, ahead=8)
+    until(feed, lambda status: status.listed)
+    time.sleep(0.5)
+    ready = tmp_path / "spo ol's" / "ready"
+    assert sorted(path.name for path in ready.iterdir()) == [name(1, 1), name(1, 2)]
+
+
 def test_no_more_is_fetched_ahead_than_asked(tmp_path: Path, fed: Callable[..., Feed]) -> None:
     archive(tmp_path / "archive", 1, range(1, 12))
     feed = fed(10 * MB + 5000, ahead=3)
@@ -90,9 +99,10 @@ def test_what_lies_ready_is_handed_out_without_a_question_and_without_the_script
 ) -> None:
     archive(tmp_path / "archive", 1, range(1, 4))
     feed = fed(3 * MB + 5000)
-    until(feed, lambda _: (tmp_path / "spo ol's" / "ready" / name(1, 3)).exists())
+    until(feed, lambda status: status.listed)
     (tmp_path / "spo ol's" / "restore.sh").write_text("exit 3\n")
     for number in range(1, 4):
+        until(feed, lambda _, n=number: (tmp_path / "spo ol's" / "ready" / name(1, n)).exists())  # type: ignore[misc]
         assert restore(tmp_path, name(1, number)).returncode == 0
     assert restore(tmp_path, name(1, 4)).returncode == 3
     assert until(feed, lambda status: status.count == 3).asked is None
@@ -212,6 +222,7 @@ def test_a_damaged_history_of_the_gates_own_line_makes_it_wait_until_it_is_mende
         (segment(2, 2), "timeline 2"),
         (segment(1, 2, system=5), "another cluster"),
         (bytes(MB), "no WAL page"),
+        (segment(1, 2)[:-8192] + segment(1, 3)[-8192:], "page at 0/2FE000"),
         (b"\x1f\x8b\x08\x00 cut", "cut off"),
     ],
 )
@@ -224,7 +235,8 @@ def test_a_wrong_segment_is_named_and_never_served(
     assert take(tmp_path, name(1, 1)) is not None
     told = until(feed, lambda status: status.waiting is not None and name(1, 2) in status.waiting)
     assert words in (told.waiting or "")
-    assert name(1, 2) not in {path.name for path in (tmp_path / "spo ol's" / "ready").iterdir()}
+    for folder in ("ready", "draft"):
+        assert name(1, 2) not in {path.name for path in (tmp_path / "spo ol's" / folder).iterdir()}
     (tmp_path / "archive" / name(1, 2)).write_bytes(segment(1, 2))
     assert take(tmp_path, name(1, 2)) == segment(1, 2)
     assert until(feed, lambda status: status.waiting is None)
@@ -249,9 +261,10 @@ def test_a_full_spool_is_told_and_never_ends_the_server(tmp_path: Path, fed: Cal
     try:
         archive(tmp_path / "archive", 1, range(1, 9))
         feed = fed(8 * MB + 5000, ahead=6)
+        assert take(tmp_path, name(1, 1)) is not None
         told = until(feed, lambda status: status.waiting is not None)
         assert "No space left" in (told.waiting or "")
-        for number in range(1, 9):
+        for number in range(2, 9):
             assert take(tmp_path, name(1, number)) is not None
         feed.stop()
     finally:

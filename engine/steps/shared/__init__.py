@@ -4,6 +4,7 @@ points               the recovery point that the run goes to now (a gate may hav
 recovering           the recovering server and its feed: started where they do not live, stopped
 watching             replay on its way to the gate
 server_log           what the recovering server says in its log
+resolving_again      --latest, with what was salvaged
 promotion            what a promotion that died left behind
 production           production's own server: whether it runs, how it was started
 production_settings  production's own configuration files, kept and put back
