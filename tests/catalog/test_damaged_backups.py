@@ -15,9 +15,10 @@ def _cut(path: Path, keep: float) -> None:
     path.write_bytes(data[: int(len(data) * keep)])
 
 
-def _flip(path: Path, place: int) -> None:
+def _flip(path: Path, place: int, length: int = 1) -> None:
     data = bytearray(path.read_bytes())
-    data[place] ^= 0x10
+    for at in range(place, place + length):
+        data[at] ^= 0x10
     path.write_bytes(data)
 
 
@@ -83,7 +84,8 @@ def _one_relation(folder: Path) -> Path:
         ("tar", _cut_file("base.tar", 0.6), "backup-incomplete", "base.tar"),
         ("tar-without-manifest", lambda folder: _cut(folder / "base.tar", 0.9), "backup-incomplete", "base.tar"),
         ("gzip", _cut_file("base.tar.gz", 0.6), "backup-incomplete", "cut off"),
-        ("gzip", lambda folder: _flip(folder / "base.tar.gz", 30_000), "backup-incomplete", "base.tar.gz"),
+        # one bit alone may decode to the very same bytes
+        ("gzip", lambda folder: _flip(folder / "base.tar.gz", 30_000, 64), "backup-incomplete", "base.tar.gz"),
         ("gzip", _write("base.tar.gz", b""), "backup-incomplete", "base.tar.gz"),
         ("tar", _drop("base.tar"), "backup-incomplete", "no base.tar"),
         ("tar", _rename("base.tar", "base.tar.bz2"), "build-features", "base.tar.bz2 is packed"),

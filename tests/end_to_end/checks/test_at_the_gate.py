@@ -12,7 +12,7 @@ from engine.postgres.connecting import Connection, QueryFailed, connect
 from engine.records.errors import Unreachable
 from engine.records.lsn import format_lsn
 from tests.clusters import Cluster, kill_processes_below, make_cluster
-from tests.end_to_end.test_checks import Checks, Place, make_place
+from tests.end_to_end.checks.place import Checks, Place, make_place
 
 
 @pytest.fixture(scope="module")
