@@ -201,7 +201,7 @@ def _rsync(
 
     command = [program, *words, f"--rsh={shlex.join(place.shell)}", "--protect-args", "--", *sources, target]
     try:
-        run_program(command, timeout=None, input=names, on_line=on_line)
+        run_program(command, timeout=None, input=names, on_line=on_line, outlives=False)
     except RepriseError as error:
         if vanishing and f"exit code {_VANISHED}" in error.message:
             return

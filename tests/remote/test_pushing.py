@@ -2,15 +2,18 @@
 
 import os
 import shutil
+import signal
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.postgres.processes import is_alive
 from engine.records.errors import DamagedCopy, Refused, RepriseError, Unreachable
 from engine.remote.places import RemotePlace, read_place
 from engine.remote.pushing import compare, fetch, push, push_wal, refuse_short
+from tests.clusters import wait_until
 from tests.remote.sshd import running_sshd
 
 MIB = 1 << 20
@@ -227,3 +230,22 @@ def test_a_full_or_closed_folder_there_is_an_error(vault: tuple[RemotePlace, Pat
     (vault[1] / "file").write_text("not a folder")
     with pytest.raises(RepriseError):
         push(copy, vault[0].below("file"), [], None, silent)
+
+
+def test_rsync_ends_with_the_engine_that_is_killed(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell, noted = tmp_path / "shell", tmp_path / "pid"
+    shell.write_text(f"#!/bin/sh\necho $PPID >{noted}\nexec sleep 3\n")
+    shell.chmod(0o755)
+    monkeypatch.setenv("RSYNC_RSH", str(shell))
+    pid = os.fork()
+    if pid == 0:
+        try:
+            compare(copy, read_place("ssh://nobody@127.0.0.1/x"))
+        finally:
+            os._exit(1)
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
+    program = int(noted.read_text())
+    assert is_alive(program)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wait_until(lambda: not is_alive(program), "it lives on")

@@ -1,13 +1,18 @@
 """Mirrors, by the real git."""
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from engine.postgres.processes import is_alive
 from engine.postgres.users import current_user
 from engine.source.copies import make_mirror, update_mirror
+from engine.source.git import git as engine_git
+from tests.clusters import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not on this machine")
 WHO = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -36,3 +41,20 @@ def test_what_is_gone_in_the_original_stays_in_the_mirror_whatever_git_is_config
     update_mirror(str(origin), mirror, user, lambda line: None)
     refs = git("for-each-ref", "--format=%(refname)", cwd=mirror).splitlines()
     assert refs == ["refs/heads/main", "refs/heads/work", "refs/tags/v1"]
+
+
+def test_git_ends_with_the_engine_that_is_killed(tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+    alias = f"alias.wait=!echo $PPID >{noted}; exec sleep 3"
+    pid = os.fork()
+    if pid == 0:
+        try:
+            engine_git("-c", alias, "wait", user=current_user())
+        finally:
+            os._exit(1)
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
+    program = int(noted.read_text())
+    assert is_alive(program)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wait_until(lambda: not is_alive(program), "it lives on")
