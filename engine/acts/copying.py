@@ -179,7 +179,7 @@ def plan_image(desk: Desk) -> Plan:
 def _inside(desk: Desk, folder: str) -> list[str]:
     """What lies in a folder and has copies of its own, or is a place of copies."""
     site = desk.site
-    places = [site.database.data_dir, *site.repositories, *(each.wal for each in site.database.repository)]
+    places = [site.database.data_dir, *site.holding, *(each.wal for each in site.database.repository)]
     places += [site.media.path] if site.media else []
     inside = [place for place in places if Path(place).is_relative_to(folder) and place != folder]
     return list(dict.fromkeys(inside))

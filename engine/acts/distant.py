@@ -7,9 +7,9 @@ from engine.acts.desk import Desk, writable
 from engine.acts.looking import look
 from engine.backup.planning import second_folder
 from engine.records.copying import CopyKind
-from engine.records.errors import Refused, UsageError
+from engine.records.errors import UsageError
 from engine.remote.places import read_place
-from engine.remote.pushing import fetch, push, push_mirror, push_wal
+from engine.remote.pushing import fetch, push, push_mirror, push_wal, refuse_short
 
 Progress = Callable[[str, int], None]
 
@@ -20,6 +20,7 @@ def push_all(desk: Desk, *, progress: Progress) -> list[str]:
     writable(desk)
     catalog, site = look(desk).catalog, desk.site
     done: list[str] = []
+    short: list[str] = []
 
     def send(copy: Path, kind: CopyKind, second: str, parent: str | None = None) -> None:
         beside = sorted(path for path in copy.parent.iterdir() if path.name.startswith(copy.name + "."))
@@ -31,7 +32,7 @@ def push_all(desk: Desk, *, progress: Progress) -> list[str]:
         if repository.second is None:
             continue
         wal = read_place(f"{repository.second.rstrip('/')}/wal")
-        push_wal(Path(repository.wal), wal, lambda sent: progress("wal", sent))
+        short += push_wal(Path(repository.wal), wal, lambda sent: progress("wal", sent))
         done.append("wal")
         for backup in catalog.base_backups:
             if backup.usable and backup.repository == repository.base_backups:
@@ -60,18 +61,18 @@ def push_all(desk: Desk, *, progress: Progress) -> list[str]:
                 into = read_place(site.environment.second)
                 push(note, into, [image.path], None, lambda sent: progress("environment", sent))
                 done.append(image.id)
+    refuse_short(short)
     if not done:
         raise UsageError("the site names no second place", remedy='add second = "ssh://user@host/path" to a repository')
     return done
 
 
 def fetch_back(address: str, into: Path, *, progress: Progress) -> None:
-    """Everything at a second place into a folder, held against it by checksum; goes on where it was interrupted.
+    """Everything at a second place into an absent or empty folder, held against it by checksum; goes on where it was
+    interrupted.
     Raises UsageError, Refused, Unreachable, DamagedCopy, RepriseError."""
     try:
         place = read_place(address)
     except ValueError as error:
         raise UsageError(str(error), remedy="an address looks like ssh://backup@host/copies/docs") from None
-    if into.exists() and not into.is_dir():
-        raise Refused(f"{into} is not a folder")
     fetch(place, into, lambda done: progress(address, done))

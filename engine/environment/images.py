@@ -7,10 +7,11 @@ system unpacks it with ``tar --zstd -xf``. A registered one is a VM image that s
 import hashlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 
@@ -61,27 +62,34 @@ def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress)
     compressor = zstd.ZstdCompressor(level=3)
     with (
         writing(into),
-        into.open("xb", buffering=0) as file,
+        open(into, "xb", buffering=0, opener=_private) as file,
+        tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=_environment()
         ) as tar,
     ):
-        assert tar.stdout is not None and tar.stderr is not None
-        os.set_blocking(tar.stderr.fileno(), False)
-        said = b""
+        assert tar.stdout is not None
         while block := tar.stdout.read(_BLOCK):
             read += len(block)
-            said = (said + (tar.stderr.read() or b""))[-4096:]
             keep(file.fileno(), compressor.compress(block))
             progress(read)
         keep(file.fileno(), compressor.flush())
-        os.set_blocking(tar.stderr.fileno(), True)
-        said = (said + (tar.stderr.read() or b""))[-4096:]
         code = tar.wait()
+        said = _last_lines(errors)
     if code not in (0, _CHANGED_ONLY):
-        words_said = said.decode("utf-8", "replace").strip().splitlines()
-        raise RunFailed(f"{shown(origin)} could not be packed", cause="\n".join(words_said[-5:]) or f"exit code {code}")
+        raise RunFailed(f"{shown(origin)} could not be packed", cause=said or f"exit code {code}")
     return digest.hexdigest(), size, code == _CHANGED_ONLY
+
+
+def _private(path: str, flags: int) -> int:
+    """A copy holds whatever the system keeps from others: its passwords and keys."""
+    return os.open(path, flags, 0o600)
+
+
+def _last_lines(errors: IO[bytes]) -> str:
+    """What tar said last. It says it into a file: a full pipe that nobody empties would stop it for ever."""
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
+    return "\n".join(errors.read().decode("utf-8", "replace").strip().splitlines()[-5:])
 
 
 def _environment() -> dict[str, str]:
@@ -139,22 +147,26 @@ def unpack(image: ImageCopy, into: Path, progress: Progress) -> None:
 def _untar(archive: Path, into: Path, progress: Progress) -> str:
     words = ["tar", "--extract", "--file=-", "--xattrs", "--acls", "--sparse", "--numeric-owner", f"--directory={into}"]
     words += ["--same-owner", "--same-permissions"] if os.geteuid() == 0 else []
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()) as tar:
-        assert tar.stdin is not None and tar.stderr is not None
-        with open_compressed(archive) as stream:
-            done = 0
-            try:
-                while block := stream.read(_BLOCK):
-                    tar.stdin.write(block)
-                    done += len(block)
-                    progress(done)
-            except BrokenPipeError:
-                pass  # tar says why it left
-        tar.stdin.close()
-        said = tar.stderr.read().decode("utf-8", "replace").strip()
+    digest = hashlib.sha256()
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stderr=errors, bufsize=0, env=_environment()) as tar,
+        open_compressed(archive, digest) as stream,
+    ):
+        assert tar.stdin is not None
+        done = 0
+        try:
+            while block := stream.read(_BLOCK):
+                _write(tar.stdin.fileno(), block)
+                done += len(block)
+                progress(done)
+            tar.stdin.close()
+        except BrokenPipeError:  # tar says why it left, where it had not all
+            while stream.read(_BLOCK):
+                pass
         if tar.wait() != 0:
-            raise RunFailed(f"{shown(archive)} could not be unpacked", cause="\n".join(said.splitlines()[-5:]))
-    return digest_of(archive, lambda size: None)[0]
+            raise RunFailed(f"{shown(archive)} could not be unpacked", cause=_last_lines(errors))
+    return digest.hexdigest()
 
 
 def _copy(image: Path, into: Path, progress: Progress) -> str:

@@ -5,7 +5,6 @@ ChangeToDataDir), by inode: a folder that was renamed under its server is still 
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,13 +117,29 @@ def startup_title(pid: int) -> str | None:
 def end_strays(program: str, folder: Path) -> None:
     """End every ``program`` that an engine which died left behind, with this folder or one in it among its words: it
     would go on writing there. Raises RepriseError where one cannot be ended."""
+    remedy = "end it, then: reprise resume"
     strays = []
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            words = process.cmdline()
-            named = any(word.endswith(os.fspath(folder)) or f"{folder}/" in word for word in words)
-            if named and any(Path(word).name == program for word in words[:2]):
+        try:
+            if _is_stray(process, program, folder):
                 process.kill()
                 strays.append(process)
+        except psutil.AccessDenied:
+            told = f"process {process.pid} is another user's"
+            raise RepriseError(f"a {program} cannot be ended", cause=told, remedy=remedy) from None
+        except psutil.NoSuchProcess:
+            continue
     if psutil.wait_procs(strays, timeout=10)[1]:
-        raise RepriseError(f"a {program} of an earlier attempt cannot be ended", remedy="end it, then: reprise resume")
+        raise RepriseError(f"a {program} of an earlier attempt cannot be ended", remedy=remedy)
+
+
+def _is_stray(process: psutil.Process, program: str, folder: Path) -> bool:
+    """Raises psutil.Error: AccessDenied only where it is such a program, and nobody may say what it writes to."""
+    try:
+        words = process.cmdline()
+    except psutil.AccessDenied:
+        if process.name()[:15] != program[:15]:  # the kernel keeps no more of it
+            return False
+        raise
+    named = any(word.endswith(os.fspath(folder)) or f"{folder}/" in word for word in words)
+    return named and any(Path(word).name == program for word in words[:2])

@@ -4,6 +4,7 @@ import os
 import pwd
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import sh
 from engine.postgres.users import is_root
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.survey import OsUser, Programs
+from engine.transfer.worker import die_with
 
 KEPT_LINES = 2000  # of a program's output; a verify of a broken backup may print one line per file
 _TOLD_LINES = 6
@@ -51,8 +53,9 @@ def run_program(
     input: str | bytes | None = None,
     on_line: Callable[[str], None] | None = None,
     new_session: bool = False,
+    outlives: bool = True,
 ) -> str:
-    """As ``run``, for a whole command line."""
+    """As ``run``, for a whole command line. Not ``outlives``: the kernel ends the program where this process dies."""
     lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def collect(line: str) -> None:
@@ -75,6 +78,8 @@ def run_program(
     if user is not None and user.uid != os.geteuid():
         # sh then does initgroups, setgid and setuid between fork and exec
         settings["_uid"] = user.uid
+    if not outlives:
+        settings["_preexec_fn"] = partial(die_with, os.getpid())
     if timeout is not None:
         settings["_timeout"] = timeout
     if input is not None:

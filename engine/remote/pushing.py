@@ -1,18 +1,20 @@
 """Copies sent to another server by rsync, and held against their originals there by checksum.
 
 A copy travels under a name with a dot and is renamed when it is whole, so that a reader of that repository never sees
-half of it. What is there already is never changed: a copy with the same name must have the same content.
+half of it. What is there already is never changed: a copy with the same name must have the same content, and so must
+the files beside it. A draft is only added to: what is left of another attempt there, and does not belong, is refused.
 """
 
 import os
 import re
 import shlex
 import shutil
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.postgres.running import run_program
-from engine.records.errors import DamagedCopy, RepriseError, Unreachable
+from engine.records.errors import DamagedCopy, Refused, RepriseError, Unreachable
 from engine.remote.places import RemotePlace
 from engine.transfer.naming import shown
 
@@ -20,11 +22,20 @@ _PROGRESS = re.compile(r"\s*([\d,]+)\s+\d+%")
 _VANISHED = 24  # rsync(1), "EXIT VALUES": files that went away while it worked
 _DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")  # --itemize-changes, but for mere attributes
 
-_SEND = ("--archive", "--partial", "--info=progress2")
+_SEND = ("--archive", "--numeric-ids", "--partial", "--info=progress2")
+# Under its own name a file is there whole or not at all, and one that is there stays.
+_SEND_NEW = ("--archive", "--numeric-ids", "--ignore-existing", "--partial-dir=.draft-partial", "--info=progress2")
 # Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
 _MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
 # The draft ($1) gets its name ($2), on disk; a sync of all file systems where that server's cannot sync one.
-_NAME = 'mv -T -- "$1" "$2" && { sync -f -- "$2" 2>/dev/null || sync; }'
+# Old versions of mv -n succeed where they did nothing.
+_NAME = 'mv -nT -- "$1" "$2" && test ! -e "$1" && { sync -f -- "$2" 2>/dev/null || sync; }'
+
+_SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
+_LONG_HEADER = struct.Struct("<HHIQI4xQII")  # XLogLongPageHeaderData (src/include/access/xlog_internal.h)
+_IS_LONG = 0x0002  # XLP_LONG_HEADER
+_PACKED = (b"\x1f\x8b", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd")  # gzip, lz4, zstd: their lengths are their own
+_SMALLEST_SEGMENT = 1 << 20  # bytes (initdb --wal-segsize)
 
 Progress = Callable[[int], None]
 
@@ -36,7 +47,9 @@ def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | No
     """
     there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, copy.name, *([parent] if parent else [])).splitlines()
     if beside:
-        _rsync(_SEND, [os.fspath(path) for path in beside], f"{_remote(into)}/", into, progress)
+        names = [os.fspath(path) for path in beside]
+        _rsync(_SEND_NEW, names, f"{_remote(into)}/", into, progress)
+        _hold(names, beside[0], f"{_remote(into)}/", into, ["--checksum"])
     if copy.name in there:
         return compare(copy, into.below(copy.name))
     draft = into.below(f".draft-{copy.name}")
@@ -54,42 +67,110 @@ def push_mirror(mirror: Path, into: RemotePlace, progress: Progress) -> None:
     compare(mirror, into.below(mirror.name), alone=False)
 
 
-def push_wal(folder: Path, into: RemotePlace, progress: Progress) -> None:
-    """Send every archived file that is not there yet. What is there is never replaced."""
+def push_wal(folder: Path, into: RemotePlace, progress: Progress) -> list[str]:
+    """Send every archived file that is not there yet, and see that all have the right size there. What is there is
+    never replaced, so a segment that is shorter than a segment is not sent: returns the names of those.
+
+    Raises DamagedCopy, Unreachable, RepriseError.
+    """
     into.run("mkdir", "-p", into.path)
-    words = ["--archive", "--ignore-existing", "--exclude=.*", "--exclude=*.partial", "--delay-updates"]
-    _rsync([*words, "--info=progress2"], [f"{os.fspath(folder)}/"], f"{_remote(into)}/", into, progress)
+    whole, short = _archived(folder)
+    names = "".join(f"{name}\0" for name in whole)
+    listed, source, target = ["--files-from=-", "--from0"], f"{os.fspath(folder)}/", f"{_remote(into)}/"
+    _rsync([*_SEND_NEW, *listed], [source], target, into, progress, names=names)
+    _hold([source], folder, target, into, ["--size-only", *listed], names)
+    return short
+
+
+def refuse_short(short: Sequence[str]) -> None:
+    """Say that segments were not sent, after all else was. Raises DamagedCopy."""
+    if short:
+        raise DamagedCopy(
+            f"{len(short)} archived WAL files are shorter than a segment and were not sent, {shown(short[0])} for one",
+            remedy="push again once they are archived whole; see what is wrong with them: reprise catalog",
+        )
+
+
+def _archived(folder: Path) -> tuple[list[str], list[str]]:
+    """The names in an archive that are sent, and those of segments that are too short. Raises RepriseError."""
+    whole: list[str] = []
+    short: list[str] = []
+
+    def fail(problem: OSError) -> None:
+        raise RepriseError(f"{shown(problem.filename)} cannot be listed", cause=problem.strerror)
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(place, name)
+            if not name.startswith(".") and not name.endswith(".partial"):
+                kept = short if _SEGMENT.match(name) and _is_short(path) else whole
+                kept.append(os.fspath(path.relative_to(folder)))
+    return sorted(whole), sorted(short)
+
+
+def _is_short(segment: Path) -> bool:
+    """Whether a file is less than the segment that it begins as; a packed one is not measured."""
+    try:
+        with segment.open("rb", buffering=0) as file:
+            head, size = file.read(_LONG_HEADER.size), os.fstat(file.fileno()).st_size
+    except OSError as problem:
+        raise RepriseError(f"{shown(segment)} cannot be read", cause=problem.strerror) from None
+    if head.startswith(_PACKED):
+        return False
+    if len(head) < _LONG_HEADER.size:
+        return True
+    magic, info, *_, segment_size, _ = _LONG_HEADER.unpack(head)
+    told = segment_size if magic >> 8 == 0xD1 and info & _IS_LONG else 0
+    return size < max(told, _SMALLEST_SEGMENT)
 
 
 def compare(original: Path, there: RemotePlace, *, alone: bool = True) -> None:
     """Hold what is there against the original: contents by checksum, which that server computes; ``alone``: nothing
-    else may be there. Raises DamagedCopy."""
-    words = ["--recursive", "--links", "--checksum", "--dry-run", "--out-format=%i %n"]
-    words += ["--delete"] if alone else []
-    told: list[str] = []
+    else may be there. Raises DamagedCopy, Unreachable, RepriseError."""
     slash = "/" if original.is_dir() else ""
     source, target = f"{os.fspath(original)}{slash}", f"{_remote(there)}{slash}"
-    _rsync(words, [source], target, there, lambda done: None, told.append)
-    if wrong := [line for line in told if _DIFFERS.match(line)]:
-        raise DamagedCopy(
-            f"{there} is not what {shown(original)} is",
-            cause=f"{len(wrong)} files differ, {wrong[0].split(' ', 1)[1].strip()} for one",
-            remedy="see which of the two is right: reprise verify",
-        )
+    _hold([source], original, target, there, ["--recursive", "--links", "--checksum", *(["--delete"] if alone else [])])
 
 
 def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
-    """Bring everything below a place back into a folder, and hold it against what is there by checksum. Goes on where
-    it was interrupted. Raises Unreachable, RepriseError, DamagedCopy."""
-    into.mkdir(mode=0o700, parents=True, exist_ok=True)
-    words = ["--archive", "--hard-links", "--partial", "--info=progress2", "--exclude=.draft-*"]
-    _rsync(words, [f"{_remote(there)}/"], f"{os.fspath(into)}/", there, progress)
+    """Bring everything below a place back into a folder that is absent or empty. It grows in a draft beside that one,
+    which the next attempt goes on with, and gets its name when it is what is there, by checksum.
+
+    Raises Refused where something is there already, Unreachable, RepriseError, DamagedCopy.
+    """
+    if os.path.lexists(into) and (into.is_symlink() or not into.is_dir() or any(into.iterdir())):
+        raise Refused(f"{shown(into)} is there already", remedy="name a folder that is absent or empty")
+    if into.is_mount():
+        raise Refused(f"{shown(into)} is a mount point", remedy=f"name a folder in it: {shown(into / 'copies')}")
+    draft = into.with_name(f".draft-{into.name}")
+    if draft.is_symlink():
+        raise Refused(f"{shown(draft)} is a link", remedy="remove it")
+    draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+    source, target = f"{_remote(there)}/", f"{os.fspath(draft)}/"
+    _rsync([*_SEND, "--hard-links", "--exclude=.draft-*"], [source], target, there, progress)
+    words = ["--recursive", "--links", "--checksum", "--delete", "--exclude=.draft-*"]
+    _hold([source], draft, target, there, words)
+    try:
+        draft.rename(into)
+    except OSError as problem:
+        raise Refused(
+            f"{shown(into)} was made meanwhile", cause=problem.strerror, remedy=f"all of it lies in {shown(draft)}"
+        ) from None
+
+
+def _hold(
+    sources: Sequence[str], here: Path, target: str, there: RemotePlace, words: Sequence[str], names: str | None = None
+) -> None:
+    """Let rsync say, without doing it, what it would have to do. Raises DamagedCopy where that is anything."""
     told: list[str] = []
-    words = ["--recursive", "--links", "--checksum", "--dry-run", "--exclude=.draft-*", "--out-format=%i %n"]
-    _rsync(words, [f"{_remote(there)}/"], f"{os.fspath(into)}/", there, lambda done: None, told.append)
+    words = [*words, "--dry-run", "--out-format=%i %n"]
+    _rsync(words, sources, target, there, lambda done: None, told.append, names=names, vanishing=False)
     if wrong := [line for line in told if _DIFFERS.match(line)]:
         raise DamagedCopy(
-            f"what came from {there} is not what is there", cause=f"{len(wrong)} files differ", remedy="fetch again"
+            f"{there} is not what {shown(here)} is",
+            cause=f"{len(wrong)} files differ, {wrong[0].split(' ', 1)[1].strip()} for one",
+            remedy="see which of the two is right: reprise verify; one whose name begins with .draft- may be removed",
         )
 
 
@@ -104,8 +185,9 @@ def _remote(place: RemotePlace) -> str:
 
 def _rsync(
     words: Sequence[str], sources: Sequence[str], target: str, place: RemotePlace, progress: Progress,
-    hear: Callable[[str], None] = lambda line: None,
+    hear: Callable[[str], None] = lambda line: None, *, names: str | None = None, vanishing: bool = True,
 ) -> None:  # fmt: skip
+    """``names`` is its standard input. ``vanishing``: files may go away while it works."""
     program = shutil.which("rsync")
     if program is None:
         raise RepriseError("rsync is not on this machine", remedy="install the package rsync, here and there")
@@ -119,9 +201,9 @@ def _rsync(
 
     command = [program, *words, f"--rsh={shlex.join(place.shell)}", "--protect-args", "--", *sources, target]
     try:
-        run_program(command, timeout=None, on_line=on_line)
+        run_program(command, timeout=None, input=names, on_line=on_line, outlives=False)
     except RepriseError as error:
-        if f"exit code {_VANISHED}" in error.message:
+        if vanishing and f"exit code {_VANISHED}" in error.message:
             return
         kind = Unreachable if re.search(r"exit code (10|12|30|35|255)\b", error.message) else RepriseError
         raise kind(

@@ -94,6 +94,18 @@ def _sources(site: Site) -> Iterator[Mistake]:
             yield f"source[{number}]", wrong, 'one of: mirror = "/backup/source/docs.git", bundles = "/backup/source"'
         if not source.path or source.path.startswith("-") or not source.path.isprintable():
             yield f"source[{number}].path", f"{source.path!r} is nothing that git can fetch", "a path or a URL"
+        elif _has_password(source.path):
+            right = (
+                "the URL without it, and the password in git's credential helper; or an ssh key: ssh://git@host/path"
+            )
+            yield f"source[{number}].path", "its URL holds a password, which everybody could read", right
+
+
+def _has_password(url: str) -> bool:
+    """Whether a URL carries a secret: a password, or over http a user name alone, which is where tokens stand."""
+    scheme, found, rest = url.partition("://")
+    login, at, _ = rest.split("/", 1)[0].rpartition("@")
+    return bool(found and at) and (":" in login or scheme.lower() in ("http", "https"))
 
 
 def _environment(site: Site) -> Iterator[Mistake]:

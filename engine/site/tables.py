@@ -1,5 +1,6 @@
 """The tables and keys of a site file. Paths are absolute; a command line is one that the operator wrote."""
 
+import os
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -162,7 +163,15 @@ class Site(Table, frozen=True):
 
     @property
     def repositories(self) -> tuple[str, ...]:
-        """Every folder that copies are taken into, once each. Archived WAL is the archive command's to write."""
+        """Every folder that copies are taken into, once each: what is locked. A mirror is taken into the one around it.
+        Archived WAL is the archive command's to write."""
+        mirrors = {each.mirror for each in self.source}
+        places = (os.path.dirname(each.rstrip("/")) if each in mirrors else each for each in self.holding)  # noqa: PTH120
+        return tuple(dict.fromkeys(os.path.normpath(place) for place in places))
+
+    @property
+    def holding(self) -> tuple[str, ...]:
+        """What holds copies, once each: folders, and mirrors themselves."""
         places = [place for each in self.database.repository for place in (each.base_backups, each.dumps)]
         places += [each.path for each in self.media.repository] if self.media else []
         places += [each.mirror or each.bundles for each in self.source]

@@ -54,8 +54,9 @@ def make_mirror(origin: str, mirror: Path, user: OsUser, hear: Hear) -> None:
 
 
 def update_mirror(origin: str, mirror: Path, user: OsUser, hear: Hear) -> None:
-    """Fetch all that is new. A fetch that is killed leaves every ref as it was, or as it is now."""
-    git("fetch", "--progress", "--no-write-fetch-head", "--", origin, "+refs/*:refs/*",
+    """Fetch all that is new; nothing is pruned, whatever git's configuration says. A fetch that is killed leaves
+    every ref as it was, or as it is now."""
+    git("fetch", "--progress", "--no-write-fetch-head", "--no-prune", "--no-prune-tags", "--", origin, "+refs/*:refs/*",
         user=user, cwd=mirror, timeout=None, on_line=hear)  # fmt: skip
 
 

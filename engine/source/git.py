@@ -43,6 +43,7 @@ def git(
         timeout,
         _ENVIRONMENT | dict(env or {}),
         on_line=on_line,
+        outlives=False,
     )
 
 

@@ -4,6 +4,7 @@ Magic numbers: RFC 1952 (gzip), RFC 8878 (zstd), the lz4 frame format's descript
 frame does, or whose own checksum does not fit, is a DamagedCopy that names it.
 """
 
+import hashlib
 import io
 import os
 import stat
@@ -80,15 +81,22 @@ def compression_of(start: bytes) -> Compression | None:
 
 
 def read_blocks(
-    path: Path, file: BinaryIO, on_read: Callable[[int], None] | None = None, block: int = BLOCK
+    path: Path,
+    file: BinaryIO,
+    on_read: Callable[[int], None] | None = None,
+    block: int = BLOCK,
+    digest: "hashlib._Hash | None" = None,
 ) -> Iterator[bytes]:
     """The unpacked bytes of an open unbuffered file, in blocks of at most ``block`` bytes; ``on_read`` hears how many
-    bytes of the file itself were read. Raises DamagedCopy, and OSError as reading does."""
+    bytes of the file itself were read, and ``digest`` is fed with them. Raises DamagedCopy, and OSError as
+    reading does."""
 
     def read() -> bytes:
         data = file.read(block)
         if on_read is not None and data:
             on_read(len(data))
+        if digest is not None:
+            digest.update(data)
         return data
 
     data = read()
@@ -158,11 +166,11 @@ class _BlockReader(io.RawIOBase):
         super().close()
 
 
-def open_compressed(path: Path) -> io.BufferedReader:
-    """A file's unpacked bytes, to be read as from a file. Raises OSError; DamagedCopy where it is no regular file, and
-    when read."""
+def open_compressed(path: Path, digest: "hashlib._Hash | None" = None) -> io.BufferedReader:
+    """A file's unpacked bytes, to be read as from a file; ``digest`` is fed with its own, all of them at its end.
+    Raises OSError; DamagedCopy where it is no regular file, and when read."""
     file = open(path, "rb", buffering=0, opener=_no_surprises)  # noqa: SIM115
-    return io.BufferedReader(_BlockReader(file, read_blocks(path, file)), BLOCK)
+    return io.BufferedReader(_BlockReader(file, read_blocks(path, file, digest=digest)), BLOCK)
 
 
 def _no_surprises(path: str, flags: int) -> int:

@@ -1,14 +1,17 @@
 """One program, run to its end."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from engine.postgres.processes import is_alive
 from engine.postgres.running import run, run_program
 from engine.postgres.users import is_root
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.survey import OsUser, Programs
+from tests.clusters import wait_until
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can become somebody else")
@@ -62,3 +65,19 @@ def test_arguments_are_not_read_by_a_shell(open_dir: Path) -> None:
 
 def test_input_is_handed_over() -> None:
     assert run_program(["/bin/cat"], input="SELECT 1;\n") == "SELECT 1;\n"
+
+
+def test_a_program_that_must_not_outlive_us_ends_when_we_are_killed(os_user: OsUser, open_dir: Path) -> None:
+    noted = open_dir / "pid"
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run_program(["/bin/sh", "-c", f"echo $$ >{noted}; exec sleep 60"], os_user, timeout=None, outlives=False)
+        finally:
+            os._exit(1)
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
+    program = int(noted.read_text())
+    assert is_alive(program)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wait_until(lambda: not is_alive(program), "it lives on")

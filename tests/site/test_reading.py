@@ -75,6 +75,14 @@ def test_a_whole_site_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert site.retention.base_backups is not None and site.retention.base_backups.days == 28
 
 
+def test_a_mirror_locks_the_folder_around_it_and_is_itself_what_holds_copies(
+    tmp_path: Path,
+) -> None:
+    site = read_site(site_file(tmp_path, WHOLE))
+    assert "/backup/source" in site.repositories and "/backup/source/docs.git" not in site.repositories
+    assert "/backup/source/docs.git" in site.holding and "/backup/source" not in site.holding
+
+
 def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Path) -> None:
     site = read_site(site_file(tmp_path, WHOLE))
     written = tmp_path / "new" / "site.toml"
@@ -109,6 +117,8 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ("[policy]", "[policies]", "policies", "policy"),
         ('mirror = "/backup/source/docs.git"', "", "source[0]", "bundles"),
         ('path = "/srv/docs/src"', 'path = "--upload-pack=x"', "source[0].path", "URL"),
+        ('path = "/srv/docs/src"', 'path = "https://u:geheim@git.example/s"', "source[0].path", "credential helper"),
+        ('path = "/srv/docs/src"', 'path = "https://ghp_geheim@git.example/s"', "source[0].path", "ssh key"),
         ('path = "/srv/docs"\n', "", "environment", "image"),
         ("ssh://backup@vault:2222/copies/docs", "vault:/copies", "environment.second", "ssh://user@host/path"),
         ("ssh://backup@vault:2222/copies/docs", "ssh://-oProxyCommand=x/y", "environment.second", "ssh://user@host"),
@@ -126,6 +136,7 @@ def test_a_mistake_gets_one_error_with_file_key_and_what_would_be_right(
     assert str(path) in caught.value.message
     assert key in caught.value.message
     assert right in (caught.value.remedy or "")
+    assert "geheim" not in str(caught.value)
 
 
 def test_a_missing_file_and_no_file_at_all_say_how_to_write_one(

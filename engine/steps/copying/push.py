@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.records.errors import RepriseError
 from engine.remote.places import read_place
-from engine.remote.pushing import push, push_mirror, push_wal
+from engine.remote.pushing import push, push_mirror, push_wal, refuse_short
 from engine.steps.copying.drafts import copying_of
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Child, Say
@@ -27,14 +27,16 @@ def apply(step: RunningStep) -> None:
             say(json.dumps(done))
 
         # The copy last: a chain's older members and its WAL are there before somebody relies on it.
+        short: list[str] = []
         if args["wal"] is not None:
-            push_wal(Path(args["wal"]), read_place(args["wal_into"]), tell)
+            short = push_wal(Path(args["wal"]), read_place(args["wal_into"]), tell)
         beside = sorted(path for path in copy.parent.iterdir() if path.name.startswith(_stem(copy) + "."))
         into, others = read_place(args["into"]), [path for path in beside if path != copy]
         if copying.kind == "source" and copy.is_dir():
             push_mirror(copy, into, tell)
         else:
             push(copy, into, others, copying.parent if copying.kind == "media" else None, tell)
+        refuse_short(short)
 
     with Child(work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync")) as child:
         while not child.ended(_LOOK_SECONDS):

@@ -1,0 +1,80 @@
+"""The environment packed and unpacked by the real tar."""
+
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from engine.environment.images import pack, unpack
+from engine.records.copies import ImageCopy
+from engine.records.errors import DamagedCopy, RunFailed
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    def fail(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def silent(done: int) -> None:
+    pass
+
+
+def packed(folder: Path, content: bytes, name: str = "1") -> ImageCopy:
+    origin = folder / f"origin-{name}"
+    origin.mkdir()
+    (origin / "file").write_bytes(content)
+    archive = folder / f"{name}.tar.zst"
+    sha256, size, _ = pack(origin, archive, [], silent)
+    return ImageCopy(name, "packed", archive, str(origin), NOW, NOW, size, sha256, True, None)
+
+
+def test_a_packed_copy_comes_back_and_is_closed_to_others(tmp_path: Path) -> None:
+    image = packed(tmp_path, b"content")
+    assert image.path.stat().st_mode & 0o777 == 0o600
+    unpack(image, tmp_path / "into", silent)
+    assert (tmp_path / "into" / "file").read_bytes() == b"content"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_folder_of_which_tar_has_more_to_say_than_a_pipe_takes_is_packed(tmp_path: Path) -> None:
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    for number in range(600):
+        os.mknod(origin / f"{number:0200d}", stat.S_IFSOCK | 0o600)  # "socket ignored", for each
+    pack(origin, tmp_path / "1.tar.zst", [], silent)
+
+
+def test_what_is_unpacked_is_what_is_held_against_the_checksum(tmp_path: Path) -> None:
+    image, other = packed(tmp_path, b"right"), packed(tmp_path, b"wrong", "other")
+    right = image.path.rename(tmp_path / "right")
+    other.path.rename(image.path)
+
+    def change(done: int) -> None:
+        if right.exists():
+            right.rename(image.path)
+
+    with pytest.raises(DamagedCopy, match="is damaged"):
+        unpack(image, tmp_path / "into", change)
+    assert not (tmp_path / "into").exists()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_is_no_archive_is_said_so_by_tar(tmp_path: Path) -> None:
+    image = packed(tmp_path, b"x")
+    image.path.write_bytes(os.urandom(8 << 20))
+    with pytest.raises(RunFailed, match="could not be unpacked"):
+        unpack(image, tmp_path / "into", silent)
