@@ -234,7 +234,7 @@ def test_a_full_or_closed_folder_there_is_an_error(vault: tuple[RemotePlace, Pat
 
 def test_rsync_ends_with_the_engine_that_is_killed(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shell, noted = tmp_path / "shell", tmp_path / "pid"
-    shell.write_text(f"#!/bin/sh\necho $PPID >{noted}\nexec sleep 3\n")
+    shell.write_text(f"#!/bin/sh\necho $PPID $$ >{noted}\nexec sleep 60\n")
     shell.chmod(0o755)
     monkeypatch.setenv("RSYNC_RSH", str(shell))
     pid = os.fork()
@@ -244,8 +244,11 @@ def test_rsync_ends_with_the_engine_that_is_killed(copy: Path, tmp_path: Path, m
         finally:
             os._exit(1)
     wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
-    program = int(noted.read_text())
+    program, its_child = map(int, noted.read_text().split())
     assert is_alive(program)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    wait_until(lambda: not is_alive(program), "it lives on")
+    try:
+        wait_until(lambda: not is_alive(program), "it lives on", timeout=5)
+    finally:
+        os.kill(its_child, signal.SIGKILL)

@@ -45,7 +45,7 @@ def test_what_is_gone_in_the_original_stays_in_the_mirror_whatever_git_is_config
 
 def test_git_ends_with_the_engine_that_is_killed(tmp_path: Path) -> None:
     noted = tmp_path / "pid"
-    alias = f"alias.wait=!echo $PPID >{noted}; exec sleep 3"
+    alias = f"alias.wait=!echo $PPID $$ >{noted}; exec sleep 60"
     pid = os.fork()
     if pid == 0:
         try:
@@ -53,8 +53,11 @@ def test_git_ends_with_the_engine_that_is_killed(tmp_path: Path) -> None:
         finally:
             os._exit(1)
     wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
-    program = int(noted.read_text())
+    program, its_child = map(int, noted.read_text().split())
     assert is_alive(program)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    wait_until(lambda: not is_alive(program), "it lives on")
+    try:
+        wait_until(lambda: not is_alive(program), "it lives on", timeout=5)
+    finally:
+        os.kill(its_child, signal.SIGKILL)
