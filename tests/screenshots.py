@@ -65,7 +65,7 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.until("Enter start", "Ready")
         await camera.take("plan")
         await camera.press("d", "tab", "enter")
-        await camera.until("set production aside")
+        await camera.until("in place /")
         await camera.take("plan-in-place")
         await camera.press("d", "tab", "enter")
         await camera.until("new server")

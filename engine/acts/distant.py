@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import look
 from engine.backup.planning import second_folder
-from engine.records.copying import CopyKind
+from engine.records.copying import CopyKind, names_beside
 from engine.records.errors import UsageError
 from engine.remote.places import read_place
 from engine.remote.pushing import fetch, push, push_mirror, push_wal, refuse_short
@@ -23,7 +23,7 @@ def push_all(desk: Desk, *, progress: Progress) -> list[str]:
     short: list[str] = []
 
     def send(copy: Path, kind: CopyKind, second: str, parent: str | None = None) -> None:
-        beside = sorted(path for path in copy.parent.iterdir() if path.name.startswith(copy.name + "."))
+        beside = [path for name in names_beside(kind, copy.name) if (path := copy.with_name(name)).exists()]
         into = read_place(second_folder(second, kind))
         push(copy, into, beside, parent, lambda sent: progress(copy.name, sent))
         done.append(copy.name)

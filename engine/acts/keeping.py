@@ -1,6 +1,6 @@
 """Keeping copies as long as the policy says, and no longer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,10 +11,10 @@ import msgspec
 from engine.acts.desk import Desk, writable
 from engine.acts.following import runs
 from engine.acts.looking import View, contents_of, look, read_archive
-from engine.backup.expiring import leaving_copies, leaving_wal, sweep, take_away
+from engine.backup.expiring import leaving_copies, leaving_wal, parts_beside, sweep, take_away
 from engine.catalog.media import read_media
-from engine.records.copies import Dump, MediaSnapshot
-from engine.records.keeping import Expiry, Leaving, Verdict
+from engine.records.copies import BaseBackup, Dump, MediaSnapshot
+from engine.records.keeping import Expiry, KeptKind, Leaving, Verdict
 from engine.recovery.reach import Reach
 from engine.recovery.retention import (
     BackupRule,
@@ -26,7 +26,7 @@ from engine.recovery.retention import (
 )
 from engine.recovery.windows import recovery_windows
 from engine.run.locks import repository_lock, site_lock, take_lock
-from engine.site import DatabaseRepository, KeepByCalendar
+from engine.site import DatabaseRepository, KeepByCalendar, Site
 
 _OVER = ("completed", "rolled-back", "discarded")
 
@@ -40,10 +40,20 @@ def expire(desk: Desk, *, apply: bool = False) -> Expiry:
         return _judge(desk)
     writable(desk)
     with _locked(desk):
-        sweep(Path(place) for place in desk.site.repositories)
+        sweep(_places(desk.site))
         expiry = _judge(desk)
         take_away(expiry.leaving)
     return expiry
+
+
+def _places(site: Site) -> Iterator[tuple[Path, KeptKind]]:
+    """The folders that copies leave, and of which kind these are."""
+    for repository in site.database.repository:
+        yield Path(repository.base_backups), "base"
+        if repository.dumps is not None:
+            yield Path(repository.dumps), "dump"
+    for media in site.media.repository if site.media else ():
+        yield Path(media.path), "media"
 
 
 @contextmanager
@@ -74,12 +84,8 @@ def _judge(desk: Desk) -> Expiry:
         judged = judge_backups(view.reach, name, BackupRule(rule.count, rule.days) if rule else None, now, in_use)
         verdicts += judged
         kept = {each.id for each in judged if each.keep}
-        backups = [each for each in view.reach.backups if each.repository == name]
-        leaving += leaving_copies([
-            (verdict, (backup.path, *_beside(backup.path)))
-            for verdict, backup in zip(judged, backups, strict=True)
-            if not verdict.keep
-        ])  # fmt: skip
+        backups = [each for each in view.reach.backups if each.repository == name]  # as they were judged
+        leaving += leaving_copies(_gone(judged, backups))
         staying = [each for each in backups if each.id in kept]
         history = view.histories[name]
         kept_windows += recovery_windows(Reach(staying, {name: history}))
@@ -95,44 +101,49 @@ def _judge(desk: Desk) -> Expiry:
         if not found.answers:
             findings.append(f"{place.path} does not answer: all of it stays")
             continue
-        needed = snapshots_needed(found.snapshots, min(firsts, default=None), now)
-        judged = judge_by_calendar(found.snapshots, _rule(desk.site.retention.media), "media", needed, now)
-        verdicts += judged
-        leaving += leaving_copies(_gone(judged, found.snapshots))
+        dated = [each for each in found.snapshots if each.dated]
+        needed = _used(in_use) | snapshots_needed(dated, min(firsts, default=None), now)
+        judged = judge_by_calendar(dated, _rule(desk.site.retention.media), "media", needed, now)
+        verdicts += judged + [_not_ours(each, "media") for each in found.snapshots if not each.dated]
+        leaving += leaving_copies(_gone(judged, dated))
     return Expiry(tuple(leaving), tuple(each for each in verdicts if each.keep), tuple(findings))
 
 
 def _judge_dumps(
     desk: Desk, repository: DatabaseRepository, view: View, in_use: set[str], now: datetime
 ) -> tuple[list[Verdict], list[Leaving]]:
-    """The dumps of one repository, each database by itself."""
+    """The dumps of one repository, each database by itself. Of dumps that others took nobody knows which belong
+    together: they stay, and none of them counts for another."""
     dumps = [each for each in view.catalog.dumps if each.repository == repository.base_backups]
-    verdicts: list[Verdict] = []
+    verdicts = [_not_ours(each, "dump") for each in dumps if not each.ours]
     leaving: list[Leaving] = []
-    by_database = sorted(dumps, key=lambda each: each.database or "")
+    by_database = sorted((each for each in dumps if each.ours), key=lambda each: each.database or "")
     for _, group in groupby(by_database, key=lambda each: each.database or ""):
         of_one = list(group)
-        needed = {each.id: "a run reads it now" for each in of_one if each.id in in_use}
-        judged = judge_by_calendar(of_one, _rule(desk.site.retention.dumps), "dump", needed, now)
+        judged = judge_by_calendar(of_one, _rule(desk.site.retention.dumps), "dump", _used(in_use), now)
         verdicts += judged
         leaving += leaving_copies(_gone(judged, of_one))
     return verdicts, leaving
 
 
-def _gone(judged: Iterable[Verdict], copies: Iterable[Dump | MediaSnapshot]) -> list[tuple[Verdict, tuple[Path, ...]]]:
+def _used(ids: Iterable[str]) -> dict[str, str]:
+    return dict.fromkeys(ids, "a run reads it now")
+
+
+def _not_ours(copy: Dump | MediaSnapshot, kind: KeptKind) -> Verdict:
+    return Verdict(copy.id, kind, True, "not ours: stays")
+
+
+def _gone(
+    judged: Sequence[Verdict], copies: Sequence[BaseBackup | Dump | MediaSnapshot]
+) -> list[tuple[Verdict, tuple[Path, ...]]]:
+    """What goes, each copy with what Reprise put beside it; never a path that is a copy itself."""
+    listed = {copy.path for copy in copies}
     return [
-        (verdict, (copy.path, *_beside(copy.path)))
+        (verdict, (copy.path, *(path for path in parts_beside(verdict.kind, copy.path) if path not in listed)))
         for verdict, copy in zip(judged, copies, strict=True)
         if not verdict.keep
     ]
-
-
-def _beside(copy: Path) -> tuple[Path, ...]:
-    """What stands beside a copy and belongs to it: names that begin with its own and a dot."""
-    try:
-        return tuple(sorted(path for path in copy.parent.iterdir() if path.name.startswith(copy.name + ".")))
-    except OSError:
-        return ()
 
 
 def _rule(rule: KeepByCalendar | None) -> CalendarRule | None:

@@ -1,7 +1,8 @@
 """Copies that are past their time, taken away: what goes, how many bytes come back, and the deleting itself.
 
-A copy is first renamed to a name with a dot, so that one which is half deleted is never listed, and then deleted. WAL
-goes oldest first, base backups before the WAL that only they needed: whatever interrupts it, what is left is whole.
+A copy is first renamed to a name with a dot, then what stands beside it, and only then deleted: one which is half
+deleted is never listed, and nothing of it is left over, for `sweep` finishes later. WAL goes oldest first, base backups
+before the WAL that only they needed: whatever interrupts it, what is left is whole.
 """
 
 import os
@@ -13,8 +14,9 @@ from itertools import groupby
 from pathlib import Path
 
 from engine.records.copies import WalFile
+from engine.records.copying import names_beside
 from engine.records.errors import RepriseError
-from engine.records.keeping import Leaving, Verdict
+from engine.records.keeping import KeptKind, Leaving, Verdict
 from engine.transfer.durable import fsync_path
 from engine.transfer.naming import shown
 
@@ -70,34 +72,70 @@ def leaving_wal(files: Iterable[WalFile]) -> list[Leaving]:
     return found
 
 
+def parts_beside(kind: KeptKind, copy: Path) -> tuple[Path, ...]:
+    """What Reprise put beside a copy, as far as it is there: a base backup has a folder, a snapshot its files."""
+    paths = [copy.with_name(name) for name in _names(kind, copy.name)]
+    return tuple(path for path in paths if (path.is_dir() if kind == "base" else path.is_file()))
+
+
 def take_away(leaving: Iterable[Leaving]) -> None:
-    """Delete it. Raises RepriseError at the first thing that cannot be deleted; what was deleted stays deleted."""
+    """Delete it. Raises RepriseError at the first thing that cannot be deleted; what was deleted stays deleted.
+
+    A copy's own name goes first: whatever is still beside it then is known by the name that it has now."""
     for each in leaving:
-        for path in each.paths:
-            try:
-                _take_away(path)
-            except FileNotFoundError:
-                continue
-            except OSError as problem:
-                raise RepriseError(
-                    f"{shown(path)} cannot be deleted", cause=problem.strerror, remedy="mend it, then expire again"
-                ) from None
+        try:
+            if each.verdict.kind == "wal":
+                for path in each.paths:
+                    path.unlink(missing_ok=True)
+            else:
+                _take_away(each.paths[0], each.paths[1:])
+        except OSError as problem:
+            raise RepriseError(
+                f"{shown(problem.filename or each.paths[0])} cannot be deleted",
+                cause=problem.strerror,
+                remedy="mend it, then expire again",
+            ) from None
 
 
-def _take_away(path: Path) -> None:
-    if not path.is_dir() or path.is_symlink():
-        path.unlink()
-        return
+def _take_away(copy: Path, beside: Iterable[Path]) -> None:
+    """All of it is out of sight before anything is deleted, and what is deleted last is the copy: until then ``sweep``
+    sees that there is more."""
+    doomed = _hide(copy)
+    for part in [_hide(path) for path in beside]:
+        _delete(part)
+    _delete(doomed)
+
+
+def _hide(path: Path) -> Path:
+    """Rename it to a name with a dot, for good."""
     doomed = path.with_name(_DOOMED + path.name)
-    path.rename(doomed)
-    fsync_path(path.parent)
-    shutil.rmtree(doomed)
+    with suppress(FileNotFoundError):
+        path.rename(doomed)
+        fsync_path(path.parent)
+    return doomed
 
 
-def sweep(folders: Iterable[Path]) -> None:
+def _delete(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def sweep(places: Iterable[tuple[Path, KeptKind]]) -> None:
     """Finish what an interrupted expiry has begun to delete. What cannot be deleted waits for the next time."""
-    for folder in folders:
+    for folder, kind in places:
         with suppress(OSError):
-            for path in folder.iterdir():
-                if path.name.startswith(_DOOMED):
-                    shutil.rmtree(path, ignore_errors=True)
+            for doomed in sorted(path for path in folder.iterdir() if path.name.startswith(_DOOMED)):
+                copy = doomed.with_name(doomed.name.removeprefix(_DOOMED))
+                with suppress(OSError):
+                    hidden = [doomed.with_name(_DOOMED + name) for name in _names(kind, copy.name)]
+                    left = () if os.path.lexists(copy) else parts_beside(kind, copy)
+                    for part in (*[_hide(path) for path in left], *hidden):
+                        _delete(part)
+                    _delete(doomed)
+
+
+def _names(kind: KeptKind, name: str) -> tuple[str, ...]:
+    return names_beside(kind, name) if kind != "wal" else ()

@@ -92,6 +92,7 @@ def _read_own(path: Path, repository: str) -> Dump:
         database=note.database,
         usable=not lacks,
         reason=f"{lacks[0]} is missing" if lacks else None,
+        ours=True,
     )
 
 

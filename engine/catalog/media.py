@@ -98,9 +98,11 @@ def _snapshot(path: Path, repository: str, problems: list[Problem]) -> MediaSnap
             size_bytes=told.bytes,
             files=told.files,
             has_catalogue=path.with_name(path.name + ".catalogue.zst").is_file(),
+            dated=True,
         )
     changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    started = time_of(path.name) or changed
+    named = time_of(path.name)
+    started = named or changed
     usable = any(path.iterdir())
     return MediaSnapshot(
         path.name,
@@ -110,6 +112,7 @@ def _snapshot(path: Path, repository: str, problems: list[Problem]) -> MediaSnap
         max(started, changed),
         usable=usable,
         reason=None if usable else "the folder is empty",
+        dated=named is not None,
     )
 
 

@@ -115,7 +115,7 @@ class RestorePoint:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A logical copy made by pg_dump."""
+    """A logical copy made by pg_dump. ``ours``: Reprise took it, its own note says so."""
 
     id: str
     repository: str
@@ -126,11 +126,13 @@ class Dump:
     database: str | None = None
     usable: bool = True
     reason: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MediaSnapshot:
-    """A copy of the users' files as they were during an interval."""
+    """A copy of the users' files as they were during an interval. ``dated``: its time stands in its note or in its
+    name; else all that is known is when the folder was changed, and it may be anything."""
 
     id: str
     repository: str
@@ -142,6 +144,7 @@ class MediaSnapshot:
     has_catalogue: bool = False
     usable: bool = True
     reason: str | None = None
+    dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

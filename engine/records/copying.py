@@ -12,6 +12,19 @@ CopyKind = Literal["base", "dump", "media", "source", "image"]
 COPY_KINDS: tuple[CopyKind, ...] = ("base", "dump", "media", "source", "image")
 
 
+def names_beside(kind: CopyKind, name: str) -> tuple[str, ...]:
+    """What Reprise itself puts beside a copy called ``name``, by its exact names; nothing else belongs to the copy."""
+    if kind == "base":
+        return (f"{name}.beside",)
+    if kind == "media":
+        return (f"{name}.json", f"{name}.catalogue.zst")
+    if kind == "source" and name.endswith(".bundle"):
+        return (f"{name}.json",)
+    if kind == "image" and name.endswith(".json"):  # its note is the copy's name; a registered one has nothing beside
+        return (f"{name.removesuffix('.json')}.tar.zst",)
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Copying:
     """One copy that is to be taken. All paths absolute.

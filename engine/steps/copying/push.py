@@ -8,6 +8,7 @@ it again. Arguments: ``into`` (a folder at the second place), ``wal`` (the archi
 import json
 from pathlib import Path
 
+from engine.records.copying import names_beside
 from engine.records.errors import RepriseError
 from engine.remote.places import read_place
 from engine.remote.pushing import push, push_mirror, push_wal, refuse_short
@@ -30,12 +31,12 @@ def apply(step: RunningStep) -> None:
         short: list[str] = []
         if args["wal"] is not None:
             short = push_wal(Path(args["wal"]), read_place(args["wal_into"]), tell)
-        beside = sorted(path for path in copy.parent.iterdir() if path.name.startswith(_stem(copy) + "."))
-        into, others = read_place(args["into"]), [path for path in beside if path != copy]
+        beside = [path for name in names_beside(copying.kind, copy.name) if (path := copy.with_name(name)).exists()]
+        into = read_place(args["into"])
         if copying.kind == "source" and copy.is_dir():
             push_mirror(copy, into, tell)
         else:
-            push(copy, into, others, copying.parent if copying.kind == "media" else None, tell)
+            push(copy, into, beside, copying.parent if copying.kind == "media" else None, tell)
         refuse_short(short)
 
     with Child(work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync")) as child:
@@ -53,8 +54,3 @@ def apply(step: RunningStep) -> None:
 
 def undo(step: RunningStep) -> None:
     """What was pushed is a copy like any other, and stays."""
-
-
-def _stem(copy: Path) -> str:
-    """What the names of all that belongs to a copy begin with: an image's note and its packed file share one."""
-    return copy.name.removesuffix(".json").removesuffix(".bundle")

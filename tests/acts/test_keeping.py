@@ -1,0 +1,153 @@
+"""What expire takes away of made-up repositories, and what it never may."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.acts.desk import Desk, open_desk
+from engine.acts.keeping import expire
+from engine.backup import expiring
+
+NOW = datetime.now(UTC)
+RULES = """
+[retention]
+base_backups = { count = 1 }
+dumps = { daily = 1 }
+media = { daily = 1 }
+"""
+
+
+def days_ago(days: float) -> datetime:
+    return (NOW - timedelta(days=days)).replace(microsecond=0)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    for name in ("base", "wal", "dumps", "media", "live", "data"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "site.toml").write_text(f"""
+[site]
+name = "archive"
+[database]
+data_dir = "{tmp_path}/data"
+[[database.repository]]
+kind = "directory"
+base_backups = "{tmp_path}/base"
+wal = "{tmp_path}/wal"
+dumps = "{tmp_path}/dumps"
+[media]
+path = "{tmp_path}/live"
+[[media.repository]]
+kind = "directory"
+path = "{tmp_path}/media"
+{RULES}""")
+    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+
+
+def snapshot(root: Path, name: str, days: float, *, note: bool = True) -> Path:
+    """A folder in the media repository, with what Reprise puts beside a snapshot."""
+    folder = root / "media" / name
+    folder.mkdir()
+    (folder / "card.pdf").write_text("card")
+    if note:
+        at = days_ago(days).isoformat()
+        folder.with_name(f"{name}.json").write_text(json.dumps({"started_at": at, "stopped_at": at}))
+        folder.with_name(f"{name}.catalogue.zst").write_text("catalogue")
+    os.utime(folder, (days_ago(days).timestamp(),) * 2)
+    return folder
+
+
+def dump(root: Path, name: str, days: float) -> Path:
+    """A dump as Reprise takes it."""
+    folder = root / "dumps" / name
+    folder.mkdir()
+    at = days_ago(days).isoformat()
+    note = {"database": "docs", "format": "custom", "version": 17, "started_at": at, "stopped_at": at}
+    (folder / "dump.json").write_text(json.dumps(note))
+    (folder / "database.dump").write_bytes(b"PGDMP")
+    (folder / "globals.sql").write_text("")
+    return folder
+
+
+def foreign_dump(root: Path, name: str, days: float) -> Path:
+    path = root / "dumps" / name
+    path.write_bytes(b"PGDMP" + b"\0" * 64)
+    os.utime(path, (days_ago(days).timestamp(),) * 2)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_dumps_that_others_took_all_stay_and_count_for_none_of_ours(desk: Desk, tmp_path: Path) -> None:
+    for number, name in enumerate(["weekly.1", "docs.dump", "docs.dump.1", "cards-20261101T0300.dump"]):
+        foreign_dump(tmp_path, name, number + 0.5)
+    for days in (3, 4, 5):
+        dump(tmp_path, f"d{days}", days)
+    expiry = expire(desk, apply=True)
+    assert {each.verdict.id for each in expiry.leaving} == {"d4", "d5"}
+    assert names(tmp_path / "dumps") == sorted(
+        ["weekly.1", "docs.dump", "docs.dump.1", "cards-20261101T0300.dump", "d3"]
+    )
+    assert {each.why for each in expiry.staying if each.id != "d3"} == {"not ours: stays"}
+
+
+def test_only_exact_names_beside_a_copy_go_with_it(desk: Desk, tmp_path: Path) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    (tmp_path / "media" / "m4.copy").mkdir()
+    (tmp_path / "media" / "m4.copy" / "card.pdf").write_text("kept by hand")
+    (tmp_path / "media" / "m4.json.orig").write_text("kept by hand")
+    expire(desk, apply=True)
+    left = ["m3", "m3.catalogue.zst", "m3.json", "m4.copy", "m4.json.orig"]
+    assert names(tmp_path / "media") == left
+
+
+def test_a_media_folder_with_neither_a_note_nor_a_time_in_its_name_stays_and_counts_for_none(
+    desk: Desk, tmp_path: Path
+) -> None:
+    snapshot(tmp_path, "base", 0.2, note=False)  # the newest of all, by its mtime
+    snapshot(tmp_path, "wal", 9, note=False)
+    snapshot(tmp_path, "20250101T0300", 1, note=False)  # a time in its name: of 2025, whatever its mtime
+    snapshot(tmp_path, "m3", 3)
+    snapshot(tmp_path, "m4", 4)
+    expiry = expire(desk, apply=True)
+    assert {each.verdict.id for each in expiry.leaving} == {"20250101T0300", "m4"}
+    assert {each.id for each in expiry.staying if each.why == "not ours: stays"} == {"base", "wal"}
+
+
+@pytest.mark.parametrize("killed_at", range(8))
+def test_killed_at_any_moment_of_deleting_nothing_of_a_copy_is_left_over_by_the_next_expiry(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    whole = ["m3", "m3.catalogue.zst", "m3.json"]
+    left = killed_at
+
+    class Killed(BaseException):
+        pass
+
+    def dying(work: object) -> object:
+        def call(*words: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return work(*words)  # type: ignore[operator]
+
+        return call
+
+    with monkeypatch.context() as patch, pytest.raises(Killed) if killed_at < 6 else monkeypatch.context():
+        patch.setattr(expiring, "_hide", dying(expiring._hide))
+        patch.setattr(expiring, "_delete", dying(expiring._delete))
+        expire(desk, apply=True)
+    assert set(whole) <= set(names(tmp_path / "media"))
+    if killed_at > 0:
+        assert "m4" not in names(tmp_path / "media")
+    expire(desk, apply=True)
+    assert names(tmp_path / "media") == whole
