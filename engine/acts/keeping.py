@@ -1,17 +1,20 @@
 """Keeping copies as long as the policy says, and no longer."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 from engine.acts.desk import Desk, writable
-from engine.acts.following import runs
+from engine.acts.following import damaged_runs, runs
 from engine.acts.looking import View, contents_of, look, read_archive
-from engine.backup.expiring import leaving_copies, leaving_wal, parts_beside, sweep, take_away
+from engine.archiving.command import MARK
+from engine.backup.expiring import leaving_copies, leaving_wal, newest_change, parts_beside, sweep, take_away
+from engine.backup.proofs import Proofs, read_proofs
 from engine.catalog.media import read_media
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot
 from engine.records.keeping import Expiry, KeptKind, Leaving, Verdict
@@ -25,9 +28,11 @@ from engine.recovery.retention import (
     snapshots_needed,
 )
 from engine.recovery.windows import recovery_windows
-from engine.run.locks import repository_lock, site_lock, take_lock
+from engine.run.locks import hold_folder, repository_lock, site_lock, take_lock
 from engine.site import DatabaseRepository, KeepByCalendar, Site
+from engine.transfer.naming import shown
 
+_SETTLED = timedelta(hours=1)
 _OVER = ("completed", "rolled-back", "discarded")
 
 
@@ -63,25 +68,40 @@ def _locked(desk: Desk) -> Iterator[None]:
     with ExitStack() as stack:
         for path, what in wanted:
             stack.callback(take_lock(path, "expire", f"a run holds {what}").release)
+        folders = [*desk.site.repositories, *(each.wal for each in desk.site.database.repository)]
+        for place in dict.fromkeys(folders):  # against a run of another state folder
+            held = hold_folder(Path(place), f"another run holds {place}")
+            if held is not None:
+                stack.callback(held.release)
         yield
 
 
 def _judge(desk: Desk) -> Expiry:
+    if damaged := damaged_runs(desk):  # nobody knows what they read
+        return Expiry((), (), tuple(f"the run {each.where} cannot be read: all stays" for each in damaged))
+    strange = [_not_the_archive(desk, each) for each in desk.site.database.repository]
+    if told := tuple(why for why in strange if why is not None):
+        return Expiry((), (), told)
     read_archive(desk)
-    view, now = look(desk), datetime.now(UTC)
+    view, at, proofs = look(desk), now(), read_proofs(desk.state)
     in_use = _in_use(desk)
     leaving: list[Leaving] = []
     verdicts: list[Verdict] = []
     findings: list[str] = []
     kept_windows = []
+    answers = True
     for repository in desk.site.database.repository:
         contents = contents_of(desk, repository)
         if not (contents.backups_answer and contents.archive_answers):
-            findings.append(f"{repository.base_backups} or {repository.wal} does not answer: all of it stays")
+            away = f"{repository.base_backups} or {repository.wal} does not answer"
+            findings.append(f"{away}: all of it stays, and so do all copies of the files")
+            answers = False
             continue
         rule = desk.site.retention.base_backups
         name = repository.base_backups
-        judged = judge_backups(view.reach, name, BackupRule(rule.count, rule.days) if rule else None, now, in_use)
+        judged = _judge_backups(
+            view, name, BackupRule(rule.count, rule.days) if rule else None, at, in_use, _failed(proofs, "base", name)
+        )
         verdicts += judged
         kept = {each.id for each in judged if each.keep}
         backups = [each for each in view.reach.backups if each.repository == name]  # as they were judged
@@ -89,10 +109,12 @@ def _judge(desk: Desk) -> Expiry:
         staying = [each for each in backups if each.id in kept]
         history = view.histories[name]
         kept_windows += recovery_windows(Reach(staying, {name: history}))
-        if rule is not None:
+        for path in contents.unread if rule is not None else ():
+            findings.append(f"{shown(path)} may be a backup and cannot be read as one: no WAL leaves {repository.wal}")
+        if rule is not None and not contents.unread:
             timelines = {each: history.timelines()[each] for each in history.timelines()}
-            leaving += leaving_wal(judge_wal(contents.wal_files, staying, timelines, history.segment_size, now))
-        of_dumps, gone = _judge_dumps(desk, repository, view, in_use, now)
+            leaving += leaving_wal(judge_wal(contents.wal_files, staying, timelines, history.segment_size, at))
+        of_dumps, gone = _judge_dumps(desk, repository, view, in_use, at, _failed(proofs, "dump", name))
         verdicts += of_dumps
         leaving += gone
     firsts = [each.from_at for each in kept_windows if each.from_at]
@@ -101,16 +123,25 @@ def _judge(desk: Desk) -> Expiry:
         if not found.answers:
             findings.append(f"{place.path} does not answer: all of it stays")
             continue
+        if not answers:
+            verdicts += [Verdict(each.id, "media", True, "what is promised is not known") for each in found.snapshots]
+            continue
+        failed = _failed(proofs, "media", place.path)
         dated = [each for each in found.snapshots if each.dated]
-        needed = _used(in_use) | snapshots_needed(dated, min(firsts, default=None), now)
-        judged = judge_by_calendar(dated, _rule(desk.site.retention.media), "media", needed, now)
+        needed = _used(in_use) | snapshots_needed(dated, min(firsts, default=None), at, failed)
+        judged = judge_by_calendar(dated, _rule(desk.site.retention.media), "media", needed, at, failed)
         verdicts += judged + [_not_ours(each, "media") for each in found.snapshots if not each.dated]
         leaving += leaving_copies(_gone(judged, dated))
     return Expiry(tuple(leaving), tuple(each for each in verdicts if each.keep), tuple(findings))
 
 
 def _judge_dumps(
-    desk: Desk, repository: DatabaseRepository, view: View, in_use: set[str], now: datetime
+    desk: Desk,
+    repository: DatabaseRepository,
+    view: View,
+    in_use: set[str],
+    at: datetime,
+    failed: frozenset[str],
 ) -> tuple[list[Verdict], list[Leaving]]:
     """The dumps of one repository, each database by itself. Of dumps that others took nobody knows which belong
     together: they stay, and none of them counts for another."""
@@ -120,7 +151,7 @@ def _judge_dumps(
     by_database = sorted((each for each in dumps if each.ours), key=lambda each: each.database or "")
     for _, group in groupby(by_database, key=lambda each: each.database or ""):
         of_one = list(group)
-        judged = judge_by_calendar(of_one, _rule(desk.site.retention.dumps), "dump", _used(in_use), now)
+        judged = judge_by_calendar(of_one, _rule(desk.site.retention.dumps), "dump", _used(in_use), at, failed)
         verdicts += judged
         leaving += leaving_copies(_gone(judged, of_one))
     return verdicts, leaving
@@ -151,6 +182,66 @@ def _rule(rule: KeepByCalendar | None) -> CalendarRule | None:
 
 
 def _in_use(desk: Desk) -> set[str]:
-    """The backups that a restore which is not over reads, or will read when it is resumed."""
-    restoring = [run.plan.point for run in runs(desk) if run.outcome not in _OVER]
-    return {backup.id for point in restoring if point is not None for backup in point.chain}
+    """The copies that a run which is not over reads, or will read when it is resumed: what it restores, what it loads,
+    what the copy that it takes is based on, and that copy itself."""
+    found: set[str] = set()
+    for plan in (run.plan for run in runs(desk) if run.outcome not in _OVER):
+        if plan.point is not None:
+            found |= {backup.id for backup in plan.point.chain} | {shot.id for shot in plan.point.media}
+        if plan.loading is not None:
+            found.add(plan.loading.dump)
+        if plan.copying is not None:
+            found |= {plan.copying.id, *([plan.copying.parent] if plan.copying.parent else [])}
+    return found
+
+
+def _failed(proofs: Proofs, kind: str, repository: str) -> frozenset[str]:
+    """The copies of a repository whose last proof found damage."""
+    return frozenset(proof.id for key, proof in proofs.items() if key[:2] == (kind, repository) and proof.ok is False)
+
+
+def _judge_backups(
+    view: View, name: str, rule: BackupRule | None, at: datetime, in_use: set[str], failed: frozenset[str]
+) -> list[Verdict]:
+    """The rules' verdicts, and nothing goes in which something was changed within the last hour: somebody may still be
+    writing it, whatever its own times say."""
+    busy = set(in_use)
+    paths = {each.id: each.path for each in view.reach.backups}
+    while True:
+        judged = judge_backups(view.reach, name, rule, at, busy, live=view.live_timeline, failed=failed)
+        written = {each.id for each in judged if not each.keep and newest_change(paths[each.id]) > at - _SETTLED}
+        if not written:
+            return judged
+        busy |= written
+
+
+class _Seen(msgspec.Struct):
+    """What an earlier expiry saw of an archive."""
+
+    segments: bool = False
+    marked: bool = False
+
+
+def _not_the_archive(desk: Desk, repository: DatabaseRepository) -> str | None:
+    """Why the folder that is there now cannot be the archive: it is empty, or has no mark, and had. Else it is
+    remembered what it has. Asked before the index forgets what is gone. None also where it does not answer."""
+    contents = contents_of(desk, repository)
+    if not contents.archive_answers:
+        return None
+    digest = hashlib.sha256(repository.wal.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    memory = desk.state / "index" / f"{digest}.seen"
+    seen = _Seen()
+    with suppress(OSError, msgspec.DecodeError):
+        seen = msgspec.json.decode(memory.read_bytes(), type=_Seen)
+    if not contents.wal_files and (seen.segments or look(desk).histories[repository.base_backups].timelines()):
+        return f"{repository.wal} is empty, and had WAL (is it mounted?): all stays"
+    if seen.marked and not contents.marked:
+        return f"{repository.wal} lacks the mark {MARK} that it had (is it mounted?): all stays"
+    with suppress(OSError):
+        memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        memory.write_bytes(msgspec.json.encode(_Seen(bool(contents.wal_files), contents.marked)))
+    return None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def _statuses(path: str) -> Iterable[os.stat_result]:
                     yield from _statuses(entry.path)
                 else:
                     yield entry.stat(follow_symlinks=False)
+
+
+def newest_change(path: Path) -> datetime:
+    """When something at or below a path was last written, renamed or replaced: ctime, which nobody can set back. What
+    cannot be asked counts as changed now."""
+    try:
+        folders = path.lstat().st_ctime
+        found = max((max(status.st_ctime, status.st_mtime) for status in _statuses(os.fspath(path))), default=folders)
+    except OSError:
+        return datetime.now(UTC)
+    return datetime.fromtimestamp(max(found, folders), UTC)
 
 
 def leaving_wal(files: Iterable[WalFile]) -> list[Leaving]:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from engine.archiving.command import MARK
 from engine.catalog.archive import (
     ArchiveListing,
     WalOrigin,
@@ -54,6 +55,8 @@ class RepositoryContents:
     backups_problem: str | None = None
     stop_unknown: tuple[str, ...] = ()
     incomplete: tuple[str, ...] = ()
+    unread: tuple[Path, ...] = ()  # folders among the backups that may be one, and cannot be read as one
+    marked: bool = False  # the archive carries the mark of `archiving set-up`
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class _Archive:
     listing: ArchiveListing
     origin: WalOrigin
     histories: dict[int, str]
+    marked: bool = False
 
 
 _BESIDE = ".beside"  # what was kept beside a backup, for a bare machine
@@ -86,12 +90,13 @@ def read_repository(
     what was read of each backup. Without ``list_wal`` the archive is only asked whether it answers: no segments, no
     histories, no stop LSNs out of backup history files."""
     problems: list[Problem] = []
+    unread: list[Path] = []
     memory = Memory(cache)
     base_backups = Path(repository.base_backups)
     look = _read_archive if list_wal else _touch_archive
     archive, archive_problem = _reach(lambda alive: look(Path(repository.wal), alive), repository.wal, patience)
     folders, backups_problem = _reach(
-        lambda alive: _read_folders(base_backups, memory, problems, alive), repository.base_backups, patience
+        lambda alive: _read_folders(base_backups, memory, problems, unread, alive), repository.base_backups, patience
     )
     memory.save(base_backups if folders is not None else None)
     dumps: list[Dump] = []
@@ -130,6 +135,8 @@ def read_repository(
         backups_problem=backups_problem,
         stop_unknown=tuple(each.id for each in backups if each.usable and each.stop_lsn is None),
         incomplete=tuple(each.id for each in backups if each.usable and not facts[each.id].complete),
+        unread=tuple(unread),
+        marked=archive is not None and archive.marked,
     )
 
 
@@ -183,7 +190,7 @@ def _reach(work: Callable[[Callable[[], None]], T], what: str, patience: float) 
 
 def _read_archive(root: Path, alive: Callable[[], None]) -> _Archive:
     listing = list_archive(root, alive)
-    return _Archive(listing, find_origin(listing), read_histories(listing))
+    return _Archive(listing, find_origin(listing), read_histories(listing), (root / MARK).exists())
 
 
 def _touch_archive(root: Path, alive: Callable[[], None]) -> _Archive:
@@ -192,8 +199,11 @@ def _touch_archive(root: Path, alive: Callable[[], None]) -> _Archive:
     return _Archive(ArchiveListing(), WalOrigin(None, None), {})
 
 
-def _read_folders(root: Path, memory: Memory, problems: list[Problem], alive: Callable[[], None]) -> list[_Folder]:
-    """The backups' folders below ``root``. Raises OSError where it cannot be listed."""
+def _read_folders(
+    root: Path, memory: Memory, problems: list[Problem], unread: list[Path], alive: Callable[[], None]
+) -> list[_Folder]:
+    """The backups' folders below ``root``; ``unread`` hears of those that may be one and cannot be read. Raises OSError
+    where ``root`` cannot be listed."""
     with os.scandir(root) as entries:
         names = sorted(entry.name for entry in entries)
     if kind_of(set(names)) in ("plain", "tar"):
@@ -208,9 +218,14 @@ def _read_folders(root: Path, memory: Memory, problems: list[Problem], alive: Ca
     for name in names:
         path = root / name
         try:
-            if name.startswith(".") or name.endswith(_BESIDE) or not _is_folder(path, problems):
+            if name.startswith(".") or name.endswith(_BESIDE):
+                continue
+            if not _is_folder(path, problems):
+                if path.is_symlink() and not path.exists():
+                    unread.append(path)
                 continue
             if strange_name(name):
+                unread.append(path)
                 problems.append(Problem(shown(path), "its name cannot be shown: not UTF-8, or with control characters"))
                 continue
             if (real := path.resolve()) in seen or (path.is_symlink() and real.parent == root.resolve()):
@@ -223,12 +238,15 @@ def _read_folders(root: Path, memory: Memory, problems: list[Problem], alive: Ca
             elif kind == "empty":
                 problems.append(Problem(str(path), "an empty folder: a backup that never began, or was emptied"))
             elif kind == "foreign":
+                unread.append(path)  # another program's backup, one level further down
                 problems.append(Problem(str(path), "a folder that holds no backup"))
             else:
                 folders.append(_Folder(path, kind, read_in_passing(path, kind, memory, alive)))
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
             text = error.strerror if isinstance(error, OSError) else str(error)
-            problems.append(Problem(str(path), f"cannot be read: {text}"))
+            problems.append(Problem(shown(path), f"cannot be read: {text}"))
+            if name != "lost+found":
+                unread.append(path)
         alive()
     owned = {
         (folder.path / "pg_tblspc" / str(oid)).resolve() for folder in folders for oid, _ in folder.facts.tablespaces

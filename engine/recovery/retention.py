@@ -8,7 +8,7 @@ Media snapshots and dumps are thinned as the calendar says: of each of the last 
 that have any, the newest one stays (as restic's ``forget`` has it).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -20,6 +20,7 @@ from engine.recovery.lines import holds_backup, line_of
 from engine.recovery.reach import Reach
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_FRESH = timedelta(days=1)  # somebody may still be writing it, or testing it
 _CLOCKS = timedelta(minutes=1)  # by how much a backup's own time and those of the commits around it may differ
 
 
@@ -56,13 +57,39 @@ class _Dated(Protocol):
 
 
 def judge_backups(
-    reach: Reach, repository: str, rule: BackupRule | None, now: datetime, in_use: Iterable[str] = ()
+    reach: Reach,
+    repository: str,
+    rule: BackupRule | None,
+    now: datetime,
+    in_use: Iterable[str] = (),
+    *,
+    live: int | None = None,
+    failed: Collection[str] = (),
 ) -> list[Verdict]:
     """Each backup of one repository. An increment stays with all that it builds on, and a full backup that stays keeps
-    what was built on it. ``in_use``: ids that a run reads."""
+    what was built on it. ``in_use``: ids that a run reads, or somebody writes. ``live``: the cluster's timeline; None
+    where it is not known: then every line keeps its newest backup. ``failed``: ids whose last proof found damage: they
+    take nobody's place, and stay or go as if they were whole."""
     backups = [each for each in reach.backups if each.repository == repository]
     if rule is None:
         return [Verdict(each.id, "base", True, "there is no rule for base backups") for each in backups]
+    why = _kept_backups(reach, repository, backups, rule, now, in_use, live, failed)
+    for id, reason in _kept_backups(reach, repository, backups, rule, now, in_use, live, ()).items() if failed else ():
+        why.setdefault(id, reason)
+    return [Verdict(each.id, "base", each.id in why, why.get(each.id) or _gone(each, rule)) for each in backups]
+
+
+def _kept_backups(
+    reach: Reach,
+    repository: str,
+    backups: Sequence[BaseBackup],
+    rule: BackupRule,
+    now: datetime,
+    in_use: Iterable[str],
+    live: int | None,
+    failed: Collection[str],
+) -> dict[str, str]:
+    """Why which ones stay, by id."""
     known = {each.id: each for each in backups}
     why: dict[str, str] = {}
 
@@ -76,11 +103,30 @@ def judge_backups(
             keep(each, "a run reads it now")
         elif each.started_at is None or each.timeline is None:
             keep(each, "when it was taken is not known")
+        elif (each.stopped_at or each.started_at) >= now - _FRESH:
+            keep(each, "younger than a day")
     sound = sorted(
-        (each for each in backups if each.usable and all(parent.usable for parent in _parents(each, known))),
+        (
+            each
+            for each in backups
+            if all(part.usable and part.id not in failed for part in (each, *_parents(each, known)))
+        ),
         key=lambda each: (each.started_at or _LONG_AGO, each.id),
     )
-    lines = [reach.footings(repository, timeline) for timeline in reach.timelines(repository)]
+    by_timeline = {
+        timeline: [
+            footing
+            for footing in reach.footings(repository, timeline)
+            if not any(part.id in failed for part in footing.chain)
+        ]
+        for timeline in reach.timelines(repository)
+    }
+    lines = list(by_timeline.values())
+    for timeline, line in by_timeline.items():
+        if line and timeline == live:
+            keep(line[-1].backup, "the newest that the cluster's own timeline stands on")
+        elif line and live is None:
+            keep(line[-1].backup, f"the newest that timeline {timeline} stands on, and which one is live is not known")
     standing = [footing.backup for line in lines for footing in line]
     for newest in (sound, sorted(standing, key=lambda each: (each.started_at or _LONG_AGO, each.id))):
         if newest:
@@ -101,7 +147,7 @@ def judge_backups(
         root = next(iter(_parents(each, known)), None)
         if root is not None and "builds on it" not in why.get(root.id, "builds on it"):
             keep(each, f"it belongs to {root.id}, which stays")
-    return [Verdict(each.id, "base", each.id in why, why.get(each.id) or _gone(each, rule)) for each in backups]
+    return why
 
 
 def _parents(backup: BaseBackup, known: Mapping[str, BaseBackup]) -> list[BaseBackup]:
@@ -173,24 +219,21 @@ def judge_wal(
 
 
 def judge_by_calendar(
-    copies: Sequence[_Dated], rule: CalendarRule | None, kind: KeptKind, needed: Mapping[str, str], now: datetime
+    copies: Sequence[_Dated],
+    rule: CalendarRule | None,
+    kind: KeptKind,
+    needed: Mapping[str, str],
+    now: datetime,
+    failed: Collection[str] = (),
 ) -> list[Verdict]:
-    """Each dump or snapshot. ``needed``: ids that stay whatever the rule says, and why."""
+    """Each dump or snapshot. ``needed``: ids that stay whatever the rule says, and why. ``failed``: ids whose last
+    proof found damage: they take nobody's place, and stay or go as if they were whole."""
     if rule is None:
         return [Verdict(each.id, kind, True, f"there is no rule for copies of the kind {kind}") for each in copies]
-    usable = sorted((each for each in copies if each.usable), key=lambda each: (each.started_at, each.id))
     why = dict(needed)
-    if usable:
-        why.setdefault(usable[-1].id, "the last usable one")
-    for word, count, bucket in (
-        ("hour", rule.hourly, "%Y-%m-%d %H"),
-        ("day", rule.daily, "%Y-%m-%d"),
-        ("week", rule.weekly, "%G-W%V"),
-        ("month", rule.monthly, "%Y-%m"),
-    ):
-        newest = {each.started_at.astimezone(UTC).strftime(bucket): each for each in usable}
-        for name in sorted(newest)[max(0, len(newest) - count) :]:
-            why.setdefault(newest[name].id, f"the newest of its {word}")
+    for passed_over in (failed, ()) if failed else ((),):
+        usable = [each for each in copies if each.usable and each.id not in passed_over]
+        _keep_by_calendar(sorted(usable, key=lambda each: (each.started_at, each.id)), rule, why)
     youngest = now - timedelta(hours=1)  # nothing that was only just taken, whatever its clock says
     return [
         Verdict(
@@ -203,22 +246,38 @@ def judge_by_calendar(
     ]
 
 
+def _keep_by_calendar(usable: Sequence[_Dated], rule: CalendarRule, why: dict[str, str]) -> None:
+    """Why which ones stay, added to ``why``; ``usable`` are sorted by time."""
+    if usable:
+        why.setdefault(usable[-1].id, "the last usable one")
+    for word, count, bucket in (
+        ("hour", rule.hourly, "%Y-%m-%d %H"),
+        ("day", rule.daily, "%Y-%m-%d"),
+        ("week", rule.weekly, "%G-W%V"),
+        ("month", rule.monthly, "%Y-%m"),
+    ):
+        newest = {each.started_at.astimezone(UTC).strftime(bucket): each for each in usable}
+        for name in sorted(newest)[max(0, len(newest) - count) :]:
+            why.setdefault(newest[name].id, f"the newest of its {word}")
+
+
 def _not_kept(copy: _Dated) -> str:
     return "the newest of no hour, day, week or month that the policy keeps" if copy.usable else "not usable"
 
 
 def snapshots_needed(
-    snapshots: Sequence[MediaSnapshot], since: datetime | None, until: datetime | None
+    snapshots: Sequence[MediaSnapshot], since: datetime | None, until: datetime | None, failed: Collection[str] = ()
 ) -> dict[str, str]:
     """What the promised window's edges need of the files: the last snapshot that ended before its first moment and the
     first that started after it, and the same for its last (snapshots are intervals; SCREENS.md and issue 4)."""
     found: dict[str, str] = {}
-    usable = sorted((each for each in snapshots if each.usable), key=lambda each: (each.started_at, each.id))
-    for at, what in ((since, "first"), (until, "last")):
-        if at is None:
-            continue
-        before = [each for each in usable if each.stopped_at <= at]
-        after = [each for each in usable if each.started_at >= at]
-        for each in (*before[-1:], *after[:1]):
-            found.setdefault(each.id, f"the {what} moment that is promised needs it")
+    ordered = sorted((each for each in snapshots if each.usable), key=lambda each: (each.started_at, each.id))
+    for usable in ([each for each in ordered if each.id not in failed], ordered):
+        for at, what in ((since, "first"), (until, "last")):
+            if at is None:
+                continue
+            before = [each for each in usable if each.stopped_at <= at]
+            after = [each for each in usable if each.started_at >= at]
+            for each in (*before[-1:], *after[:1]):
+                found.setdefault(each.id, f"the {what} moment that is promised needs it")
     return found
