@@ -12,6 +12,7 @@ from engine.acts.following import measured, runs
 from engine.acts.looking import backup_cache
 from engine.backup import base, dump, image, media, source
 from engine.backup.planning import Place
+from engine.backup.proofs import failed_ids, read_proofs
 from engine.catalog.directory import read_repository
 from engine.catalog.media import read_media
 from engine.dumps.layout import DumpFormat
@@ -62,6 +63,7 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         programs=programs_of(desk, owner, server.version if server else None),
         now=_free_moment(repository.base_backups),
         measured=measured(runs(desk)),
+        failed=failed_ids(read_proofs(desk.state), "base", repository.base_backups),
     )
 
 
@@ -112,6 +114,7 @@ def plan_media_snapshot(desk: Desk) -> Plan:
         now=_free_moment(repository.path),
         second=repository.second,
         measured=measured(runs(desk)),
+        failed=failed_ids(read_proofs(desk.state), "media", repository.path),
     )
 
 

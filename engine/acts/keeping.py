@@ -14,7 +14,7 @@ from engine.acts.following import damaged_runs, runs
 from engine.acts.looking import View, contents_of, look, read_archive
 from engine.archiving.command import MARK
 from engine.backup.expiring import leaving_copies, leaving_wal, newest_change, parts_beside, sweep, take_away
-from engine.backup.proofs import Proofs, read_proofs
+from engine.backup.proofs import failed_ids, read_proofs
 from engine.catalog.media import read_media
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot
 from engine.records.keeping import Expiry, KeptKind, Leaving, Verdict
@@ -100,7 +100,12 @@ def _judge(desk: Desk) -> Expiry:
         rule = desk.site.retention.base_backups
         name = repository.base_backups
         judged = _judge_backups(
-            view, name, BackupRule(rule.count, rule.days) if rule else None, at, in_use, _failed(proofs, "base", name)
+            view,
+            name,
+            BackupRule(rule.count, rule.days) if rule else None,
+            at,
+            in_use,
+            failed_ids(proofs, "base", name),
         )
         verdicts += judged
         kept = {each.id for each in judged if each.keep}
@@ -114,7 +119,7 @@ def _judge(desk: Desk) -> Expiry:
         if rule is not None and not contents.unread:
             timelines = {each: history.timelines()[each] for each in history.timelines()}
             leaving += leaving_wal(judge_wal(contents.wal_files, staying, timelines, history.segment_size, at))
-        of_dumps, gone = _judge_dumps(desk, repository, view, in_use, at, _failed(proofs, "dump", name))
+        of_dumps, gone = _judge_dumps(desk, repository, view, in_use, at, failed_ids(proofs, "dump", name))
         verdicts += of_dumps
         leaving += gone
     firsts = [each.from_at for each in kept_windows if each.from_at]
@@ -126,7 +131,7 @@ def _judge(desk: Desk) -> Expiry:
         if not answers:
             verdicts += [Verdict(each.id, "media", True, "what is promised is not known") for each in found.snapshots]
             continue
-        failed = _failed(proofs, "media", place.path)
+        failed = failed_ids(proofs, "media", place.path)
         dated = [each for each in found.snapshots if each.dated]
         needed = _used(in_use) | snapshots_needed(dated, min(firsts, default=None), at, failed)
         judged = judge_by_calendar(dated, _rule(desk.site.retention.media), "media", needed, at, failed)
@@ -193,11 +198,6 @@ def _in_use(desk: Desk) -> set[str]:
         if plan.copying is not None:
             found |= {plan.copying.id, *([plan.copying.parent] if plan.copying.parent else [])}
     return found
-
-
-def _failed(proofs: Proofs, kind: str, repository: str) -> frozenset[str]:
-    """The copies of a repository whose last proof found damage."""
-    return frozenset(proof.id for key, proof in proofs.items() if key[:2] == (kind, repository) and proof.ok is False)
 
 
 def _judge_backups(

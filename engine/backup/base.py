@@ -1,6 +1,6 @@
 """The plan of a base backup: full, or incremental against the newest backup of the chain (PostgreSQL 17 on)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -44,9 +44,11 @@ def plan_base(
     programs: Programs | None,
     now: datetime,
     measured: Iterable[Measured] = (),
+    failed: Collection[str] = (),
 ) -> Plan:
-    """``server`` None: it does not answer, and ``no_server`` says why. ``backups`` are the repository's."""
-    parent, why_full = choose_parent(asked, server, backups, now)
+    """``server`` None: it does not answer, and ``no_server`` says why. ``backups`` are the repository's; ``failed``:
+    the ids of those whose last proof found damage."""
+    parent, why_full = choose_parent(asked, server, backups, now, failed)
     kind = "incremental" if parent is not None else "full"
     name = f"{now:%Y%m%dT%H%M%SZ}-{kind}"
     compress = compression_for(programs) if asked.format == "tar" else None
@@ -73,7 +75,11 @@ def plan_base(
 
 
 def choose_parent(
-    asked: Asked, server: LiveServer | None, backups: Sequence[BaseBackup], now: datetime
+    asked: Asked,
+    server: LiveServer | None,
+    backups: Sequence[BaseBackup],
+    now: datetime,
+    failed: Collection[str] = (),
 ) -> tuple[BaseBackup | None, str | None]:
     """The backup that an incremental one is taken against; where a full one is due instead, None and why.
 
@@ -95,6 +101,8 @@ def choose_parent(
     chain = chain_of(newest, backups)
     if not chain or not all(backup.usable for backup in chain):
         return None, f"a full backup: the chain of {newest.id} is not whole"
+    if damaged := [backup.id for backup in chain if backup.id in failed]:
+        return None, f"a full backup: {damaged[0]}, which {newest.id} builds on or is, failed its last verification"
     if len(chain) > LONGEST_CHAIN:
         return None, f"a full backup: the chain has {len(chain) - 1} increments already"
     started = chain[0].started_at

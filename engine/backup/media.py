@@ -1,6 +1,6 @@
 """The plan of a media snapshot."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from engine.backup.planning import Place, copying_at, make_plan, place_checks
@@ -21,10 +21,13 @@ def plan_media(
     now: datetime,
     second: str | None = None,
     measured: Iterable[Measured] = (),
+    failed: Collection[str] = (),
 ) -> Plan:
-    """``snapshots`` are the repository's, oldest first: the newest usable one with a catalogue is shared with."""
+    """``snapshots`` are the repository's, oldest first: the newest usable one with a catalogue is shared with, but for
+    those whose last proof found damage (``failed``): a hard link would hand it on."""
     name = f"{now:%Y%m%dT%H%M%SZ}"
-    before = next((each for each in reversed(snapshots) if each.usable and each.has_catalogue), None)
+    sound = [each for each in snapshots if each.usable and each.has_catalogue and each.id not in failed]
+    before = sound[-1] if sound else None
     copying = copying_at("media", place, name, owner, parent=before.id if before else None, second=second)
     known = before.files if before is not None else None
     shared = f", sharing what did not change with {before.id}" if before is not None else ""

@@ -29,6 +29,11 @@ def read_proofs(state: Path) -> Proofs:
     return found
 
 
+def failed_ids(proofs: Proofs, kind: str, repository: str) -> frozenset[str]:
+    """The copies of a repository whose last proof found damage."""
+    return frozenset(proof.id for key, proof in proofs.items() if key[:2] == (kind, repository) and proof.ok is False)
+
+
 def keep_proof(state: Path, proof: Proof) -> None:
     """Remember it in place of an earlier one. Raises RepriseError where the state folder cannot take it."""
     folder = state / "proofs"

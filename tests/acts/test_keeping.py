@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.acts.copying import plan_media_snapshot
 from engine.acts.desk import Desk, open_desk
 from engine.acts.keeping import expire
+from engine.archiving.command import MARK
 from engine.backup import expiring
+from engine.backup.proofs import keep_proof
+from engine.records.copying import Proof
+from engine.records.errors import RepriseError
+from engine.run.locks import hold_folder
 
 NOW = datetime.now(UTC)
 RULES = """
@@ -151,3 +157,67 @@ def test_killed_at_any_moment_of_deleting_nothing_of_a_copy_is_left_over_by_the_
         assert "m4" not in names(tmp_path / "media")
     expire(desk, apply=True)
     assert names(tmp_path / "media") == whole
+
+
+def test_a_copy_that_failed_its_last_proof_takes_no_sound_ones_place_and_does_not_go_for_it(
+    desk: Desk, tmp_path: Path
+) -> None:
+    for days in (3, 4, 5):
+        snapshot(tmp_path, f"m{days}", days)
+    keep_proof(desk.state, Proof("m3", "media", f"{tmp_path}/media", NOW, False, ("card.pdf differs",)))
+    assert {each.verdict.id for each in expire(desk).leaving} == {"m5"}
+
+
+def test_what_is_copied_from_shares_nothing_with_a_snapshot_that_failed_its_proof(desk: Desk, tmp_path: Path) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    (tmp_path / "live" / "card.pdf").write_text("card")
+    parents = []
+    for bad in (None, "m3", "m4"):
+        if bad is not None:
+            keep_proof(desk.state, Proof(bad, "media", f"{tmp_path}/media", NOW, False, ("card.pdf differs",)))
+        copying = plan_media_snapshot(desk).copying
+        assert copying is not None
+        parents.append(copying.parent)
+    assert parents == ["m3", "m4", None]
+
+
+def test_nothing_goes_while_a_run_cannot_be_read(desk: Desk, tmp_path: Path) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    (desk.state / "runs" / "20261127T030000Z-archive").mkdir(parents=True)
+    expiry = expire(desk, apply=True)
+    assert expiry.leaving == () and "cannot be read" in expiry.findings[0]
+    assert "m4" in names(tmp_path / "media")
+
+
+def test_nothing_goes_while_the_archive_lacks_the_mark_that_it_had(desk: Desk, tmp_path: Path) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    mark = tmp_path / "wal" / MARK
+    mark.touch()
+    assert expire(desk).leaving
+    mark.unlink()
+    expiry = expire(desk, apply=True)
+    assert expiry.leaving == () and MARK in expiry.findings[0]
+    mark.touch()
+    assert expire(desk).leaving
+
+
+def test_while_a_database_repository_is_away_no_snapshot_goes(desk: Desk, tmp_path: Path) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    (tmp_path / "base").rmdir()
+    expiry = expire(desk, apply=True)
+    assert expiry.leaving == () and "does not answer" in expiry.findings[0]
+
+
+def test_a_folder_that_is_worked_on_with_another_state_folder_is_left_alone(desk: Desk, tmp_path: Path) -> None:
+    held = hold_folder(tmp_path / "media", "")
+    assert held is not None
+    try:
+        with pytest.raises(RepriseError, match="another run holds"):
+            expire(desk, apply=True)
+    finally:
+        held.release()
+    expire(desk, apply=True)

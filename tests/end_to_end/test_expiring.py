@@ -2,10 +2,13 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.acts import keeping
 from tests.clusters import Cluster
 from tests.end_to_end.operator import Operator, operator_for
 
@@ -28,6 +31,12 @@ def backups_of(cluster: Cluster) -> list[str]:
     return ids
 
 
+def expire(operator: Operator, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
+    """As it will be in two days: what is younger than one stays whatever the policy says."""
+    monkeypatch.setattr(keeping, "now", lambda: datetime.now(UTC) + timedelta(days=2))
+    return operator.ask("expire", *words, expect=0).document
+
+
 def aged(cluster: Cluster) -> None:
     """Archived segments look as old as they would be on another day: the newest hour's always stay."""
     for path in cluster.archive.iterdir():
@@ -35,7 +44,7 @@ def aged(cluster: Cluster) -> None:
 
 
 def test_old_backups_and_the_wal_that_only_they_need_go_and_the_rest_is_restored(
-    cluster: Cluster, open_dir: Path
+    cluster: Cluster, open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operator = operator_for(cluster, open_dir)
     policy(operator, "base_backups = { count = 1 }")
@@ -49,18 +58,20 @@ def test_old_backups_and_the_wal_that_only_they_need_go_and_the_rest_is_restored
     aged(cluster)
     before = backups_of(cluster)
     archived = sorted(path.name for path in cluster.archive.iterdir())
-    listed = operator.call("expire", expect=0).document
+    today = operator.call("expire", expect=0).document
+    assert not [each for each in today["delete"] if each["kind"] == "base"]  # younger than a day
+    listed = expire(operator, monkeypatch)
     assert listed["applied"] is False
     assert backups_of(cluster) == before
     assert {each["id"] for each in listed["delete"] if each["kind"] == "base"} == set(before[:2])
     assert [each["id"] for each in listed["keep"] if each["kind"] == "base"] == before[2:]
     assert listed["bytes"] == sum(each["bytes"] for each in listed["delete"]) > 0
-    done = operator.call("expire", "--apply", "--yes", expect=0).document
+    done = expire(operator, monkeypatch, "--apply", "--yes")
     assert done["delete"] == listed["delete"]
     assert backups_of(cluster) == before[2:]
     left = sorted(path.name for path in cluster.archive.iterdir())
     assert set(left) < set(archived)
-    assert operator.call("expire", "--apply", "--yes", expect=0).document["delete"] == []
+    assert expire(operator, monkeypatch, "--apply", "--yes")["delete"] == []
     report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
     assert operator.rows(report) == {0, 1, 2, 3}
 

@@ -1,15 +1,18 @@
 """What expire may take away: whatever the history, each promised moment is still reached from what stays."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.records.copies import MediaSnapshot, WalFile
 from engine.records.lsn import Lsn
+from engine.recovery import retention
 from engine.recovery.reach import Reach
 from engine.recovery.retention import (
     BackupRule,
@@ -24,6 +27,7 @@ from tests.recovery.model import ENDS, SIZE, Archive, build
 
 many = settings(max_examples=120, deadline=None)
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+FRESH = retention._FRESH
 
 
 def expire(archive: Archive, reach: Reach, rule: BackupRule, now: datetime) -> Reach:
@@ -38,6 +42,14 @@ def expire(archive: Archive, reach: Reach, rule: BackupRule, now: datetime) -> R
     for file in judge_wal(files, backups, archive.tree, SIZE, now + timedelta(days=1)):
         archive.files[file.timeline].discard(file.number)
     return Reach(backups, {"r": archive})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def a_day_in_a_moment() -> Iterator[None]:
+    """The histories here last minutes: with the rule that keeps a day's backups, nothing would ever go."""
+    retention._FRESH = timedelta(0)
+    yield
+    retention._FRESH = FRESH
 
 
 def promised(archive: Archive, reach: Reach, since: datetime) -> set[tuple[int, Lsn]]:
@@ -161,3 +173,31 @@ def test_the_edges_of_the_promised_window_keep_the_snapshots_around_them() -> No
     inside = NOW + timedelta(hours=2, minutes=2)  # while m2 was taken
     assert set(snapshots_needed(shots, inside, None)) == {"m1", "m3"}
     assert set(snapshots_needed(shots, NOW - timedelta(hours=1), NOW + timedelta(hours=9))) == {"m0", "m5"}
+
+
+@many
+@given(st.integers(0, 2**32))
+def test_the_newest_backup_of_the_live_line_stays_and_a_failed_one_takes_nobodys_place(seed: int) -> None:
+    archive, backups = build(seed)
+    reach = Reach(backups, {"r": archive})
+    failed = {each.id for each in random.Random(seed).sample(backups, len(backups) // 2)}
+    much_later, rule = NOW + timedelta(days=4000), BackupRule(count=1, days=0)
+    for live in archive.tree:
+        kept = {each.id for each in judge_backups(reach, "r", rule, much_later, live=live, failed=failed) if each.keep}
+        whole = {each.id for each in judge_backups(reach, "r", rule, much_later, live=live) if each.keep}
+        assert whole <= kept
+        line = reach.footings("r", live)
+        sound = [each for each in line if not any(part.id in failed for part in each.chain)]
+        for standing in (line, sound):
+            assert not standing or standing[-1].backup.id in kept
+
+
+def test_no_backup_younger_than_a_day_goes_usable_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_FRESH", FRESH)
+    archive, backups = build(14, harm=False)
+    reach = Reach([replace(each, usable=False) for each in backups], {"r": archive})
+    newest = max(each.stopped_at or each.started_at or NOW for each in backups)
+    for hours, all_stay in ((1, True), (24 * 4000, False)):
+        judged = judge_backups(reach, "r", BackupRule(count=1), newest + timedelta(hours=hours))
+        young = [each for each in judged if hours == 1 and "younger than a day" in each.why]
+        assert bool(young) is all_stay
