@@ -28,13 +28,13 @@ TEXT_GOAL = 5.0
 
 _DENSE = """
 DO $$ BEGIN
-    FOR i IN 1..2000000 LOOP INSERT INTO ledger VALUES (i); UPDATE ledger SET n = -i WHERE n = i; COMMIT; END LOOP;
+    FOR i IN 1..1000000 LOOP INSERT INTO ledger VALUES (i); UPDATE ledger SET n = -i WHERE n = i; COMMIT; END LOOP;
 END $$
 """
 _PAGE_IMAGES = (
     "CREATE TABLE wide WITH (fillfactor = 50) AS SELECT i, repeat('x', 800) t FROM generate_series(1, 200000) i",
     # Each round touches each page once, for the first time since a checkpoint.
-    *(statement for n in range(28) for statement in ("CHECKPOINT", f"UPDATE wide SET t = t WHERE i % 9 = {n % 9}")),
+    *(statement for n in range(14) for statement in ("CHECKPOINT", f"UPDATE wide SET t = t WHERE i % 9 = {n % 9}")),
 )
 
 
