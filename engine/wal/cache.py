@@ -1,9 +1,9 @@
 """The index's SQLite file: its tables, its connections, and what happens when it is damaged.
 
-``segment`` holds a row for each segment file that was read, ``packed`` its transaction ends, ``told`` its other
-findings. ``node`` is a tree over the segments of each timeline: level 0 is a segment, a node of level n sums up 64 of
-level n-1, so that questions about 100,000 segments read a few hundred rows. The file is a cache: whatever is wrong
-with it, it is made anew from the archive.
+``segment`` holds a row for each segment file that was read, ``packed`` its transaction ends (``border`` is the one in
+a record that goes on in the next segment), ``told`` its other findings. ``node`` is a tree over the segments of each
+timeline: level 0 is a segment, a node of level n sums up 64 of level n-1, so that questions about 100,000 segments
+read a few hundred rows. The file is a cache: whatever is wrong with it, it is made anew from the archive.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.records.errors import RepriseError
 
 _APPLICATION_ID = 0x52507257
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _CHECKED_SIZE = 8 << 20  # up to here a look at the whole file costs a few milliseconds
 
 _SCHEMA = """
@@ -30,7 +30,7 @@ CREATE TABLE segment (
     head_expected INTEGER NOT NULL, head_length INTEGER NOT NULL, overwrites INTEGER NOT NULL,
     all_head INTEGER NOT NULL, switched INTEGER NOT NULL,
     first_lsn INTEGER, first_previous INTEGER, last_lsn INTEGER, tail_lsn INTEGER,
-    compressed_with INTEGER NOT NULL, first_commit_at INTEGER, last_commit_at INTEGER,
+    compressed_with INTEGER NOT NULL,
     linked INTEGER NOT NULL DEFAULT 0, trouble TEXT, starts INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (timeline, number)
 ) WITHOUT ROWID;
@@ -39,6 +39,7 @@ CREATE INDEX segment_trouble ON segment (timeline, number) WHERE damage IS NOT N
 CREATE INDEX segment_compressed ON segment (timeline, number) WHERE compressed_with;
 CREATE TABLE packed (
     timeline INTEGER NOT NULL, number INTEGER NOT NULL, ends BLOB NOT NULL, subtransactions BLOB NOT NULL,
+    border BLOB,
     PRIMARY KEY (timeline, number)
 );
 CREATE TABLE told (

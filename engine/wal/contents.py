@@ -110,8 +110,6 @@ class Contents:
             extreme(decided, np.max),
             extreme(commits, np.min),
             extreme(commits, np.max),
-            int(commits[0]) if len(commits) else None,
-            int(commits[-1]) if len(commits) else None,
             min(int(xids.min()), min(subxacts, default=1 << 32)),
             max(int(xids.max()), max(subxacts, default=0)),
         )

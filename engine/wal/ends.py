@@ -135,9 +135,9 @@ class AskingForEnds(Asking):
         for number in self._candidates(piece, condition, values, backwards=backwards):
             yield number, self._ends(piece.timeline, number)
 
-    def _packed(self, timeline: int, number: int) -> tuple[bytes, bytes] | None:
-        found: tuple[bytes, bytes] | None = self._ask(
-            "SELECT ends, subtransactions FROM packed WHERE timeline = ? AND number = ?", timeline, number
+    def _packed(self, timeline: int, number: int) -> tuple[bytes, bytes, bytes | None] | None:
+        found: tuple[bytes, bytes, bytes | None] | None = self._ask(
+            "SELECT ends, subtransactions, border FROM packed WHERE timeline = ? AND number = ?", timeline, number
         ).fetchone()
         return found
 
@@ -147,14 +147,14 @@ class AskingForEnds(Asking):
         row = self._packed(timeline, number)
         if row is None:
             return packing.NO_ENDS
-        stamp = zlib.crc32(row[0])
+        stamp = zlib.crc32(row[2] or b"", zlib.crc32(row[0]))
         with self._guard:
             kept = self._decoded.get(key)
             if kept is not None and kept[0] == stamp:
                 self._decoded.move_to_end(key)
                 return kept[1]
         try:
-            ends = packing.unpack(row[0])
+            ends = packing.unpack(row[0], row[2])
         except (zlib.error, ValueError) as error:
             raise DamagedCopy(f"the WAL index {self._cache.path} is damaged", remedy="remove this file") from error
         with self._guard:

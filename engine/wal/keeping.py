@@ -32,7 +32,7 @@ def keep(
                 continue
             _insert(connection, file, reading, home)
             subs = [(xid, lsn - reading.number * reading.size) for xid, lsn in reading.found.subtransactions]
-            keep_ends(connection, *place, reading.ends, pack_pairs(subs), reading.summary)
+            keep_ends(connection, *place, reading.ends, pack_pairs(subs), None, reading.summary)
             tell(connection, *place, reading.found)
         _link(connection, places, readings)
 

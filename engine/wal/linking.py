@@ -5,7 +5,6 @@ record over the border belongs to the segment in which it starts.
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, format_lsn, skip_page_header
 from engine.wal import packing, records
@@ -214,29 +213,35 @@ class Linker:
             self.connection.execute("DELETE FROM told WHERE timeline = ? AND lsn = ?", (timeline, start["tail_lsn"]))
 
     def _set_last_end(self, start: sqlite3.Row, end: records.End | None, found: records.Findings) -> None:
-        timeline, number = start["timeline"], start["number"]
-        base = number * start["segment_size"]
-        blob, subs_blob = self.connection.execute(
-            "SELECT ends, subtransactions FROM packed WHERE timeline = ? AND number = ?", (timeline, number)
-        ).fetchone() or (b"", b"")
-        offset = start["tail_lsn"] - base
-        has = bool(blob) and packing.unpack(blob).offset[-1] == offset
-        if end is None and not has:
+        place = start["timeline"], start["number"]
+        base = start["number"] * start["segment_size"]
+        packed, subtransactions, border = self.connection.execute(
+            "SELECT ends, subtransactions, border FROM packed WHERE timeline = ? AND number = ?", place
+        ).fetchone() or (b"", b"", None)
+        if end is None and border is None:
             return
-        ends = packing.unpack(blob)
-        keep = len(ends) - has
-        ends = packing.Ends(ends.offset[:keep], ends.size[:keep], ends.xid[:keep], ends.at[:keep], ends.kind[:keep])
-        subs = [(xid, place) for xid, place in packing.unpack_pairs(subs_blob) if place != offset]
+        if border is None:
+            summary = self._summary(*place)
+        else:  # another record was there
+            subs = [pair for pair in packing.unpack_pairs(subtransactions) if pair[1] != start["tail_lsn"] - base]
+            subtransactions = packing.pack_pairs(subs)
+            summary = packing.summarise(packing.unpack(packed), [xid for xid, _ in subs])
+        border = None
         if end is not None:
-            ends.offset.append(offset)
-            ends.size.append(end.end_lsn - end.lsn)
-            ends.xid.append(end.xid)
-            ends.at.append(end.at)
-            ends = replace(ends, kind=ends.kind + bytes([end.kind]))
-            subs += [(xid, lsn - base) for xid, lsn in found.subtransactions]
-        summary = packing.summarise(ends, [xid for xid, _ in subs])
-        keep_ends(self.connection, timeline, number, packing.pack(ends), packing.pack_pairs(subs), summary)
-        self.touched.add((timeline, number))
+            border = packing.pack_border(end, base)
+            own = [(xid, lsn - base) for xid, lsn in found.subtransactions]
+            if own:
+                subtransactions = packing.pack_pairs(packing.unpack_pairs(subtransactions) + own)
+            summary = summary.plus(packing.summarise(packing.unpack(b"", border), [xid for xid, _ in own]))
+        keep_ends(self.connection, *place, packed, subtransactions, border, summary)
+        self.touched.add(place)
+
+    def _summary(self, timeline: int, number: int) -> packing.EndsSummary:
+        row = self.connection.execute(
+            "SELECT ends, commits, smallest_at, largest_at, smallest_commit_at, largest_commit_at, smallest_xid, "
+            "largest_xid FROM node WHERE timeline = ? AND level = 0 AND place = ?", (timeline, number)
+        ).fetchone()  # fmt: skip
+        return packing.EndsSummary(*row) if row else packing.EndsSummary()
 
 
 def keep_ends(
@@ -245,12 +250,13 @@ def keep_ends(
     number: int,
     ends: bytes,
     subtransactions: bytes,
+    border: bytes | None,
     summary: packing.EndsSummary,
 ) -> None:
-    """Write a segment's transaction ends, and what its node and row say of them."""
-    if ends:
-        row = timeline, number, ends, subtransactions
-        connection.execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?)", row)
+    """Write a segment's transaction ends, and what its node says of them."""
+    if summary.ends:
+        row = timeline, number, ends, subtransactions, border
+        connection.execute("INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?, ?)", row)
     else:
         connection.execute("DELETE FROM packed WHERE timeline = ? AND number = ?", (timeline, number))
     connection.execute(
@@ -261,10 +267,6 @@ def keep_ends(
             summary.largest_commit_at, summary.smallest_xid, summary.largest_xid, timeline, number,
         ),
     )  # fmt: skip
-    connection.execute(
-        "UPDATE segment SET first_commit_at = ?, last_commit_at = ? WHERE timeline = ? AND number = ?",
-        (summary.first_commit_at, summary.last_commit_at, timeline, number),
-    )
 
 
 def tell(connection: sqlite3.Connection, timeline: int, number: int, found: records.Findings) -> None:

@@ -6,15 +6,17 @@ numpy: the index is asked in the program's start path.
 
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate
+from struct import Struct
 
 from engine.records.lsn import Lsn
 from engine.wal.records import PREPARE, End
 
 COMMITS = frozenset((0, 3))  # END_KINDS: commit, commit prepared
 _XIDS = 1 << 32
+_BORDER = Struct("<IIIqB")  # offset, size, xid, at, kind
 
 
 @dataclass(slots=True)
@@ -35,14 +37,24 @@ class Ends:
         lsn = base + self.offset[i]
         return End(lsn, lsn + self.size[i], self.xid[i], self.at[i], self.kind[i])
 
+    def followed_by(self, border: bytes) -> "Ends":
+        """With the end that `pack_border` packed behind these."""
+        if len(border) != _BORDER.size:
+            raise ValueError("a damaged transaction end")
+        offset, size, xid, at, kind = _BORDER.unpack(border)
+        return Ends(
+            self.offset + array("I", [offset]), self.size + array("I", [size]), self.xid + array("I", [xid]),
+            self.at + array("q", [at]), self.kind + bytes([kind]),
+        )  # fmt: skip
+
     def commit_times(self) -> list[int]:
         return [at for at, kind in zip(self.at, self.kind, strict=True) if kind in COMMITS]
 
 
 @dataclass(frozen=True, slots=True)
 class EndsSummary:
-    """What the index keeps beside the packed ends. Times are Unix microseconds; ``*_at`` without ``commit`` are of
-    commits and aborts, not of prepares, as PostgreSQL's time rule wants it."""
+    """What the index keeps beside the packed ends, in a segment's ``node``. Times are Unix microseconds; ``*_at``
+    without ``commit`` are of commits and aborts, not of prepares, as PostgreSQL's time rule wants it."""
 
     ends: int = 0
     commits: int = 0
@@ -50,10 +62,26 @@ class EndsSummary:
     largest_at: int | None = None
     smallest_commit_at: int | None = None
     largest_commit_at: int | None = None
-    first_commit_at: int | None = None
-    last_commit_at: int | None = None
     smallest_xid: int | None = None
     largest_xid: int | None = None
+
+    def plus(self, other: "EndsSummary") -> "EndsSummary":
+        """Of both together."""
+
+        def choose(which: Callable[[Iterable[int]], int], *values: int | None) -> int | None:
+            known = [value for value in values if value is not None]
+            return which(known) if known else None
+
+        return EndsSummary(
+            self.ends + other.ends,
+            self.commits + other.commits,
+            choose(min, self.smallest_at, other.smallest_at),
+            choose(max, self.largest_at, other.largest_at),
+            choose(min, self.smallest_commit_at, other.smallest_commit_at),
+            choose(max, self.largest_commit_at, other.largest_commit_at),
+            choose(min, self.smallest_xid, other.smallest_xid),
+            choose(max, self.largest_xid, other.largest_xid),
+        )
 
 
 NO_ENDS = Ends(array("I"), array("I"), array("I"), array("q"), b"")
@@ -64,11 +92,11 @@ def join(offsets: bytes, sizes: bytes, xids: bytes, times: bytes, kinds: bytes) 
     return zlib.compress(b"".join((offsets, sizes, xids, times, kinds)), 1) if kinds else b""
 
 
-def unpack(blob: bytes | None) -> Ends:
-    """Raises ValueError or zlib.error where the blob is damaged."""
-    if not blob:
+def unpack(blob: bytes, border: bytes | None = None) -> Ends:
+    """The ends in ``blob``, and the one behind them. Raises ValueError or zlib.error where they are damaged."""
+    if not blob and not border:
         return NO_ENDS
-    data = zlib.decompress(blob)
+    data = zlib.decompress(blob) if blob else b""
     count, rest = divmod(len(data), 21)
     if rest:
         raise ValueError("damaged transaction ends")
@@ -78,28 +106,19 @@ def unpack(blob: bytes | None) -> Ends:
     size.frombytes(words[4 * count : 8 * count])
     xid.frombytes(words[8 * count : 12 * count])
     at.frombytes(words[12 * count : 20 * count])
-    return Ends(
+    ends = Ends(
         array("I", accumulate(offset)),
         size,
         array("I", accumulate(xid, lambda a, b: (a + b) % _XIDS)),
         array("q", accumulate(at)),
         data[20 * count :],
     )
+    return ends.followed_by(border) if border else ends
 
 
-def pack(ends: Ends) -> bytes:
-    """The slow way, for a few ends; a whole segment's are packed with numpy (`segment`)."""
-
-    def steps(column: Sequence[int]) -> chain[int]:
-        return chain(column[:1], (b - a for a, b in pairwise(column)))
-
-    return join(
-        array("I", steps(ends.offset)).tobytes(),
-        ends.size.tobytes(),
-        array("I", (step % _XIDS for step in steps(ends.xid))).tobytes(),
-        array("q", steps(ends.at)).tobytes(),
-        ends.kind,
-    )
+def pack_border(end: End, base: Lsn) -> bytes:
+    """The transaction end in a record over the segment's border."""
+    return _BORDER.pack(end.lsn - base, end.end_lsn - end.lsn, end.xid, end.at, end.kind)
 
 
 def summarise(ends: Ends, subtransactions: Sequence[int] = ()) -> EndsSummary:
@@ -116,8 +135,6 @@ def summarise(ends: Ends, subtransactions: Sequence[int] = ()) -> EndsSummary:
         max(times, default=None),
         min(commits, default=None),
         max(commits, default=None),
-        commits[0] if commits else None,
-        commits[-1] if commits else None,
         min(xids),
         max(xids),
     )
