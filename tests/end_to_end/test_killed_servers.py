@@ -63,11 +63,13 @@ class Promotion:
     data_dir: Path
     gap: list[str] = field(default_factory=list)  # kills: signal file gone, pg_control on the old timeline
     late: int = 0  # kills behind it
+    begun: set[str] = field(default_factory=set)  # histories of timelines that were begun and given up
 
     @property
     def numbers_taken(self) -> int:
-        """Timelines that were begun and given up: each left its history, and the next one gets a fresh number."""
-        return self.gap.count("with its history")
+        """By the timelines that were begun and given up: the one behind their histories gets a fresh number. A kill may
+        come before its own promotion wrote one; then only those of earlier kills lie there."""
+        return len(self.begun)
 
     def sweep(self) -> None:
         """Until a kill comes too late, or often enough; the engine is started again after each, and ends its run."""
@@ -80,7 +82,8 @@ class Promotion:
             stands = standing(self.data_dir, 1)
             assert stands != "on the old timeline"
             if stands == "died between":
-                histories = [*(self.data_dir / "pg_wal").glob("*.history")]
+                histories = {path.name for path in (self.data_dir / "pg_wal").glob("*.history")}
+                self.begun |= histories
                 self.gap.append("with its history" if histories else "without a history")
                 seconds = 2 * seconds + 0.001
             elif stands == "promoted":

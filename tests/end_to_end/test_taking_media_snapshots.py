@@ -9,6 +9,7 @@ import pytest
 
 from engine import acts
 from engine.run.folder import find_run, read_run
+from tests.end_to_end.middle import stopped
 from tests.end_to_end.operator import Operator, operator_for
 from tests.histories import History
 
@@ -96,7 +97,8 @@ def test_killed_in_the_middle_nothing_half_done_is_listed_and_it_can_go_on_or_be
 def test_two_at_once_are_refused_and_the_first_goes_on(operator: Operator) -> None:
     fill(operator.home / "live", 6000, 2000)
     started = operator.call("backup", "media", "--detach", expect=0).document
-    refused = operator.call("backup", "media")
+    with stopped(started["pid"]):
+        refused = operator.call("backup", "media")
     assert refused.code in (1, 3), refused
     assert "another run" in json.dumps(refused.document) or "another-run" in json.dumps(refused.document)
     attached = operator.call("attach", started["run"], expect=0).document
