@@ -362,6 +362,15 @@ def processes_below(folder: Path) -> list[int]:
     return found
 
 
+def end_engines(folder: Path) -> None:
+    """Kill the engines of runs below a test's own folder that wait for an operator who will not come."""
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes()
+            if b"engine." in words and os.fsencode(folder) + b"/" in words:
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 def kill_processes_below(folder: Path) -> None:
     """Kill what works below a test's own folder, and wait until it is gone."""
     for pid in processes_below(folder):

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from engine.postgres.users import everyday_user
 from engine.records.survey import OsUser, Programs
-from tests.clusters import Cluster, kill_processes_below, make_cluster, test_programs, test_root
+from tests.clusters import Cluster, end_engines, kill_processes_below, make_cluster, test_programs, test_root
 from tests.histories import History, record_history
 from tests.recorded import once_a_run
 from tests.transfer.backups import Backups, take_backups
@@ -84,6 +84,7 @@ def open_dir() -> Iterator[Path]:
     if os.geteuid() == 0:
         os.chown(folder, everyday_user().uid, everyday_user().gid)
     yield folder
+    end_engines(folder)
     kill_processes_below(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
