@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import acts
-from engine.cli import arguments, documents, monitoring, telling
+from engine.cli import arguments, documents, keeping, monitoring, telling
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
 from engine.records.runs import RunState
@@ -114,6 +114,11 @@ def _restore(given: Given) -> int:
         what = f"the database {planned.destination.path}" if planned.loading is not None else "the cluster"
         question = f"This replaces {what} of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
     _confirm(given, question, desk.site.name if given.in_place else "yes")
+    return _begin(given, desk, planned)
+
+
+def _begin(given: Given, desk: acts.Desk, planned: Plan) -> int:
+    """Start a run, and follow it to its end unless it is to go on by itself."""
     run = acts.start(desk, planned)
     if given.detach:
         return _leave(given, desk, run)
@@ -266,14 +271,7 @@ def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
         return 3
     if not given.json:
         telling.copy_plan(planned)
-    run = acts.start(desk, planned)
-    if given.detach:
-        return _leave(given, desk, run)
-    try:
-        return _follow(given, desk, run)
-    except RepriseError as error:
-        error.run = run
-        raise
+    return _begin(given, desk, planned)
 
 
 def _status(given: Given) -> int:
@@ -282,7 +280,7 @@ def _status(given: Given) -> int:
     if given.prometheus is not None:
         monitoring.write_metrics(found, given.prometheus.absolute())
     if given.json:
-        documents.write(documents.status(found))
+        documents.write(keeping.status(found))
     else:
         monitoring.tell(found, desk.site.zone)
     return int(found.level)
@@ -299,7 +297,7 @@ def _schedule(given: Given) -> int:
         _confirm(given, question, "yes")
         state = acts.install_schedule(desk) if given.act == "install" else acts.remove_schedule(desk)
     if given.json:
-        documents.write(documents.schedule(state))
+        documents.write(keeping.schedule(state))
     else:
         telling.schedule(state)
     return 0
@@ -320,7 +318,7 @@ def _archiving(given: Given) -> int:
     else:
         found = acts.stream_wal(desk, say=lambda line: print(line, file=sys.stderr, flush=True))
     if given.json:
-        documents.write(documents.archiving(found))
+        documents.write(keeping.archiving(found))
     else:
         telling.archiving(found)
     return 0 if found.ok else 1
@@ -370,7 +368,7 @@ def _verify(given: Given) -> int:
         raise UsageError("name the copies to verify, or say --all", remedy="list them with: reprise catalog")
     proofs = acts.verify(_desk(given), given.ids, progress=telling.verifying(given.json))
     if given.json:
-        documents.write(documents.proofs(proofs))
+        documents.write(keeping.proofs(proofs))
     else:
         telling.proofs(proofs)
     return 0 if all(proof.ok is True for proof in proofs) else 1
@@ -385,7 +383,7 @@ def _expire(given: Given) -> int:
         _confirm(given, "Delete these for good? [yes/no] ", "yes")
     expiry = acts.expire(desk, apply=given.apply)
     if given.json:
-        documents.write(documents.expiry(expiry, applied=given.apply))
+        documents.write(keeping.expiry(expiry, applied=given.apply))
     else:
         telling.expiry(expiry, applied=given.apply)
     return 0

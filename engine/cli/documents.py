@@ -8,14 +8,11 @@ from typing import Any
 import msgspec
 
 from engine.records.copies import BaseBackup, Catalog, Problem
-from engine.records.copying import Proof
 from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
-from engine.records.keeping import Expiry
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
 from engine.records.runs import Reached, RunState
-from engine.records.status import Archiving, ScheduleState, SiteStatus
 from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
 
 Document = dict[str, Any]
@@ -281,82 +278,6 @@ def copy_refusal(planned: Plan) -> Document:
         ],
         "checks": [check(each) for each in planned.checks],
         "error": _refusal(planned),
-    }
-
-
-def status(found: SiteStatus) -> Document:
-    return {
-        "site": found.site,
-        "at": time(found.at),
-        "level": int(found.level),
-        "things": [
-            {
-                "name": each.name,
-                "level": int(each.level),
-                "newest": {"id": each.newest, "at": time(each.newest_at)} if each.newest else None,
-                "age_seconds": each.age_seconds,
-                "policy_seconds": each.policy_seconds,
-                "last_proof": {"at": time(each.proven_at), "ok": each.proof_ok} if each.proven_at else None,
-                "would_lose": {"seconds": each.lose_seconds, "files": each.lose_files},
-                "findings": list(each.findings),
-            }
-            for each in found.things
-        ],
-    }
-
-
-def schedule(found: ScheduleState) -> Document:
-    return {
-        "entries": [
-            {"what": each.what, "when": each.when, "next_at": time(each.next_at), "command": each.command}
-            for each in found.entries
-        ],
-        "by": found.by,
-        "installed": found.installed,
-    }
-
-
-def archiving(found: Archiving) -> Document:
-    return {
-        "ok": found.ok,
-        "changes": [
-            {"setting": each.setting, "from": each.old, "to": each.new, "restart": each.restart}
-            for each in found.changes
-        ],
-        "segment": found.segment,
-        "seconds": found.seconds,
-        "findings": list(found.findings),
-    }
-
-
-def proofs(found: Iterable[Proof]) -> Document:
-    return {
-        "results": [
-            {
-                "id": each.id,
-                "kind": each.kind,
-                "repository": each.repository,
-                "ok": each.ok,
-                "findings": list(each.findings),
-                "seconds": each.seconds,
-                "at": time(each.at),
-            }
-            for each in found
-        ]
-    }
-
-
-def expiry(found: Expiry, *, applied: bool) -> Document:
-    """What goes and what stays."""
-    return {
-        "applied": applied,
-        "delete": [
-            {"id": each.verdict.id, "kind": each.verdict.kind, "bytes": each.bytes, "why": each.verdict.why}
-            for each in found.leaving
-        ],
-        "keep": [{"id": each.id, "kind": each.kind, "why": each.why} for each in found.staying],
-        "bytes": found.bytes,
-        "findings": list(found.findings),
     }
 
 

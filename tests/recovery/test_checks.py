@@ -13,7 +13,7 @@ from engine.records.plan import Check
 from engine.records.survey import DestinationFacts, LockHolder, OsUser
 from engine.records.target import RecoveryTarget
 from engine.recovery.checks import CHECKS, Question, run_checks
-from tests.recovery.scenes import BACKUP, GIB, IN_PLACE, NOW, PROGRAMS, SEGMENT, SIDE_COPY, file_system, question
+from tests.recovery.scenes import BACKUP, END, GIB, IN_PLACE, NOW, PROGRAMS, SEGMENT, SIDE_COPY, file_system, question
 
 HOLDER = LockHolder("20261123-archive", 4711, "anna", NOW)
 OCCUPIED = DestinationFacts("/restore/copy", "occupied", "3 entries")
@@ -239,6 +239,13 @@ def test_space_counts_the_chain_its_result_and_the_wal() -> None:
     room = {"file_systems": (file_system("/restore/copy", free=22 * GIB),)}
     told = answers(question(survey=room, point={"chain": (BACKUP, part)}), "disk-space")[0]
     assert told.ok is False and "10.0 GiB combined" in told.finding
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(13, "13 s"), (95, "2 min"), (3 * 3600 + 60, "3 h 1 min")])
+def test_how_much_older_than_the_moment_a_snapshot_is_is_told_in_words_that_fit(seconds: int, words: str) -> None:
+    taken = END.at - timedelta(seconds=seconds)
+    point = {"media": (replace(SNAPSHOT, started_at=taken, stopped_at=taken),)}
+    assert f"older by {words}" in answers(question(point=point), "files-behind")[0].finding
 
 
 def test_a_snapshot_begun_after_the_moment_is_not_behind() -> None:

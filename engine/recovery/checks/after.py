@@ -38,15 +38,17 @@ def files_behind(question: Question) -> Check | None:
         words = (
             "begun after this moment"
             if late
-            else f"older by {_hours((point.kept.at - snapshot.stopped_at).total_seconds())}"
+            else f"older by {_age((point.kept.at - snapshot.stopped_at).total_seconds())}"
         )
         told.append(f"{snapshot.id}: {words}")
         ok = ok and late
     return warn("files-behind", ok, "snapshot " + "; ".join(told), "files written after the snapshot are not in it")
 
 
-def _hours(seconds: float) -> str:
-    minutes = max(0, round(seconds / 60))
+def _age(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(0, round(seconds))} s"
+    minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
