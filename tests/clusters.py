@@ -26,9 +26,9 @@ from engine.postgres.connecting import Connection
 from engine.postgres.programs import describe_folder, find_programs, programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user
 from engine.records.lsn import Lsn, parse_lsn
 from engine.records.survey import OsUser, Programs
+from engine.system.users import everyday_user
 from tests.ledger import TABLE, LedgerRow
 from tests.waldump import Ended, transaction_ends
 

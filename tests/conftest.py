@@ -12,8 +12,8 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from engine.postgres.users import everyday_user
 from engine.records.survey import OsUser, Programs
+from engine.system.users import everyday_user
 from tests.clusters import Cluster, end_engines, kill_processes_below, make_cluster, test_programs, test_root
 from tests.histories import History, record_history
 from tests.recorded import once_a_run

@@ -11,7 +11,7 @@ import threading
 from typing import Any, NamedTuple
 
 from engine.postgres.connecting import Connection, connect
-from engine.postgres.users import os_user
+from engine.system.users import os_user
 
 
 class LedgerRow(NamedTuple):

@@ -15,11 +15,11 @@ from engine.postgres.connecting import Connection, QueryFailed, set_for_all
 from engine.postgres.programs import choose_programs
 from engine.postgres.running import run
 from engine.postgres.server import connect_site, in_recovery
-from engine.postgres.users import default_run_as, is_root, may_reach, may_write
 from engine.records.errors import Refused, RepriseError, Unreachable
 from engine.records.status import Archiving
 from engine.records.survey import OsUser
 from engine.steps.shared.commands import run_site_command
+from engine.system.users import default_run_as, is_root, may_reach, may_write
 from engine.wal.files import open_segment
 from engine.wal.segment import read_segment
 

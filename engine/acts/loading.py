@@ -9,12 +9,12 @@ from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
 from engine.acts.looking import View, look
 from engine.dumps.restoring import LoadAsked, plan_load
-from engine.postgres.users import default_run_as
 from engine.records.errors import Unreachable, UsageError
 from engine.records.plan import Plan
 from engine.records.survey import LiveDatabase
 from engine.survey.machine import file_system
 from engine.survey.server import ask_databases
+from engine.system.users import default_run_as
 
 
 def plan_dump_restore(

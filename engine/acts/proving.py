@@ -16,7 +16,6 @@ from engine.dumps.whole import read_globals_through, read_through
 from engine.environment.images import verify_image
 from engine.media.verifying import verify_snapshot
 from engine.postgres.programs import choose_programs
-from engine.postgres.users import current_user
 from engine.records.copies import BaseBackup, Dump, ImageCopy, MediaSnapshot, SourceCopy
 from engine.records.copying import CopyKind, Proof
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
@@ -24,6 +23,7 @@ from engine.recovery.lines import name_missing
 from engine.site import DatabaseRepository
 from engine.source.copies import check_bundle, check_repository
 from engine.source.git import who_reads
+from engine.system.users import current_user
 from engine.transfer.verifying import verify_backup
 from engine.wal.index import WalIndex
 

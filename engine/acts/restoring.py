@@ -11,7 +11,6 @@ from engine.acts.following import measured, runs
 from engine.acts.looking import View, backup_cache, look
 from engine.catalog.directory import backup_settings, complete_backup
 from engine.postgres.programs import choose_programs, programs_for
-from engine.postgres.users import default_run_as, may_reach
 from engine.records.errors import RepriseError
 from engine.records.plan import Check, Destination, Plan, Resolution
 from engine.records.survey import OsUser, Programs, Survey
@@ -22,6 +21,7 @@ from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
 from engine.run.locks import folder_lock, lock_holder, site_lock
 from engine.survey import take_survey
+from engine.system.users import default_run_as, may_reach
 from engine.wal.index import WalIndex
 
 Action = Literal["finish", "pause"]

@@ -8,7 +8,6 @@ from engine.acts.desk import Desk
 from engine.acts.looking import View, look, read_archive
 from engine.backup.proofs import read_proofs
 from engine.backup.status import LiveFacts, SetUp, judge, newest_copies
-from engine.postgres.users import default_run_as
 from engine.records.errors import RepriseError
 from engine.records.status import THINGS, ArchiverFacts, SiteStatus, ThingName
 from engine.records.survey import FileSystem
@@ -16,6 +15,7 @@ from engine.site import Site
 from engine.survey.archiver import ask_archiver
 from engine.survey.machine import file_system
 from engine.survey.patience import within
+from engine.system.users import default_run_as
 
 _COUNTING_SECONDS = 20.0
 

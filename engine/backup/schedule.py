@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from engine.backup.calendar import Calendar, read_calendar
-from engine.postgres.running import run_program
-from engine.postgres.users import is_root
 from engine.records.errors import RepriseError, UsageError
 from engine.records.status import ScheduleEntry
+from engine.system.programs import run_program
+from engine.system.users import is_root
 
 By = Literal["systemd", "cron"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from engine.dumps.layout import DumpFormat
 from engine.dumps.scripts import AboutDatabase, read_script
 from engine.postgres.running import run
-from engine.postgres.users import is_root
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.survey import OsUser, Programs
+from engine.system.users import is_root
 from engine.transfer.naming import shown
 from engine.transfer.opening import open_compressed
 

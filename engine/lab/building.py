@@ -23,7 +23,6 @@ from engine.lab.workload import Workload
 from engine.postgres.programs import choose_programs, describe_folder, programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user, give, is_root, os_user
 from engine.records.errors import Refused, RepriseError
 from engine.records.survey import OsUser, Programs
 from engine.site import (
@@ -43,6 +42,7 @@ from engine.site import (
     Verify,
     write_site,
 )
+from engine.system.users import everyday_user, give, is_root, os_user
 
 SITE_NAME = "lab"
 ACCIDENT = "attachments"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.postgres.users import is_root, may_reach
 from engine.records.errors import Refused, RepriseError
 from engine.records.survey import OsUser
+from engine.system.users import is_root, may_reach
 
 MARK = ".reprise-lab"  # in a lab's folder from the first moment on; also the lock of who builds
 DONE = "lab.json"  # written last: without it the lab is half-built

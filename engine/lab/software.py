@@ -4,9 +4,9 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from engine.postgres.users import give
 from engine.records.survey import OsUser
 from engine.source.git import git
+from engine.system.users import give
 
 _VERSIONS = (
     (90, "First version", "def greeting() -> str:\n    return 'Documents'\n"),

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.postgres.connecting import Connection
-from engine.postgres.users import is_root
 from engine.records.survey import OsUser
+from engine.system.users import is_root
 
 SCHEMA = """
 CREATE TABLE users (

@@ -21,9 +21,9 @@ import psycopg
 
 from engine.lab import system
 from engine.postgres.connecting import Connection, connect
-from engine.postgres.users import os_user
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.survey import OsUser
+from engine.system.users import os_user
 
 
 class Workload:

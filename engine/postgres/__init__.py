@@ -1,8 +1,7 @@
 """The only room that starts PostgreSQL's programs and connects to its servers.
 
-users       operating-system users: who runs PostgreSQL's programs, and what such a user can reach
 programs    which PostgreSQL there is: the machine's, the site's, the embedded build
-running     one program, run to its end as another user
+running     one of its programs, run to its end
 server      one server: started so that it outlives us, watched, stopped
 processes   what the operating system knows of a running server
 databases   databases and roles of a live server: made, renamed, dropped

@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 import psycopg.sql
 
-from engine.postgres.users import is_root
 from engine.records.errors import Unreachable
 from engine.records.survey import OsUser
+from engine.system.users import is_root
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 QueryFailed = psycopg.Error  # a query that failed, or a connection that broke; other rooms need not know psycopg

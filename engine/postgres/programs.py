@@ -12,10 +12,10 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from engine.postgres.running import run_program
-from engine.postgres.users import may_reach
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser, Programs
+from engine.system.programs import run_program
+from engine.system.users import may_reach
 
 _NEEDED = ("postgres", "pg_ctl", "initdb", "pg_controldata")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from engine.postgres.running import clean_environment
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser, Programs
+from engine.system.programs import clean_environment
 
 STATEMENT_TIMEOUT = 60  # seconds; who needs longer sets it anew in psql
 LOCK_TIMEOUT = 3  # seconds; at a gate a query on a table that is being dropped would hang

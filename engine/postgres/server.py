@@ -17,10 +17,10 @@ from typing import Any, Literal
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.postgres import processes
 from engine.postgres.connecting import Connection, connect
-from engine.postgres.running import run_program
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.lsn import Lsn, parse_lsn
 from engine.records.survey import OsUser, Programs
+from engine.system.programs import run_program
 
 # pg_ctl would put the data directory's name into a shell's command line (src/bin/pg_ctl/pg_ctl.c, start_postmaster);
 # here the shell's text is fixed and every name is an argument. In the background it leaves the server without a parent.

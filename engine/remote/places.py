@@ -8,8 +8,8 @@ import shlex
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from engine.postgres.running import run_program
 from engine.records.errors import RepriseError, Unreachable
+from engine.system.programs import run_program
 
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
 _NO_CONNECTION = 255  # ssh(1), "Exit status"

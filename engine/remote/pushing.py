@@ -13,9 +13,9 @@ import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.postgres.running import run_program
 from engine.records.errors import DamagedCopy, Refused, RepriseError, Unreachable
 from engine.remote.places import RemotePlace
+from engine.system.programs import run_program
 from engine.transfer.naming import shown
 
 _PROGRESS = re.compile(r"\s*([\d,]+)\s+\d+%")

@@ -17,11 +17,11 @@ from pathlib import Path
 import msgspec
 
 import engine
-from engine.postgres.users import current_user, is_root, lingers
 from engine.records.errors import RepriseError, Unreachable
 from engine.run import folder as folders
 from engine.run.locks import lock_holder
 from engine.run.story import Act
+from engine.system.users import current_user, is_root, lingers
 
 _OPTIONS: dict[Act, list[str]] = {"apply": [], "rollback": ["--rollback"], "discard": ["--discard"]}
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from engine.postgres.users import current_user
 from engine.records.coding import to_json
 from engine.records.copies import Problem, SourceCopy
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.survey import OsUser
 from engine.source.git import git
+from engine.system.users import current_user
 from engine.transfer.naming import shown
 from engine.transfer.noting import write_new
 from engine.transfer.removing import remove_tree

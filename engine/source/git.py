@@ -9,10 +9,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.postgres.running import run_program
-from engine.postgres.users import current_user, is_root, owner_of
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser
+from engine.system.programs import run_program
+from engine.system.users import current_user, is_root, owner_of
 
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",

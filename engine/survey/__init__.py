@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from engine.postgres.server import free_port
-from engine.postgres.users import is_root, lingers
 from engine.records.copies import BaseBackup
 from engine.records.errors import RepriseError
 from engine.records.plan import Destination
@@ -30,6 +29,7 @@ from engine.survey.libraries import missing_libraries
 from engine.survey.machine import file_system, login_facts, memory, port_user
 from engine.survey.managers import find_managers
 from engine.survey.patience import within
+from engine.system.users import is_root, lingers
 
 __all__ = ["take_survey"]
 

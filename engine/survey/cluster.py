@@ -15,7 +15,6 @@ from engine.formats.control_file import ControlFile, read_control_file
 from engine.formats.settings_file import read_settings_file
 from engine.postgres.connecting import connect
 from engine.postgres.processes import postmaster_pid
-from engine.postgres.users import owner_of
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.lsn import LONG_PAGE_HEADER, Lsn, SegmentName, parse_lsn, parse_segment
 from engine.records.survey import ClusterFacts, OsUser
@@ -23,6 +22,7 @@ from engine.site import Site
 from engine.survey.libraries import PRELOADED, ask_libraries
 from engine.survey.machine import is_mount_point
 from engine.survey.patience import within
+from engine.system.users import owner_of
 
 _ASKED = (
     *PRELOADED,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from engine.postgres.running import run_program
 from engine.records.errors import RepriseError
 from engine.records.survey import FileSystem
 from engine.survey.patience import within
+from engine.system.programs import run_program
 
 _LOGIND = ("busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psutil
 
-from engine.postgres.running import run_program
 from engine.records.errors import RepriseError
+from engine.system.programs import run_program
 
 _MANAGERS = {
     "patroni": "Patroni",

@@ -7,7 +7,6 @@ and the kernel ends it too where that is possible: no writer survives into a res
 ``{"done", "total", "syncing"}`` while it goes on, then ``{"result"}`` or ``{"error"}``.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -17,10 +16,10 @@ from threading import Condition, Thread
 from typing import Any
 
 from engine.records.errors import RepriseError
+from engine.system.dying import die_with
 from engine.transfer.passing import Order, Tally, carry
 
 REPORT_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
 
 
 class Pulse:
@@ -45,13 +44,6 @@ class Pulse:
             with self._changed:
                 self._heard = time.monotonic()
                 self._changed.notify_all()
-        os._exit(3)
-
-
-def die_with(engine: int) -> None:
-    """Let the kernel end this process together with its parent, the engine."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != engine:
         os._exit(3)
 
 

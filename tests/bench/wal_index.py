@@ -15,9 +15,9 @@ from pathlib import Path
 from engine.postgres.programs import choose_programs, programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user, is_root
 from engine.records.history import Piece
 from engine.records.survey import Programs
+from engine.system.users import everyday_user, is_root
 from engine.wal.index import WalIndex
 from tests.wal.real_wal import list_files, running, waldump
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from struct import pack
 
 from engine.feed.orders import FeedSpec, Gate
-from engine.postgres.users import everyday_user
 from engine.records.history import Piece
 from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, SegmentName
+from engine.system.users import everyday_user
 
 MB = 1 << 20
 SYSTEM = 7_000_000_000_000_000_001

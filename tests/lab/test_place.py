@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.lab.place import DONE, MARK, check_ours, emptied, lab_folder, taken
-from engine.postgres.users import is_root, may_reach
 from engine.records.errors import Refused
 from engine.records.survey import OsUser
+from engine.system.users import is_root, may_reach
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_not_touched(tmp_path: Path) -> None:

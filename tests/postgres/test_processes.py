@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.processes import end_strays, is_alive
-from engine.postgres.users import is_root
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser
+from engine.system.users import is_root
 
 PROGRAM = Path(sys.executable).name
 

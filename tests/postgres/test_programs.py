@@ -14,9 +14,9 @@ from engine.postgres.programs import (
     programs_for,
 )
 from engine.postgres.running import run
-from engine.postgres.users import is_root, may_reach
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser, Programs
+from engine.system.users import is_root, may_reach
 
 
 def test_the_embedded_build_is_found_without_importing_it() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.psql import Psql, find_psql, run_psql
-from engine.postgres.users import current_user
 from engine.records.errors import RepriseError
 from engine.records.survey import Programs
+from engine.system.users import current_user
 
 WHERE = {"host": "/srv/a run", "port": 5434, "user": "postgres", "dbname": "orders"}
 

@@ -14,9 +14,9 @@ import pytest
 
 from engine.postgres import processes
 from engine.postgres.server import Server, check_socket_path, connect_site, in_recovery, replay_lsn
-from engine.postgres.users import is_root
 from engine.records.errors import RepriseError, Unreachable
 from engine.site import Database, DatabaseRepository
+from engine.system.users import is_root
 from tests.clusters import Cluster, make_cluster, wait_until
 
 NewCluster = Callable[..., Cluster]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.processes import is_alive
-from engine.postgres.users import current_user
 from engine.source.copies import make_mirror, update_mirror
 from engine.source.git import git as engine_git
+from engine.system.users import current_user
 from tests.clusters import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not on this machine")

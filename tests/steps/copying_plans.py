@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.postgres.users import everyday_user
 from engine.records.copies import BaseBackup
 from engine.records.plan import Destination, Layout, Plan, TablespacePlace
 from engine.records.survey import Programs
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.site import Database, DatabaseRepository, Identity, Site
+from engine.system.users import everyday_user
 from tests.steps.rehearsal import Rehearsal
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from engine.postgres.programs import programs_for
-from engine.postgres.users import everyday_user
 from engine.records.history import TransactionEnd
+from engine.system.users import everyday_user
 from tests.clusters import make_cluster, test_root, wanted_programs
 from tests.steps.origin import Origin, origin_of
 

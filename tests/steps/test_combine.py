@@ -12,12 +12,12 @@ import pytest
 
 from engine.postgres.programs import find_programs, programs_for
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user
 from engine.records.copies import BaseBackup, Tablespace
 from engine.records.errors import RepriseError
 from engine.records.plan import TablespacePlace
 from engine.steps import combine, copy, prepare
 from engine.steps.protocol import Stopped
+from engine.system.users import everyday_user
 from tests.clusters import Cluster, Format, make_cluster, own, test_root, wait_until, wanted_programs
 from tests.recorded import once_a_run
 from tests.steps.copying_plans import rehearse

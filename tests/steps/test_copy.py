@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.users import everyday_user, is_root
 from engine.records.copies import Tablespace
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import TablespacePlace
 from engine.steps import copy, prepare
 from engine.steps.protocol import Stopped
+from engine.system.users import everyday_user, is_root
 from engine.transfer import copying
 from tests.steps.copying_plans import rehearse
 from tests.steps.rehearsal import Rehearsal

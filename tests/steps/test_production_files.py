@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.users import everyday_user, is_root
 from engine.records.errors import RepriseError
 from engine.steps.shared import production_settings
 from engine.steps.shared.production_settings import put_back, read_inside
+from engine.system.users import everyday_user, is_root
 from tests.clusters import own
 from tests.steps.test_renaming_in_place import Machine, write
 

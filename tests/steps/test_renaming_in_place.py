@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from engine.postgres.users import current_user
 from engine.records.errors import RunFailed
 from engine.records.plan import Destination, Layout, Plan, TablespacePlace
 from engine.records.survey import Programs
 from engine.records.target import RecoveryTarget
 from engine.site import Site
 from engine.steps import set_aside, switch_over
+from engine.system.users import current_user
 from tests.run.toys import site
 from tests.steps.rehearsal import Rehearsal
 

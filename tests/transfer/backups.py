@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.postgres.users import is_root
 from engine.records.copies import BaseBackup
+from engine.system.users import is_root
 from engine.transfer.copying import CopyResult, copy_backup
 from tests.clusters import Cluster
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.postgres.users import is_root
 from engine.records.errors import RunFailed, Unreachable
 from engine.steps.protocol import Stopped
+from engine.system.users import is_root
 from engine.transfer import copying
 from tests.clusters import wait_until
 from tests.transfer.backups import SLOWLY, Backups, contents, make_copy

@@ -13,10 +13,10 @@ from pathlib import Path
 from engine.postgres.programs import programs_for
 from engine.postgres.running import run
 from engine.postgres.server import Server, free_port
-from engine.postgres.users import everyday_user, is_root
 from engine.records.copies import WalFile
 from engine.records.lsn import Lsn, SegmentName, parse_lsn
 from engine.records.survey import Programs
+from engine.system.users import everyday_user, is_root
 
 MB = 1 << 20
 _SEGMENT = re.compile(r"([0-9A-F]{24})(?:\.(gz|lz4|zst))?\Z")

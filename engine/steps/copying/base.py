@@ -13,11 +13,10 @@ from engine.postgres.running import run
 from engine.records.errors import RunFailed
 from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, now, remove_draft
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child
+from engine.steps.shared.children import carried
 
 _PROGRAM = "pg_basebackup"
 _PROGRESS = re.compile(r"\s*(\d+)/(\d+) kB \(\d+%\)")
-_LOOK_SECONDS = 0.3
 
 
 def apply(step: RunningStep) -> None:
@@ -43,13 +42,11 @@ def apply(step: RunningStep) -> None:
         else:
             step.log(line.strip())
 
-    with Child(
+    carried(
+        step,
         lambda say: run(programs, _PROGRAM, *words, user=copying.owner, cwd=copying.draft, timeout=None, on_line=say),
         hear,
-    ) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        child.result()
+    )
     step.fact(interval=[started, now()])
 
 

@@ -19,14 +19,13 @@ from engine.records.survey import Programs
 from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, now, remove_draft
 from engine.steps.prepare import owner_ids
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child
+from engine.steps.shared.children import carried
 from engine.transfer.failures import writing
 from engine.transfer.incremental import size_on_disk
 from engine.transfer.noting import write_new
 from engine.transfer.removing import make_folder
 
 _PROGRAMS = ("pg_dump", "pg_dumpall")
-_LOOK_SECONDS = 0.3
 _JOBS = 2  # of a dump in directory format
 
 
@@ -58,14 +57,12 @@ def _run(step: RunningStep, program: str, words: list[str]) -> None:
     """One of the programs, with the bytes that it has written so far: how many there will be is not known."""
     copying = copying_of(step)
     programs = _programs(copying)
-    with Child(
+    carried(
+        step,
         lambda say: run(programs, program, *words, user=copying.owner, cwd=copying.draft, timeout=None, on_line=say),
         step.log,
-    ) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.progress(size_on_disk(Path(copying.draft)), None, "bytes", program)
-            step.safe_point()
-        child.result()
+        meanwhile=lambda: step.progress(size_on_disk(Path(copying.draft)), None, "bytes", program),
+    )
 
 
 def _programs(copying: Copying) -> Programs:

@@ -11,9 +11,7 @@ from engine.environment.images import NOTE, PACKED, Note, digest_of, pack, write
 from engine.records.copying import Copying
 from engine.steps.copying.drafts import copying_of, fresh_draft, now, remove_draft
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
-
-_LOOK_SECONDS = 0.3
+from engine.steps.shared.children import Say, carried
 
 
 def apply(step: RunningStep) -> None:
@@ -33,10 +31,7 @@ def apply(step: RunningStep) -> None:
         else:
             step.note(text=told)
 
-    with Child(work, hear) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        child.result()
+    carried(step, work, hear)
     step.fact(interval=[started, now()], told={"origin": str(origin), "form": args["form"]})
 
 

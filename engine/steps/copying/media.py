@@ -13,9 +13,7 @@ from engine.media.snapshot import Taken, take_snapshot
 from engine.records.coding import from_json, to_json
 from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, remove_draft
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
-
-_LOOK_SECONDS = 0.2
+from engine.steps.shared.children import Say, carried
 
 
 def apply(step: RunningStep) -> None:
@@ -35,10 +33,7 @@ def apply(step: RunningStep) -> None:
         files, _ = json.loads(line)
         step.progress(files, step.args["files"], "files", copying.id)
 
-    with Child(work, hear) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        child.result()
+    carried(step, work, hear)
     taken = from_json(result.read_bytes(), Taken)
     result.unlink()
     note = into.with_name(into.name + ".json")

@@ -14,9 +14,7 @@ from engine.remote.places import read_place
 from engine.remote.pushing import push, push_mirror, push_wal, refuse_short
 from engine.steps.copying.drafts import copying_of
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
-
-_LOOK_SECONDS = 0.3
+from engine.steps.shared.children import Say, carried
 
 
 def apply(step: RunningStep) -> None:
@@ -39,16 +37,11 @@ def apply(step: RunningStep) -> None:
             push(copy, into, beside, copying.parent if copying.kind == "media" else None, tell)
         refuse_short(short)
 
-    with Child(work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync")) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        try:
-            child.result()
-        except RepriseError as error:
-            error.message = (
-                f"the copy is complete in {copying.repository}, but not at its second place: {error.message}"
-            )
-            raise
+    try:
+        carried(step, work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync"))
+    except RepriseError as error:
+        error.message = f"the copy is complete in {copying.repository}, but not at its second place: {error.message}"
+        raise
     step.note(text=f"pushed to {args['into']}, and verified there by checksum")
 
 

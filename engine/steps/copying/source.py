@@ -24,10 +24,8 @@ from engine.source.copies import (
 )
 from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, now, remove_draft
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
+from engine.steps.shared.children import Say, carried
 from engine.transfer.removing import remove_tree
-
-_LOOK_SECONDS = 0.3
 
 
 def apply(step: RunningStep) -> None:
@@ -37,10 +35,7 @@ def apply(step: RunningStep) -> None:
         raise RunFailed(f"no copy of source code has the form {step.args['form']!r}", remedy="plan again")
     fresh_draft(step)
     started = now()
-    with Child(lambda say: take(copying, origin, started, say), step.log) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        child.result()
+    carried(step, lambda say: take(copying, origin, started, say), step.log)
     step.fact(interval=[started, now()], told={"origin": origin, "form": step.args["form"]})
 
 

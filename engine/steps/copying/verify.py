@@ -9,10 +9,8 @@ from pathlib import Path
 from engine.records.errors import DamagedCopy
 from engine.steps.copying.drafts import copying_of, grows_at
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
+from engine.steps.shared.children import Say, carried
 from engine.transfer.verifying import verify_backup
-
-_LOOK_SECONDS = 0.2
 
 
 def apply(step: RunningStep) -> None:
@@ -32,10 +30,7 @@ def apply(step: RunningStep) -> None:
         done, total = json.loads(line)
         step.progress(done, total, "bytes", copying.id)
 
-    with Child(work, hear) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        child.result()
+    carried(step, work, hear)
     step.fact(verified=True)
 
 

@@ -7,9 +7,7 @@ from engine.dumps.whole import read_globals_through, read_through
 from engine.records.errors import RunFailed
 from engine.steps.copying.drafts import copying_of, grows_at
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
-
-_LOOK_SECONDS = 0.3
+from engine.steps.shared.children import Say, carried
 
 
 def apply(step: RunningStep) -> None:
@@ -25,10 +23,7 @@ def apply(step: RunningStep) -> None:
         read_globals_through(folder / GLOBALS)
         read_through(programs, folder / CONTENTS[format], format, copying.owner)
 
-    with Child(work) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        child.result()
+    carried(step, work)
 
 
 def undo(step: RunningStep) -> None:

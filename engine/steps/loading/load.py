@@ -28,15 +28,14 @@ from engine.postgres.databases import (
 )
 from engine.postgres.processes import end_strays
 from engine.postgres.running import run
-from engine.postgres.users import is_root
 from engine.records.errors import RunFailed
 from engine.records.loading import Loading
 from engine.steps.loading.common import connection_to, loading_of
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, Say
+from engine.steps.shared.children import Say, carried
+from engine.system.users import is_root
 
 _DONE = re.compile(r"pg_restore: (?:finished item|creating|setting owner|processing data)")
-_LOOK_SECONDS = 0.3
 
 
 def apply(step: RunningStep) -> None:
@@ -107,10 +106,7 @@ def _run(step: RunningStep, work: Callable[[Say], object], total: int | None = N
             done += line.startswith("pg_restore: finished item")
             step.progress(min(done, total), total, "files", loading_of(step).dump)
 
-    with Child(work, hear) as child:
-        while not child.ended(_LOOK_SECONDS):
-            step.safe_point()
-        return child.result()
+    return carried(step, work, hear)
 
 
 def _reach(loading: Loading) -> list[str]:

@@ -15,11 +15,12 @@ from typing import Any
 from engine.records import errors
 from engine.records.errors import RepriseError, Unreachable
 from engine.steps.protocol import RunningStep
-from engine.transfer.worker import die_with
+from engine.system.dying import die_with
 
 Say = Callable[[str], None]
 Alive = Callable[[], None]
 
+LOOK_SECONDS = 0.25  # between two looks at the run's wishes while a child works
 PATIENCE = 20.0  # seconds without a sign of life after which a file system counts as away
 _TOLD_AFTER = 3.0  # seconds until the run says that it waits
 _LETS_GO = 2.0  # seconds that a killed child gets to end
@@ -92,6 +93,22 @@ class Child:
         while os.waitpid(self._pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.close(self._out)
+
+
+def carried(
+    step: RunningStep,
+    work: Callable[[Say], object],
+    hear: Say = lambda line: None,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Any:
+    """What ``work`` returns, carried out in a child; ``hear`` hears what it says. The run is served meanwhile, and
+    ``meanwhile`` is called a few times a second. Raises what the work raises, Stopped where the operator cancels."""
+    with Child(work, hear) as child:
+        while not child.ended(LOOK_SECONDS):
+            meanwhile()
+            step.safe_point()
+        return child.result()
 
 
 def patiently(step: RunningStep, work: Callable[[Alive], object], what: str, *, patience: float = PATIENCE) -> Any:

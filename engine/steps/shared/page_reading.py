@@ -22,7 +22,7 @@ from engine.formats.control_file import ControlFile
 from engine.records.coding import from_json, to_builtins, to_json
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import control_of
-from engine.steps.shared.children import Child
+from engine.steps.shared.children import Child, carried
 
 _RELATION_FILE = re.compile(r"[0-9]+(?:_(?:fsm|vm|init))?(?:\.([0-9]+))?")  # temporary relations (t3_…) left out
 _VERSION_FOLDER = re.compile(r"PG_[0-9]+_[0-9]+")
@@ -95,10 +95,7 @@ def read_again(step: RunningStep, data_dir: Path, reading: PageReading) -> PageR
     if not reading.doubtful:
         return reading
     control = control_of(data_dir)
-    with Child(lambda say: to_builtins(_read_doubtful(data_dir, control, reading))) as child:
-        while not child.ended(_LOOK):
-            step.safe_point()
-        return reading_of(child.result())
+    return reading_of(carried(step, lambda say: to_builtins(_read_doubtful(data_dir, control, reading))))
 
 
 def relation_files(data_dir: Path) -> Iterator[tuple[str, int]]:

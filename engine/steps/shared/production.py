@@ -9,12 +9,12 @@ from typing import Any
 
 from engine.formats.settings_file import read_settings
 from engine.postgres import processes
-from engine.postgres.running import run_program
 from engine.postgres.server import Server
 from engine.records.errors import RunFailed, Unreachable
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of
 from engine.steps.shared.commands import run_site_command
+from engine.system.programs import run_program
 
 _START = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # nobody's child, as engine/postgres/server.py has it
 _STOP_TIMEOUT = 600.0  # seconds: a fast shutdown writes a checkpoint

@@ -25,7 +25,6 @@ from engine.formats.settings_file import (
     remove_settings,
     write_block,
 )
-from engine.postgres.running import run_program
 from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Layout
 from engine.records.survey import OsUser
@@ -45,6 +44,7 @@ from engine.steps.settings import (
     write_file,
 )
 from engine.steps.shared.points import current_point
+from engine.system.programs import run_program
 
 AUTO_CONF = "postgresql.auto.conf"
 _HBA, _IDENT = "pg_hba.reprise.conf", "pg_ident.reprise.conf"

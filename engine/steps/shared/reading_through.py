@@ -8,7 +8,7 @@ from engine.postgres.running import run
 from engine.postgres.server import Server
 from engine.records.errors import RepriseError, Unreachable
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child
+from engine.steps.shared.children import carried
 
 TIME_LIMIT = 120.0  # seconds: nobody should wait for the system any longer because of it
 
@@ -32,10 +32,7 @@ def read_through(step: RunningStep, server: Server, databases: list[str]) -> Rea
         address += ["--database", '"' + name.replace('"', '""') + '"']  # a pattern; quoted it means itself alone
     told = f"{_PROGRAM} of {', '.join(databases)}"
     try:
-        with Child(lambda say: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT)) as child:
-            while not child.ended(0.5):
-                step.safe_point()
-            child.result()
+        carried(step, lambda say: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT))
     except Unreachable:
         return Reading(None, f"{told} was stopped after {TIME_LIMIT:g} s")
     except RepriseError as problem:

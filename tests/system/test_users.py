@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres import users
-from engine.postgres.users import current_user, default_run_as, is_root, may_reach, may_write, os_user
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser
+from engine.system import users
+from engine.system.users import current_user, default_run_as, is_root, may_reach, may_write, os_user
 
 as_root = pytest.mark.skipif(not is_root(), reason="needs root")
 

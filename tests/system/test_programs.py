@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.processes import is_alive
-from engine.postgres.running import run, run_program
-from engine.postgres.users import is_root
+from engine.postgres.running import run
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.survey import OsUser, Programs
+from engine.system.programs import run_program
+from engine.system.users import is_root
 from tests.clusters import wait_until
 
 
@@ -41,6 +42,24 @@ def test_a_failing_program_is_told_with_its_own_last_lines(programs: Programs, o
 def test_a_program_that_does_not_end_is_stopped(os_user: OsUser) -> None:
     with pytest.raises(Unreachable, match=r"did not end within 0\.2 seconds"):
         run_program(["/bin/sleep", "60"], os_user, timeout=0.2)
+
+
+def test_a_program_that_leaves_its_output_to_another_is_not_waited_for() -> None:
+    left = int(run_program(["/bin/sh", "-c", "sleep 60 & echo $!"]))
+    assert is_alive(left)
+    os.kill(left, signal.SIGKILL)
+
+
+def test_a_program_is_ended_where_its_hearer_wants_no_more() -> None:
+    heard: list[str] = []
+
+    def enough(line: str) -> None:
+        heard.append(line)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_program(["/bin/sh", "-c", "echo $$; exec sleep 60"], on_line=enough)
+    assert not is_alive(int(heard[0]))
 
 
 def test_a_missing_program_is_named(programs: Programs) -> None:

@@ -1,0 +1,6 @@
+"""The operating system: its users, and any program run to its end. Who starts PostgreSQL's own programs: `postgres/`.
+
+users     who we are, whom a program runs as, what such a user can reach
+programs  one program, run to its end as another user, in a clean environment, with a time limit
+dying     a process that ends with the one that started it
+"""
