@@ -17,7 +17,6 @@ from engine.catalog.directory import read_repository
 from engine.catalog.media import read_media
 from engine.dumps.layout import DumpFormat
 from engine.postgres.programs import choose_programs, programs_for
-from engine.postgres.users import current_user, default_run_as, may_reach, may_write
 from engine.records.copies import BaseBackup
 from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.plan import Plan
@@ -28,6 +27,7 @@ from engine.source.git import git, who_reads
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.survey.server import ask_databases, ask_server
+from engine.system.users import current_user, default_run_as, may_reach, may_write
 
 
 def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["tar", "plain"] = "tar") -> Plan:
@@ -99,9 +99,9 @@ def plan_dump(desk: Desk, *, database: str | None = None, format: DumpFormat = "
 def plan_media_snapshot(desk: Desk) -> Plan:
     """The plan of a snapshot of the users' files into the first media repository. Raises UsageError."""
     files = desk.site.media
-    if files is None or not files.repository:
+    if files is None or files.own is None:
         raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
-    repository = files.repository[0]
+    repository = files.own
     owner = current_user()  # who may read everybody's files; as root the copies keep their owners
     found = read_media(repository, repository.path)
     return media.plan_media(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from engine.records.copying import Copying
+from engine.records.files import Files
 from engine.records.loading import Loading
 from engine.records.survey import OsUser, Programs
 from engine.records.target import RecoveryPoint, RecoveryTarget
@@ -106,7 +107,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered steps from today's state to what was asked for: a recovery point (``target``), a dump's contents
-    (``loading``), or a copy that is taken (``copying``). A target without a ``point`` could not be resolved, and the
+    (``loading``), a copy that is taken (``copying``), or users' files brought back (``files``: alone, or together with
+    the database). A target without a ``point`` could not be resolved, and the
     checks say why."""
 
     site: str
@@ -122,8 +124,9 @@ class Plan:
     estimate: Estimate | None = None
     copying: Copying | None = None
     loading: Loading | None = None
+    files: Files | None = None
 
     @property
     def refused(self) -> bool:
-        unresolved = self.copying is None and self.loading is None and self.point is None
+        unresolved = self.copying is None and self.loading is None and self.files is None and self.point is None
         return unresolved or any(check.refuses for check in self.checks)

@@ -45,14 +45,38 @@ class Database(Table, frozen=True):
 
 
 class MediaRepository(Table, frozen=True):
-    kind: Literal["directory"]
+    """Snapshots of the users' files. ``directory`` is ours; ``rsync`` is a folder of dated folders, ``restic`` and
+    ``borg`` are such programs' repositories: these three are read, and never written to.
+
+    ``path`` is a folder; restic's and borg's may be any location that the program takes. ``inside`` is where in a
+    snapshot the media folder stands (restic, borg: at the media folder's own path, where nothing else is said).
+    ``password_command`` prints the repository's password, ``password_file`` holds it. ``program`` is the one to run,
+    where PATH has another.
+    """
+
+    kind: Literal["directory", "rsync", "restic", "borg"]
     path: str
     second: str | None = None
+    inside: str | None = None
+    password_command: str | None = None
+    password_file: str | None = None
+    program: str | None = None
 
 
 class Media(Table, frozen=True):
+    """The users' files. ``references`` is a query whose rows are path, and optionally size and SHA-256 (hexadecimal
+    text or bytea), of every file that the database refers to; ``strip_prefix`` is taken off each path, which then is
+    relative to ``path``."""
+
     path: str
     repository: list[MediaRepository] = []
+    references: str | None = None
+    strip_prefix: str | None = None
+
+    @property
+    def own(self) -> MediaRepository | None:
+        """The repository that snapshots are taken into: the first that is ours."""
+        return next((each for each in self.repository if each.kind == "directory"), None)
 
 
 class Source(Table, frozen=True):
@@ -173,7 +197,7 @@ class Site(Table, frozen=True):
     def holding(self) -> tuple[str, ...]:
         """What holds copies, once each: folders, and mirrors themselves."""
         places = [place for each in self.database.repository for place in (each.base_backups, each.dumps)]
-        places += [each.path for each in self.media.repository] if self.media else []
+        places += [each.path for each in self.media.repository if each.kind == "directory"] if self.media else []
         places += [each.mirror or each.bundles for each in self.source]
         places += [self.environment.store] if self.environment else []
         return tuple(dict.fromkeys(place for place in places if place is not None))

@@ -1,0 +1,55 @@
+"""The files of one snapshot, whatever program keeps them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from engine.media.catalogue import Entry, catalogue_of, open_catalogue
+from engine.records.copies import MediaSnapshot
+from engine.site import MediaRepository
+
+
+class SnapshotFiles(Protocol):
+    """What one snapshot holds, relative to the media folder."""
+
+    def entries(self) -> AbstractContextManager[Iterator[Entry]]:
+        """Its entries in a catalogue's order; a file's ``sha256`` is None where the snapshot does not know it. Raises
+        OSError, DamagedCopy, Unreachable."""
+        ...
+
+    @property
+    def root(self) -> bytes | None:
+        """The folder in which its files can be read directly; None where they must be fetched."""
+        ...
+
+    def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
+        """Bring files out of a snapshot that cannot be read directly: ``paths`` is a file of paths that each end with
+        a zero byte, ``into`` an empty folder, on the disk that they are meant for; they come to stand in it under their
+        own paths, with their content alone (owner, mode and time are the caller's). ``say`` hears files and bytes done.
+        Raises RepriseError; what could not be brought is missing."""
+        ...
+
+
+def open_snapshot(snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> SnapshotFiles:
+    """The files of a snapshot of this repository; ``media_path`` is the site's media folder. Runs nothing yet."""
+    return _Catalogued(snapshot)
+
+
+class _Catalogued:
+    """A snapshot of ours."""
+
+    def __init__(self, snapshot: MediaSnapshot) -> None:
+        self._snapshot = snapshot
+
+    @contextmanager
+    def entries(self) -> Iterator[Iterator[Entry]]:
+        with open_catalogue(catalogue_of(self._snapshot.path)) as catalogue:
+            yield iter(catalogue)
+
+    @property
+    def root(self) -> bytes | None:
+        return bytes(self._snapshot.path)
+
+    def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
+        raise NotImplementedError("its files can be read directly")
