@@ -11,7 +11,8 @@ import struct
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from errno import errorcode
 from itertools import islice
 from pathlib import Path
@@ -60,14 +61,15 @@ def default_processes() -> int:
 
 def hash_files(
     root: bytes, paths: Iterable[bytes], *, processes: int | None = None, progress: Progress = lambda bytes: None
-) -> Iterator[Hashed]:
+) -> Generator[Hashed, None, None]:
     """Every path below ``root``, in the order asked; fastest where that is a catalogue's order, as neighbours in a
-    folder are opened from it. No link is followed, in no component of a path. Neither paths nor answers are kept:
+    folder are opened
+    from it. No link is followed, in no component of a path. Neither paths nor answers are kept:
     memory is bounded. ``progress`` hears bytes read since it last heard, also in the midst of a large file; it is a
     sign of life.
 
-    Close the iterator to end the workers early. Raises RunFailed where a worker dies, Unreachable where ``root`` cannot be
-    read.
+    Close the iterator to end the workers early. Raises RunFailed where a worker dies, Unreachable where ``root``
+    cannot be read.
     """
     workers = [_Worker(root) for _ in range(processes or default_processes())]
     try:
@@ -113,10 +115,8 @@ class _Worker:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):  # in the kernel, with a file system that hangs: left to it
             self.process.wait(2)
-        except subprocess.TimeoutExpired:
-            pass  # in the kernel, with a file system that hangs: left to it
 
 
 class _Batch(NamedTuple):
@@ -138,7 +138,7 @@ class _Sharing:
         self.exhausted = False
         self.size = 1  # of the next batch: small at first, so that a few large files are shared out too
 
-    def answers(self) -> Iterator[Hashed]:
+    def answers(self) -> Generator[Hashed, None, None]:
         try:
             for worker in self.workers:
                 self.selector.register(worker.answers, selectors.EVENT_READ, worker)

@@ -99,7 +99,7 @@ def open_references(path: Path) -> References:
 
 def collect(rows: Iterable[Sequence[Any]], into: Path, strip_prefix: str | None = None) -> References:
     """Gather rows of path, size and SHA-256 (the last two may be missing) in the file ``into``, which appears when it
-    is whole; an earlier one is replaced. A path is text or bytea; a checksum hexadecimal text or bytea. ``strip_prefix``
+    is whole; one before is replaced. A path is text or bytea, a checksum hexadecimal text or bytea. ``strip_prefix``
     is taken off each path. What ``rows`` raises is passed on; RepriseError where the file cannot be written."""
     draft = into.with_name(f"{into.name}.draft")
     draft.unlink(missing_ok=True)

@@ -107,7 +107,7 @@ def test_workers_end_with_their_caller_and_when_it_has_enough(root: Path) -> Non
     files = hash_files(os.fsencode(root), (b"0/0/0.bin" for _ in range(1_000_000)), processes=2)
     next(files)
     assert len(children(os.getpid())) == 2
-    files.close()  # type: ignore[attr-defined]
+    files.close()
     assert children(os.getpid()) == []
     program = (
         "import sys, time; from engine.media.hashing import hash_files\n"
