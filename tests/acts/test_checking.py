@@ -1,5 +1,5 @@
-"""`files check` of a real database: the query is asked READ ONLY and as a stream, what is wrong is told, and what cannot be
-asked or does not answer ends it with one error."""
+"""`files check` of a real database: the query is asked READ ONLY and as a stream, what is wrong is told, and what
+cannot be asked or does not answer ends it with one error."""
 
 import csv
 import hashlib
