@@ -35,6 +35,7 @@ Progress = Callable[[str, int, int | None], None]
 class _Against:
     """A database that can be asked, and the folder that its files should be in."""
 
+    name: str  # ``live``, or the run's
     connect: Callable[[], Connection]
     root: Path
     in_use: bool
@@ -59,12 +60,13 @@ def check_site_files(
     found = _live(desk, media) if against == "live" else _of_run(desk, media, run_state(desk, against))
     folder = desk.state / "files-check"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = hashlib.sha256(f"{desk.site.name}\0{against}\0{found.root}".encode("utf-8", "surrogateescape"))
+    name = hashlib.sha256(f"{desk.site.name}\0{found.name}\0{found.root}".encode("utf-8", "surrogateescape"))
     book = folder / f"{name.hexdigest()[:16]}.check"
+    gathered = book.with_suffix(".references")
     lock = take_lock(book.with_suffix(".lock"), "files check", "these files are being checked already")
     try:
         asked_at = datetime.now(UTC)
-        references = _collect(found, media, book.with_suffix(".references"), progress)
+        references = _collect(found, media, gathered, progress)
 
         def work(alive: Callable[[], None]) -> FileCheck:
             def heard(files: int, total: int, bytes: int) -> None:
@@ -77,6 +79,7 @@ def check_site_files(
 
         return with_patience(work, f"the folder {found.root}", patience)
     finally:
+        gathered.unlink(missing_ok=True)
         lock.release()
 
 
@@ -106,7 +109,7 @@ def _live(desk: Desk, media: Media) -> _Against:
     def ask() -> Connection:
         return connect_site(database, default_run_as(database.run_as, database.data_dir))
 
-    return _Against(ask, Path(media.path), in_use=True)
+    return _Against("live", ask, Path(media.path), in_use=True)
 
 
 def _of_run(desk: Desk, media: Media, state: RunState) -> _Against:
@@ -122,7 +125,7 @@ def _of_run(desk: Desk, media: Media, state: RunState) -> _Against:
     def ask() -> Connection:
         return connect(host=host, port=port, user=database.user, dbname=database.dbname, as_user=layout.run_as)
 
-    return _Against(ask, _files_of(state) or Path(media.path), in_use=in_place)
+    return _Against(state.run, ask, _files_of(state) or Path(media.path), in_use=in_place)
 
 
 def _files_of(state: RunState) -> Path | None:

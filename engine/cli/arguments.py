@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from engine.cli import files_check
+from engine.cli import files
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 from engine.records.target import RecoveryTarget, TargetKind
@@ -144,10 +144,7 @@ def _parser() -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
-    files = command("files", "the users' files")
-    what = files.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
-    check = "hold the files against what the database refers to; changes nothing"
-    files_check.add(what.add_parser("check", help=check, description=check, parents=[everywhere], allow_abbrev=False))
+    files.add(command("files", "the users' files"), everywhere, {"target": target, "yes": yes})
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)
