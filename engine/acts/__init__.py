@@ -10,6 +10,7 @@ restoring   a plan and its checks
 archiving   the live cluster's WAL on its way into the archive
 checking    the users' files held against the database
 copying     a plan that takes a copy
+bringing    users' files brought back
 loading     a dump restored
 keeping     what the policy lets go
 distant     the second places
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
     from engine.acts.archiving import stream_wal as stream_wal
+    from engine.acts.bringing import plan_files as plan_files
     from engine.acts.checking import check_site_files as check_site_files
     from engine.acts.checking import file_findings as file_findings
     from engine.acts.copying import plan_base_backup as plan_base_backup
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from engine.acts.watching import status as status
 
 _WHERE = {
+    "bringing": ("plan_files",),
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
     "checking": ("check_site_files", "file_findings"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
