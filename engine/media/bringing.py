@@ -272,7 +272,7 @@ class Bringer:
             self.say(self.files, self.bytes)
 
     def _lose(self, wanted: Wanted, why: str) -> None:
-        self.choices.lose(Lost(wanted.path, wanted.entry.sha256, wanted.entry.size, 0, why))
+        self.choices.lose(Lost(wanted.path, wanted.entry.sha256, wanted.entry.size, wanted.rows, why))
         self.choices.unwant(wanted.path)
 
 

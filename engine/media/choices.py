@@ -28,7 +28,7 @@ _CREATE = """
 CREATE TABLE IF NOT EXISTS wanted (
     key BLOB PRIMARY KEY, kind TEXT NOT NULL, sha256 TEXT, size INTEGER, mtime_ns INTEGER, mode INTEGER, uid INTEGER,
     gid INTEGER, target BLOB, source INTEGER NOT NULL, origin BLOB, sure INTEGER NOT NULL, needed INTEGER NOT NULL,
-    inode INTEGER, shared INTEGER NOT NULL DEFAULT 0
+    inode INTEGER, shared INTEGER NOT NULL, rows INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS live (
     key BLOB PRIMARY KEY, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
@@ -44,7 +44,8 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWI
 class Wanted(NamedTuple):
     """One entry that shall stand there. ``source`` holds its content under the path ``origin``. ``sure``: it is what
     stood there at the moment that was asked for. ``needed`` False: a folder that only counts where something in it is
-    wanted. ``inode``: of the copy, once it was made; ``shared``: with the live folder's file."""
+    wanted. ``inode``: of the copy, once it was made; ``shared``: with the live folder's file. ``rows``: of the
+    database that refer to it, where it was asked."""
 
     entry: Entry
     source: int
@@ -53,6 +54,7 @@ class Wanted(NamedTuple):
     needed: bool = True
     inode: int | None = None
     shared: bool = False
+    rows: int = 0
 
     @property
     def path(self) -> bytes:
@@ -103,11 +105,11 @@ class Choices:
     def want(self, wanted: Wanted) -> None:
         e = wanted.entry
         self.connection.execute(
-            "INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key_of(e.path), e.kind, e.sha256, e.size, e.mtime_ns, e.mode, e.uid, e.gid, e.target,
                 wanted.source, wanted.origin, wanted.sure, wanted.needed, wanted.inode,
-                wanted.shared,
+                wanted.shared, wanted.rows,
             ),
         )  # fmt: skip
 
@@ -181,6 +183,6 @@ class Choices:
 
 
 def _wanted(row: tuple[Any, ...]) -> Wanted:
-    key, kind, sha256, size, mtime_ns, mode, uid, gid, target, source, origin, sure, needed, inode, shared = row
+    key, kind, sha256, size, mtime_ns, mode, uid, gid, target, source, origin, sure, needed, inode, shared, rows = row
     entry = Entry(kind, sha256, size, mtime_ns, mode, uid, gid, path_of(key), target or b"")
-    return Wanted(entry, source, origin, bool(sure), bool(needed), inode, bool(shared))
+    return Wanted(entry, source, origin, bool(sure), bool(needed), inode, bool(shared), rows)

@@ -170,6 +170,8 @@ class _Chooser:
             if not self.after[each.number]
             and (self._is_old(each) or not self.over[each.number] or each.entry.kind == "d")
         ]  # fmt: skip
+        # A folder proves nothing: where something in it is wanted, that decides.
+        before = [each for each in before if each.entry.kind != "d"] or before
         last = self._last(before) if before else None
         if still is not None and not (last is not None and self._put_there(last, still)):
             why = self._doubt_of_still(last, still)
@@ -242,7 +244,7 @@ class _Chooser:
         if chosen is None:
             chosen = Wanted(usable[0].entry, usable[0].number, reference.path, sure=bool(proven))
         entry = chosen.entry._replace(sha256=chosen.entry.sha256 or reference.sha256)
-        return chosen._replace(entry=entry, sure=chosen.sure or bool(proven))
+        return chosen._replace(entry=entry, sure=chosen.sure or bool(proven), rows=reference.rows)
 
     def _want(self, wanted: Wanted) -> None:
         """Want it, unless it clashes with what is wanted already: a file cannot stand where a folder must."""
@@ -278,18 +280,18 @@ class _Chooser:
         last = b""  # one content may be sought under many names
         while rows := list(
             self.choices.ask(
-                "SELECT key FROM lost WHERE sha256 = ? AND key > ? ORDER BY key LIMIT 1000", entry.sha256, last
+                "SELECT key, rows FROM lost WHERE sha256 = ? AND key > ? ORDER BY key LIMIT 1000", entry.sha256, last
             )
         ):
             last = rows[-1][0]
-            for (key,) in rows:
-                self._give(path_of(key), number, entry)
+            for key, count in rows:
+                self._give(path_of(key), count, number, entry)
 
-    def _give(self, path: bytes, number: int, entry: Entry) -> None:
+    def _give(self, path: bytes, rows: int, number: int, entry: Entry) -> None:
         if self.choices.in_the_way(path):
             self.choices.find(IN_THE_WAY, path)
         else:
-            self.choices.want(Wanted(entry._replace(path=path), number, entry.path))
+            self.choices.want(Wanted(entry._replace(path=path), number, entry.path, rows=rows))
             self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
             self.choices.find(MOVED, path)
 

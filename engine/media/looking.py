@@ -243,19 +243,20 @@ class _Looker:
         key = key_of(lost.path)
         here = self._first("SELECT size, sha256 FROM live WHERE key = ? AND kind = 'f'", key)
         if here is not None and lost.size in (None, here[0]) and lost.sha256 in (None, here[1]):
-            self._take_live(lost.path, lost.path)
+            self._take_live(lost, lost.path)
             self.choices.ask("UPDATE live SET verdict = 'right' WHERE key = ?", key)
         elif lost.sha256 is not None:
             query = (
                 "SELECT key FROM live WHERE sha256 = ? AND kind = 'f' AND size = coalesce(?, size) ORDER BY key LIMIT 1"
             )
             if (found := self._first(query, lost.sha256, lost.size)) is not None:
-                self._take_live(lost.path, path_of(found[0]))
+                self._take_live(lost, path_of(found[0]))
 
     def _first(self, query: str, *arguments: object) -> tuple[Any, ...] | None:
         return next(iter(self.choices.ask(query, *arguments)), None)
 
-    def _take_live(self, path: bytes, origin: bytes) -> None:
+    def _take_live(self, lost: Lost, origin: bytes) -> None:
+        path = lost.path
         if self.choices.in_the_way(path):
             self.choices.find(IN_THE_WAY, path)
             return
@@ -266,7 +267,7 @@ class _Looker:
         row = self._first("SELECT sha256 FROM live WHERE key = ?", key_of(origin)) or (None,)
         if path != origin:
             self.choices.find(MOVED, path)
-        self.choices.want(Wanted(entry_of("f", status, path)._replace(sha256=row[0]), LIVE, origin))
+        self.choices.want(Wanted(entry_of("f", status, path)._replace(sha256=row[0]), LIVE, origin, rows=lost.rows))
         self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
 
 
