@@ -158,7 +158,7 @@ class Choices:
             rows = self.connection.execute("SELECT path FROM finding WHERE sort = ? LIMIT ?", (sort, _TOLD))
             names = ", ".join(shown(os.fsdecode(path)) for (path,) in rows)
             more = f" and {count - _TOLD} more" if count > _TOLD else ""
-            told.append(f"{sort}: {names}{more}" if count else sort)
+            told.append(f"files that {sort}: {names}{more}" if count else sort)
         return told
 
     # Facts

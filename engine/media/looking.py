@@ -26,7 +26,7 @@ _TOGETHER = 2000  # rows that are written at once
 _PAGE = 5000  # rows that are read at once
 _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}
 
-DOUBTFUL = "is in no snapshot, older than the moment and was put there after it: left where it is"
+DOUBTFUL = "are in no snapshot and older than the moment, but were put there after it (left where they are)"
 
 RIGHT, WRONG, AFTER, ORPHAN, OPEN = "right", "wrong", "after", "orphan", "open"
 
@@ -147,7 +147,7 @@ class _Looker:
             return OPEN
         if status.st_mtime_ns > self.moment_ns:
             return AFTER
-        if status.st_ctime_ns > self.moment_ns and not self.narrowed:
+        if status.st_ctime_ns > self.moment_ns and not self.narrowed and self.round == 1:  # later, our link changed it
             self.choices.find(DOUBTFUL, path)
         return ORPHAN
 

@@ -17,6 +17,7 @@ from engine.steps.files.common import REFERENCES, choices_path, files_of, heard,
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 from engine.system.users import default_run_as
+from engine.transfer.naming import shown
 
 NAME = "[media] references"
 
@@ -29,10 +30,20 @@ def apply(step: RunningStep) -> None:
         references = _ask(step.site, step.run_dir / REFERENCES) if files.asked == "live" else None
         with Choices(choices_path(step)) as choices:
             choose(choices, held, files.moment, references, only, lambda count: say(json.dumps([count, 0])))
+            if files.only is not None and not choices.number("SELECT count(*) FROM wanted WHERE needed"):
+                _refuse(files.only, choices)
             look(choices, files, held, say)
             return summary(choices, files)
 
     step.fact(files=carried(step, work, heard(step, "looking")))
+
+
+def _refuse(only: str, choices: Choices) -> None:
+    """Nothing of the only path that was asked for is in a snapshot. Raises RunFailed."""
+    if not choices.number("SELECT count(*) FROM lost"):
+        raise RunFailed(
+            f"no snapshot that serves here has {shown(only)}", remedy="see what one has: reprise files list"
+        )
 
 
 def _ask(site: Site, into: Path) -> References:
