@@ -1,10 +1,12 @@
 """`check-files`: the files held against what the database refers to, before anybody else comes in; without a database
 that says it, against what was wanted."""
 
+import os
 from pathlib import Path
 
-from engine.media.checking import check_files
+from engine.media.checking import check_files, read_findings
 from engine.media.references import open_references
+from engine.media.rescuing import rescue
 from engine.records.checking import FileCheck
 from engine.records.coding import from_json, to_builtins, to_json
 from engine.records.errors import RepriseError
@@ -13,18 +15,30 @@ from engine.steps.files.asking import ask
 from engine.steps.files.common import REFERENCES, files_of
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
+from engine.transfer.failures import writing
 
 
 def apply(step: RunningStep) -> None:
-    """What is missing or wrong is told; it stops nothing: nobody has a better copy."""
+    """What is missing and was moved out comes back. What is missing or wrong then is told; it stops nothing: nobody
+    has a better copy."""
     files, references = files_of(step), step.run_dir / REFERENCES
 
     def work(say: Say) -> object:
         found = ask(step, references, production=True) if files.asked == "gate" else open_references(references)
-        checked = check_files(
-            Path(files.folder), found, step.run_dir / "files.check",
-            progress=lambda done, total, read: say(f"{done} {total} {read}"),
-        )  # fmt: skip
+
+        def check() -> FileCheck:
+            return check_files(
+                Path(files.folder), found, step.run_dir / "files.check",
+                progress=lambda done, total, read: say(f"{done} {total} {read}"),
+            )  # fmt: skip
+
+        checked = check()
+        if checked.missing and files.set_aside is not None and os.path.isdir(files.set_aside):
+            missing = (each.path for each in read_findings(checked.book, "missing"))
+            with writing(files.folder):
+                rescued = rescue(found, missing, os.fsencode(files.set_aside), os.fsencode(files.folder))
+            if rescued:
+                checked = check()
         return to_builtins(checked)
 
     def hear(line: str) -> None:
