@@ -15,7 +15,7 @@ from engine.media.choices import Choices
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
 from engine.records.errors import RunFailed
 from engine.records.files import Files
-from engine.steps.files.common import choices_path, files_of, heard, held_by, look, summary
+from engine.steps.files.common import choices_path, files_of, heard, held_by, look, moment_of, summary
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 from engine.transfer.removing import remove_tree
@@ -41,18 +41,18 @@ def apply(step: RunningStep) -> None:
             return os.path.lexists(files.set_aside or "")
 
     there = carried(step, work, lambda line: step.progress(json.loads(line), None, "files"))
-    step.fact(set_aside=[files.set_aside] if there and files.set_aside else [])
+    step.fact(set_aside=[*_others(step, files), *([files.set_aside] if there and files.set_aside else [])])
     if there:
         what = "the folder as it was" if files.place == "beside" else "what was replaced, or came after,"
         step.note(text=f"{what} stands in {files.set_aside}")
 
 
 def _look_again(step: RunningStep, files: Files) -> None:
-    held = held_by(step)
+    held, moment = held_by(step), moment_of(step)
 
     def work(say: Say) -> object:
         with Choices(choices_path(step)) as choices:
-            look(choices, files, held, say)
+            look(choices, files, moment, held, say)
             take_anew(choices)
             Bringer(
                 choices, held, Path(files.live), Path(files.building),
@@ -85,7 +85,7 @@ def undo(step: RunningStep) -> None:
 
     if carried(step, work):
         step.note(text=f"what others wrote while files moved stays in {files.set_aside}")
-    step.fact(set_aside=[])
+    step.fact(set_aside=_others(step, files))
 
 
 def discard(step: RunningStep) -> None:
@@ -100,7 +100,12 @@ def discard(step: RunningStep) -> None:
 
     if step.undo_records:
         carried(step, work)
-    step.fact(set_aside=[])
+    step.fact(set_aside=_others(step, files))
+
+
+def _others(step: RunningStep, files: Files) -> list[str]:
+    """What other steps of the run have set aside."""
+    return [each for each in step.facts.get("set_aside", []) if each != files.set_aside]
 
 
 def _aside(files: Files) -> Path | None:
