@@ -117,6 +117,8 @@ class _Chooser:
             if not each.snapshot.dated:
                 told = "nothing says when it was taken: its files may be older than the moment, or younger"
                 self.choices.find(f"snapshot {each.snapshot.id}: {told}")
+        if all(self.after):
+            self.choices.find("no snapshot began before the moment: what was deleted or moved since is not known")
         if not any(self.after):
             self.choices.find("no snapshot starts at or after the moment: what changed since the last one is not known")
 

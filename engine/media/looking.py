@@ -118,7 +118,8 @@ class _Looker:
         ahead: Wanted | None,
     ) -> str:  # fmt: skip
         if here is None or not here.needed:
-            if kind != "d" and ahead is not None and ahead.path.startswith(path + b"/"):
+            below = here is not None or (ahead is not None and ahead.path.startswith(path + b"/"))
+            if kind != "d" and below and self.choices.has_wanted_below(path):
                 return WRONG  # a folder must stand here
             return self._unwanted(path, kind, status)
         if not stat.S_ISREG(status.st_mode) and kind == "f":
