@@ -56,6 +56,7 @@ class Bringer:
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
         self.buffer = memoryview(bytearray(_BLOCK))
         self.files = self.bytes = 0
+        self.clones = True  # until the file system declines one
         self.made: set[bytes] = set()
         self.folders: list[tuple[bytes, Entry]] = []
 
@@ -153,7 +154,8 @@ class Bringer:
         except OSError:
             return False
         try:
-            if _clone(handle, place):
+            self.clones = self.clones and _clone(handle, place)
+            if self.clones:
                 take_attributes(handle, place)
                 dress(place, entry)
                 return True
