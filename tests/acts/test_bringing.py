@@ -131,3 +131,11 @@ def test_a_snapshot_that_holds_nothing_is_no_reason_to_empty_the_live_folder(sit
     state = carry_on(site.begin(plan))
     assert state.outcome == "failed" and state.error is not None and "hold no file" in state.error.message
     assert tree(site.live) == before
+
+
+def test_a_moment_that_all_files_came_after_does_not_empty_the_live_folder(site: MediaSite) -> None:
+    site.snapshot()
+    before = tree(site.live)
+    state = site.restore(time_of(datetime(2020, 1, 1, tzinfo=UTC)))
+    assert state.outcome == "failed" and state.error is not None and "came after" in state.error.message
+    assert tree(site.live) == before

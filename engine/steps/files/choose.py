@@ -31,6 +31,7 @@ from engine.transfer.naming import shown
 
 EMPTY = "the snapshots hold no file of the media folder"
 INSIDE = "look into one: reprise files list; of restic and borg, set where in it the media folder stands (inside)"
+ALL_CAME = "by their times, all files in the snapshots came after the moment: nothing would be left"
 NOT_NARROWED = "the database could not say what it refers to: all that the snapshots hold is brought back"
 
 
@@ -49,6 +50,12 @@ def apply(step: RunningStep) -> None:
                 choices.find(f"{EMPTY}: {INSIDE}")
             if files.only is not None and not choices.number("SELECT count(*) FROM wanted WHERE needed"):
                 _refuse(files.only, choices)
+            if (
+                files.asked is None
+                and files.only is None
+                and not choices.number("SELECT count(*) FROM wanted WHERE kind <> 'd'")
+            ):
+                raise RunFailed(ALL_CAME, remedy="choose a later moment, or name a snapshot: --snapshot")
             if references is not None:
                 choices.keep(NARROWED, "yes")
             if why_not:
