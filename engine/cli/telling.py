@@ -263,6 +263,9 @@ def _files(told: Mapping[str, Any]) -> None:
     ):
         if told.get(name):
             print(f"            {told[name]} {what}")
+    if told.get("set_aside"):
+        what = "the folder as it was" if told["place"] == "beside" else "what was replaced, or came after,"
+        print(f"            {what} stands in {told['set_aside']}")
     for each in told["findings"]:
         print(f" {SIGNS['warn']} {each}")
     if told["unrecoverable"]:

@@ -41,10 +41,14 @@ def apply(step: RunningStep) -> None:
             return os.path.lexists(files.set_aside or "")
 
     there = carried(step, work, lambda line: step.progress(json.loads(line), None, "files"))
-    step.fact(set_aside=[*_others(step, files), *([files.set_aside] if there and files.set_aside else [])])
-    if there:
-        what = "the folder as it was" if files.place == "beside" else "what was replaced, or came after,"
-        step.note(text=f"{what} stands in {files.set_aside}")
+    _tell_aside(step, files, files.set_aside if there else None)
+
+
+def _tell_aside(step: RunningStep, files: Files, aside: str | None) -> None:
+    """Beside what other steps of the run have set aside."""
+    others = [each for each in step.facts.get("set_aside", []) if each != files.set_aside]
+    step.fact(set_aside=[*others, *([aside] if aside else [])])
+    step.fact(files={**step.facts.get("files", {}), "set_aside": aside})
 
 
 def _look_again(step: RunningStep, files: Files) -> None:
@@ -85,7 +89,7 @@ def undo(step: RunningStep) -> None:
 
     if carried(step, work):
         step.note(text=f"what others wrote while files moved stays in {files.set_aside}")
-    step.fact(set_aside=_others(step, files))
+    _tell_aside(step, files, None)
 
 
 def discard(step: RunningStep) -> None:
@@ -100,12 +104,7 @@ def discard(step: RunningStep) -> None:
 
     if step.undo_records:
         carried(step, work)
-    step.fact(set_aside=_others(step, files))
-
-
-def _others(step: RunningStep, files: Files) -> list[str]:
-    """What other steps of the run have set aside."""
-    return [each for each in step.facts.get("set_aside", []) if each != files.set_aside]
+    _tell_aside(step, files, None)
 
 
 def _aside(files: Files) -> Path | None:
