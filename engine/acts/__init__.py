@@ -7,6 +7,7 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
+browsing    what a snapshot of the files holds, and what differs
 archiving   the live cluster's WAL on its way into the archive
 copying     a plan that takes a copy
 loading     a dump restored
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
     from engine.acts.archiving import stream_wal as stream_wal
+    from engine.acts.browsing import compare_files as compare_files
+    from engine.acts.browsing import file_snapshots as file_snapshots
+    from engine.acts.browsing import list_files as list_files
+    from engine.acts.browsing import live_file as live_file
+    from engine.acts.browsing import snapshot_at as snapshot_at
     from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.copying import plan_dump as plan_dump
     from engine.acts.copying import plan_image as plan_image
@@ -84,6 +90,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "browsing": ("compare_files", "file_snapshots", "list_files", "live_file", "snapshot_at"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "distant": ("fetch_back", "push_all"),

@@ -1,0 +1,126 @@
+"""What a snapshot of the users' files holds, and what differs between two, or live."""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from engine.acts.desk import Desk
+from engine.catalog.media import read_media
+from engine.catalog.waiting import with_patience
+from engine.media.catalogue import Entry, catalogue_of
+from engine.media.differing import Difference, differences, live_entries, live_entry
+from engine.media.listing import Listing, build_listing, open_listing
+from engine.media.sources import open_snapshot
+from engine.records.copies import MediaSnapshot
+from engine.records.errors import RepriseError, Unreachable, UsageError
+from engine.site import Media, MediaRepository
+
+LIVE = "live"
+Progress = Callable[[int], None]
+
+
+def file_snapshots(desk: Desk) -> list[MediaSnapshot]:
+    """The snapshots that can be looked into, oldest first. Raises UsageError where the site has no users' files."""
+    found = [each for place in _media(desk).repository for each in read_media(place, place.path).snapshots]
+    return sorted((each for each in found if each.usable), key=lambda each: (each.started_at, each.id))
+
+
+def snapshot_at(snapshots: list[MediaSnapshot], at: datetime) -> MediaSnapshot | None:
+    """The snapshot that belongs to a moment: the last that began by then, else the first of all."""
+    before = [each for each in snapshots if each.started_at <= at]
+    return before[-1] if before else snapshots[0] if snapshots else None
+
+
+def list_files(desk: Desk, snapshot: str, progress: Progress = lambda done: None) -> Listing:
+    """The listing of a snapshot, made where there is none yet: ``progress`` hears entries done. Close it. Raises
+    UsageError for a snapshot that is not there, DamagedCopy, Unreachable."""
+    found, repository = _snapshot(desk, snapshot)
+    key = hashlib.sha256(f"{found.repository}\0{found.id}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    path, identity = desk.state / "files" / f"{key}.sqlite", _identity(found)
+    known = open_listing(path, identity)
+    if known is not None:
+        return known
+
+    def build(alive: Callable[[], None]) -> None:
+        def heard(done: int) -> None:
+            alive()
+            progress(done)
+
+        with open_snapshot(found, repository, _media(desk).path).entries() as entries:
+            build_listing(path, identity, entries, heard)
+
+    try:
+        with_patience(build, str(found.path))
+    except (OSError, sqlite3.Error) as error:
+        remedy = "see whether the snapshot can be read, and whether the state folder has room"
+        raise RepriseError(f"the files of {found.id} cannot be listed", cause=str(error), remedy=remedy) from error
+    made = open_listing(path, identity)
+    if made is None:
+        raise RepriseError(
+            f"the files of {found.id} cannot be listed", cause="it changed meanwhile", remedy="try again"
+        )
+    return made
+
+
+@contextmanager
+def compare_files(desk: Desk, a: str, b: str) -> Iterator[Iterator[Difference]]:
+    """What makes ``b`` of ``a``, each a snapshot's id or ``live``, as a stream; of the live folder no content is read.
+    Raises UsageError, DamagedCopy, Unreachable."""
+    if a == b:
+        raise UsageError(f"{a} is compared with itself", remedy="name two snapshots, or one and 'live'")
+    with _entries(desk, a) as before, _entries(desk, b) as after:
+        try:
+            yield differences(before, after)
+        except OSError as error:
+            raise Unreachable("not all could be read", cause=str(error)) from error
+
+
+def live_file(desk: Desk, path: bytes) -> Entry | None:
+    """What stands at a path in the live folder now; None where nothing does. Raises Unreachable."""
+    root = os.fsencode(_media(desk).path)
+    try:
+        return with_patience(lambda alive: live_entry(root, path), _media(desk).path)
+    except OSError as error:
+        raise Unreachable("the live file cannot be looked at", cause=str(error)) from error
+
+
+@contextmanager
+def _entries(desk: Desk, which: str) -> Iterator[Iterator[Entry]]:
+    if which == LIVE:
+        yield live_entries(os.fsencode(_media(desk).path))
+        return
+    found, repository = _snapshot(desk, which)
+    try:
+        with open_snapshot(found, repository, _media(desk).path).entries() as entries:
+            yield entries
+    except OSError as error:
+        raise Unreachable(f"{found.id} cannot be read", cause=str(error)) from error
+
+
+def _media(desk: Desk) -> Media:
+    if desk.site.media is None:
+        raise UsageError("this site has no users' files", remedy="name them in the site file: [media]")
+    return desk.site.media
+
+
+def _snapshot(desk: Desk, id: str) -> tuple[MediaSnapshot, MediaRepository]:
+    for place in _media(desk).repository:
+        for each in read_media(place, place.path).snapshots:
+            if each.id == id:
+                if not each.usable:
+                    raise UsageError(f"{id} cannot be used", cause=each.reason)
+                return each, place
+    raise UsageError(f"there is no snapshot {id!r}", remedy="list them with: reprise catalog")
+
+
+def _identity(snapshot: MediaSnapshot) -> str:
+    """What a listing was made from: it is made anew where this changes."""
+    told = f"{snapshot.started_at.isoformat()} {snapshot.stopped_at.isoformat()}"
+    if not snapshot.has_catalogue:
+        return told
+    status = catalogue_of(Path(snapshot.path)).stat()
+    return f"{told} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
