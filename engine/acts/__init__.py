@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
     from engine.acts.archiving import stream_wal as stream_wal
+    from engine.acts.browsing import Difference as Difference
+    from engine.acts.browsing import Entry as Entry
+    from engine.acts.browsing import Listed as Listed
+    from engine.acts.browsing import Listing as Listing
     from engine.acts.browsing import compare_files as compare_files
     from engine.acts.browsing import file_snapshots as file_snapshots
     from engine.acts.browsing import list_files as list_files
@@ -90,7 +94,17 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
-    "browsing": ("compare_files", "file_snapshots", "list_files", "live_file", "snapshot_at"),
+    "browsing": (
+        "Difference",
+        "Entry",
+        "Listed",
+        "Listing",
+        "compare_files",
+        "file_snapshots",
+        "list_files",
+        "live_file",
+        "snapshot_at",
+    ),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "distant": ("fetch_back", "push_all"),

@@ -11,9 +11,13 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.catalog.media import read_media
 from engine.catalog.waiting import with_patience
-from engine.media.catalogue import Entry, catalogue_of
-from engine.media.differing import Difference, differences, live_entries, live_entry
-from engine.media.listing import Listing, build_listing, open_listing
+from engine.media.catalogue import Entry as Entry
+from engine.media.catalogue import catalogue_of
+from engine.media.differing import Difference as Difference
+from engine.media.differing import differences, live_entries, live_entry
+from engine.media.listing import Listed as Listed
+from engine.media.listing import Listing as Listing
+from engine.media.listing import build_listing, open_listing
 from engine.media.sources import open_snapshot
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import RepriseError, Unreachable, UsageError

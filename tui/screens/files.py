@@ -1,0 +1,279 @@
+"""The users' files of a snapshot: folder by folder, by name, and what differs from live or from another snapshot.
+
+A page of a folder is one look-up in the snapshot's listing, done at once; what may take its time (the listing made,
+a search, a difference, the live file) is an errand's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.binding import BindingType
+
+from engine.records.copies import MediaSnapshot
+from engine.records.errors import RepriseError, UsageError
+from tui import words
+from tui.errands import Answer, Errand
+from tui.keys import bind
+from tui.painting.grid import Grid
+from tui.screens.files_picture import Row, paint_files
+from tui.screens.scrolled import Scrolled
+from tui.widgets.frame import Hint
+from tui.widgets.question import Question
+
+if TYPE_CHECKING:
+    from engine.acts import Entry, Listed, Listing
+
+MOST = 10_000  # rows of a search or a difference
+NO_RESTORE = "files cannot be restored from this screen yet; nothing was done"
+
+
+class Opened(NamedTuple):
+    """A snapshot's listing."""
+
+    snapshots: list[MediaSnapshot]
+    snapshot: MediaSnapshot
+    listing: Listing
+
+
+class FilesScreen(Scrolled):
+    """The files of a snapshot."""
+
+    title_words = "files"
+    choosing = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("open", "open"),
+        bind("up-folder", "up_folder"),
+        bind("find", "find"),
+        bind("difference", "difference"),
+        bind("next-snapshot", "snapshot(1)"),
+        bind("previous-snapshot", "snapshot(-1)"),
+        bind("restore-files", "restore"),
+        bind("read", "read_again"),
+    ]
+
+    def __init__(self, at: datetime, snapshot: str | None = None) -> None:
+        super().__init__()
+        self.at, self.wanted = at, snapshot
+        self.opened: Opened | None = None
+        self.here: Listed | None = None
+        self.path = b""
+        self.kept_rows: tuple[int, int, list[Listed]] = (-1, 0, [])  # folder, first place, rows
+        self.found: list[Row] | None = None  # of a search or a difference
+        self.found_words = ""
+        self.done = 0
+        self.live: dict[bytes, Entry | None] = {}
+
+    def begin(self) -> None:
+        self.list_errand, self.find_errand, self.live_errand = (Errand(self, name) for name in ("list", "find", "live"))
+        self.action_read_again()
+
+    def on_unmount(self) -> None:
+        if self.opened is not None:
+            self.opened.listing.close()
+
+    def action_read_again(self) -> None:
+        acts, desk, at, wanted = self.session.acts, self.session.desk, self.at, self.wanted
+        self.done, self.live = 0, {}
+
+        def progress(done: int) -> None:
+            self.post_message(Answer(self.list_errand, "progress", done, None))
+
+        def work() -> Opened:
+            snapshots = acts.file_snapshots(desk)
+            one = next((each for each in snapshots if each.id == wanted), None) or acts.snapshot_at(snapshots, at)
+            if one is None:
+                raise UsageError("there is no snapshot of the files", remedy="take one: overview (1), files, c")
+            return Opened(snapshots, one, acts.list_files(desk, one.id, progress))
+
+        self.list_errand.ask("list", work)
+        self.repaint()
+
+    def on_answer(self, answer: Answer) -> None:
+        answer.stop()
+        if answer.error is not None:
+            self.say_error(answer.error)
+        elif answer.ask == "progress":
+            self.done = answer.result
+        elif answer.errand is self.list_errand:
+            self._take_in(answer.result)
+        elif answer.errand is self.live_errand:
+            self.live[answer.result[0]] = answer.result[1]
+        else:
+            self.found, self.found_words = answer.result
+            self.chosen = 0
+            self.note = None
+        self.repaint()
+
+    def _take_in(self, opened: Opened) -> None:
+        """Another snapshot keeps the path, as far as it has it."""
+        if self.opened is not None:
+            self.opened.listing.close()
+        self.opened, self.wanted, self.found = opened, opened.snapshot.id, None
+        path = self.path
+        while (here := opened.listing.find(path)) is None or here.kind != "d":
+            path = path.rpartition(b"/")[0]
+        if path != self.path:
+            self.say("the folder is not in this snapshot; this is the nearest above it", "muted")
+        self._enter(here, path, self.chosen)
+
+    def _enter(self, here: Listed, path: bytes, chosen: int = 0) -> None:
+        self.here, self.path, self.chosen = here, path, chosen
+        self.kept_rows = (-1, 0, [])
+        self.total = here.children
+
+    # Rows
+
+    def row_count(self) -> int:
+        return len(self.found) if self.found is not None else self.here.children if self.here else 0
+
+    def rows_from(self, first: int, count: int) -> list[Row]:
+        if self.found is not None:
+            return self.found[first : first + count]
+        if self.opened is None or self.here is None:
+            return []
+        folder, start, rows = self.kept_rows
+        if folder != self.here.id or not start <= first or first + count > start + len(rows):
+            start = max(0, first - count)
+            try:
+                rows = self.opened.listing.folder(self.here.id, start, 3 * count)
+            except RepriseError as error:
+                self.note, self.note_role = error.message + "; r reads it again", "bad"
+                return []
+            self.kept_rows = (self.here.id, start, rows)
+        return [Row(self._below(row.name), row.name, row) for row in rows[first - start : first - start + count]]
+
+    def _below(self, name: bytes) -> bytes:
+        return self.path + b"/" + name if self.path else name
+
+    @property
+    def row(self) -> Row | None:
+        return next(iter(self.rows_from(self.chosen, 1)), None)
+
+    def paint(self, grid: Grid) -> None:
+        snapshot = self.opened.snapshot.id if self.opened else ""
+        self.header(grid, "files", snapshot)
+        if self.opened is None:
+            text = f"listing the snapshot: {words.count(self.done)} entries …" if self.done else "reading …"
+            grid.put(3, 3, text if self.list_errand.busy else "r reads again", "muted")
+            return
+        self.total, self.room = self.row_count(), max(1, grid.height - 11)
+        self.chosen = min(max(self.chosen, 0), max(0, self.total - 1))
+        self.first = max(min(self.first, self.chosen), self.chosen - self.room + 1)
+        self.first = min(max(self.first, 0), max(0, self.total - self.room))
+        paint_files(grid, self, self.opened.snapshot, self.session.desk.site.zone)
+
+    # Keys
+
+    def action_open(self) -> None:
+        row, opened = self.row, self.opened
+        if row is None or opened is None or row.entry is None:
+            self.say("there is nothing to open here", "muted")
+            return
+        if row.entry.kind == "d" and row.how is None:
+            self.found = None
+            self._enter(row.entry, row.path)
+            self.repaint()
+            return
+        acts, desk, path = self.session.acts, self.session.desk, row.path
+        self.live_errand.ask("live", lambda: (path, acts.live_file(desk, path)))
+
+    def action_up_folder(self) -> None:
+        if self.opened is None or self.here is None:
+            return
+        if self.found is not None:
+            self.found = None
+            self._enter(self.here, self.path)
+        elif not self.path:
+            self.say("this is the top of the files; Esc goes back", "muted")
+            return
+        else:
+            place, above = self.here.place, self.path.rpartition(b"/")[0]
+            parent = self.opened.listing.find(above)
+            assert parent is not None
+            self._enter(parent, above, place)
+        self.repaint()
+
+    def action_find(self) -> None:
+        opened, here = self.opened, self.here
+        if opened is None or here is None:
+            self.say("the snapshot is still being listed", "muted")
+            return
+        acts, desk = self.session.acts, self.session.desk
+
+        def search(text: str) -> tuple[list[Row], str]:
+            listing = acts.list_files(desk, opened.snapshot.id)
+            try:
+                rows = listing.search(text, here, count=MOST)
+                more = ", the first of them" if len(rows) == MOST else ""
+                paths = [listing.path(row) for row in rows]
+                told = f"{words.plural(len(rows), 'name', 'names')} with {text!r} in it{more}"
+                return [Row(path, path, row) for path, row in zip(paths, rows, strict=True)], told
+            finally:
+                listing.close()
+
+        def answer(text: str) -> None:
+            self.find_errand.ask("find", lambda: search(text.strip()))
+            self.say("searching …", "muted")
+
+        self.ask(Question("find", answer, lambda text: (bool(text.strip()), "part of a name, in any case, below here")))
+
+    def action_difference(self) -> None:
+        opened = self.opened
+        if opened is None:
+            self.say("the snapshot is still being listed", "muted")
+            return
+        acts, desk, one = self.session.acts, self.session.desk, opened.snapshot.id
+        others = ("live", *[each.id for each in reversed(opened.snapshots) if each.id != one])
+
+        def compare(other: str) -> tuple[list[Row], str]:
+            with acts.compare_files(desk, one, other) as found:
+                rows = [Row(each.path, each.path, None, each.how, each.what) for each in islice(found, MOST)]
+            more = ", the first of them" if len(rows) == MOST else ""
+            note = "; no content of live files is read" if other == "live" else ""
+            return rows, f"{words.plural(len(rows), 'difference', 'differences')} to {other}{more}{note}"
+
+        def answer(text: str) -> None:
+            self.find_errand.ask("difference", lambda: compare(text))
+            self.say("comparing …", "muted")
+
+        def understood(text: str) -> tuple[bool, str]:
+            return text in others, "live, or a snapshot's id; Tab goes through them"
+
+        question = Question("difference to", answer, understood, "", choices=others)
+        question.next_choice()
+        self.ask(question)
+
+    def action_snapshot(self, step: int) -> None:
+        if self.opened is None:
+            return
+        ids = [each.id for each in self.opened.snapshots]
+        place = ids.index(self.opened.snapshot.id) + step
+        if not 0 <= place < len(ids):
+            self.say("this is the newest snapshot" if step > 0 else "this is the oldest snapshot", "muted")
+            return
+        self.wanted = ids[place]
+        self.action_read_again()
+
+    def action_restore(self) -> None:
+        self.say(NO_RESTORE)
+
+    def to_copy(self) -> str:
+        row = self.row
+        return row.path.decode("utf-8", "backslashreplace") if row is not None else ""
+
+    def hints(self) -> Sequence[Hint]:
+        return (
+            self.hint("open", "open", "open"),
+            self.hint("up-folder", "up", "up_folder"),
+            self.hint("find", "find", "find"),
+            self.hint("difference", "difference", "difference"),
+            self.hint("next-snapshot", "next snapshot", "snapshot(1)"),
+            self.hint("help", "help", "app.help"),
+        )
+
+    def acts(self) -> Sequence[tuple[str, str, Callable[[], None]]]:
+        return (("restore this file or folder", "R", self.action_restore),)

@@ -1,0 +1,111 @@
+"""How the files of a snapshot are painted: the rows in sight, and the facts of the chosen one below or beside them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.records.copies import MediaSnapshot
+from tui import words
+from tui.painting.grid import Grid
+from tui.widgets.frame import paint_rule
+
+if TYPE_CHECKING:
+    from engine.acts import Entry, Listed
+    from tui.screens.files import FilesScreen
+
+_TOP = 5
+_WIDE = 120  # columns from which the facts stand beside the rows
+_ROLES = {"added": ("+", "ok"), "removed": ("-", "bad"), "changed": ("~", "warn")}
+
+
+class Row(NamedTuple):
+    """One row: its path, what is shown of it, the entry; of a difference, what differs."""
+
+    path: bytes
+    shown: bytes
+    entry: Listed | None
+    how: str | None = None
+    what: tuple[str, ...] = ()
+
+
+def safe(name: bytes) -> str:
+    """A snapshot's name for the screen: whatever is not UTF-8 or not printable is escaped."""
+    text = name.decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: tzinfo) -> None:
+    wide = grid.width >= _WIDE
+    stop = grid.width * 3 // 5 if wide else grid.width - 1
+    taken = f"taken {words.minute(snapshot.started_at, zone)} to {words.clock(snapshot.stopped_at, zone)}"
+    grid.put_cut(1, 2, taken, "muted", grid.width - 1)
+    where = screen.found_words if screen.found is not None else "/" + safe(screen.path)
+    grid.put_cut(1, 3, where, "title!", stop)
+    size_x, time_x = stop - 30, stop - 16
+    for x, name in ((3, "name"), (size_x, "size"), (time_x, "changed")):
+        grid.put(x, _TOP - 1, name, "faint", stop)
+    if screen.total > screen.room:
+        last = min(screen.first + screen.room, screen.total)
+        more = f"{words.count(screen.first + 1)} to {words.count(last)} of {words.count(screen.total)}"
+        grid.put_right(grid.width - 1, 2, more, "faint")
+    rows = screen.rows_from(screen.first, screen.room)
+    if not rows:
+        grid.put(3, _TOP, "nothing here" if screen.found is None else "nothing; Backspace goes back", "muted")
+    for number, row in enumerate(rows):
+        here = screen.first + number == screen.chosen
+        y, main = _TOP + number, "accent!" if here else "text"
+        grid.put(0, y, grid.glyphs.now if here else " ", "accent!")
+        if row.how is not None:
+            sign, role = _ROLES[row.how]
+            grid.put(3, y, sign, role)
+            end = grid.put_cut(5, y, safe(row.shown), main, stop - 24)
+            grid.put_cut(max(end + 2, stop - 22), y, ", ".join(row.what) or row.how, "muted", stop)
+            continue
+        entry = row.entry
+        assert entry is not None
+        folder = entry.kind == "d"
+        grid.put_cut(3, y, safe(row.shown) + ("/" if folder else ""), main, size_x - 1)
+        grid.put(size_x, y, words.size(entry.bytes if folder else entry.size), "muted", stop)
+        told = words.plural(entry.files, "file", "files") if folder else words.minute(_at(entry), zone)
+        grid.put(time_x, y, told, "muted", stop)
+    if (row_now := screen.row) is not None:
+        if wide:
+            _paint_facts(grid, screen, row_now, stop + 3, _TOP, zone)
+        else:
+            paint_rule(grid, grid.height - 6)
+            _paint_facts(grid, screen, row_now, 1, grid.height - 5, zone)
+
+
+def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone: tzinfo) -> None:
+    stop, entry = grid.width - 1, row.entry
+    grid.put_cut(x, y, safe(row.path), "text", stop)
+    if entry is None:
+        return
+    if entry.kind == "d":
+        grid.put_cut(x, y + 1, f"{words.count(entry.files)} files, {words.size(entry.bytes)}", "muted", stop)
+        return
+    facts = f"{words.count(entry.size)} B  {words.second(_at(entry), zone)}  {entry.mode:04o}  {entry.uid}:{entry.gid}"
+    grid.put_cut(x, y + 1, facts, "muted", stop)
+    if entry.kind == "l":
+        grid.put_cut(x, y + 2, f"a link to {safe(entry.target)}", "muted", stop)
+    elif entry.sha256 is not None:
+        grid.put_cut(x, y + 2, f"sha256 {entry.sha256.hex()}", "faint", stop)
+    text, role = _against_live(screen, row, entry)
+    grid.put_cut(x, y + 3, text, role, stop)
+
+
+def _against_live(screen: FilesScreen, row: Row, entry: Listed) -> tuple[str, str]:
+    if row.path not in screen.live:
+        return "Enter looks at the live one", "faint"
+    live: Entry | None = screen.live[row.path]
+    if live is None:
+        return "live: it is not there", "warn"
+    same = (live.kind, live.size, live.mtime_ns) == (entry.kind, entry.size, entry.mtime_ns)
+    if same:
+        return "live: the same size and time (its content was not read)", "ok"
+    return f"live: {words.size(live.size)}, another size or time", "warn"
+
+
+def _at(entry: Listed) -> datetime:
+    return datetime.fromtimestamp(min(max(entry.mtime_ns // 10**9, -62_000_000_000), 253_000_000_000), UTC)
