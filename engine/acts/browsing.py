@@ -4,7 +4,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -77,10 +77,15 @@ def compare_files(desk: Desk, a: str, b: str) -> Iterator[Iterator[Difference]]:
     if a == b:
         raise UsageError(f"{a} is compared with itself", remedy="name two snapshots, or one and 'live'")
     with _entries(desk, a) as before, _entries(desk, b) as after:
-        try:
-            yield differences(before, after)
-        except OSError as error:
-            raise Unreachable("not all could be read", cause=str(error)) from error
+        yield differences(_told(before, a), _told(after, b))
+
+
+def _told(entries: Iterator[Entry], which: str) -> Iterator[Entry]:
+    """The entries; what the disk says against them becomes an error of ours, and nothing that their reader does."""
+    try:
+        yield from entries
+    except OSError as error:
+        raise Unreachable(f"not all of {which} could be read", cause=str(error)) from error
 
 
 def live_file(desk: Desk, path: bytes) -> Entry | None:
@@ -98,11 +103,12 @@ def _entries(desk: Desk, which: str) -> Iterator[Iterator[Entry]]:
         yield live_entries(os.fsencode(_media(desk).path))
         return
     found, repository = _snapshot(desk, which)
-    try:
-        with open_snapshot(found, repository, _media(desk).path).entries() as entries:
-            yield entries
-    except OSError as error:
-        raise Unreachable(f"{found.id} cannot be read", cause=str(error)) from error
+    with ExitStack() as stack:
+        try:
+            entries = stack.enter_context(open_snapshot(found, repository, _media(desk).path).entries())
+        except OSError as error:
+            raise Unreachable(f"{found.id} cannot be read", cause=str(error)) from error
+        yield entries
 
 
 def _media(desk: Desk) -> Media:

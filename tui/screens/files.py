@@ -19,7 +19,7 @@ from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
 from tui.painting.grid import Grid
-from tui.screens.files_picture import Row, paint_files
+from tui.screens.files_picture import WIDE, Row, paint_files
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint
 from tui.widgets.question import Question
@@ -160,7 +160,7 @@ class FilesScreen(Scrolled):
             text = f"listing the snapshot: {words.count(self.done)} entries …" if self.done else "reading …"
             grid.put(3, 3, text if self.list_errand.busy else "r reads again", "muted")
             return
-        self.total, self.room = self.row_count(), max(1, grid.height - 11)
+        self.total, self.room = self.row_count(), max(1, grid.height - (8 if grid.width >= WIDE else 11))
         self.chosen = min(max(self.chosen, 0), max(0, self.total - 1))
         self.first = max(min(self.first, self.chosen), self.chosen - self.room + 1)
         self.first = min(max(self.first, 0), max(0, self.total - self.room))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tui.screens.files import FilesScreen
 
 _TOP = 5
-_WIDE = 120  # columns from which the facts stand beside the rows
+WIDE = 120  # columns from which the facts stand beside the rows
 _ROLES = {"added": ("+", "ok"), "removed": ("-", "bad"), "changed": ("~", "warn")}
 
 
@@ -36,15 +36,17 @@ def safe(name: bytes) -> str:
 
 
 def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: tzinfo) -> None:
-    wide = grid.width >= _WIDE
+    wide = grid.width >= WIDE
     stop = grid.width * 3 // 5 if wide else grid.width - 1
     taken = f"taken {words.minute(snapshot.started_at, zone)} to {words.clock(snapshot.stopped_at, zone)}"
     grid.put_cut(1, 2, taken, "muted", grid.width - 1)
     where = screen.found_words if screen.found is not None else "/" + safe(screen.path)
     grid.put_cut(1, 3, where, "title!", stop)
     size_x, time_x = stop - 30, stop - 16
-    for x, name in ((3, "name"), (size_x, "size"), (time_x, "changed")):
-        grid.put(x, _TOP - 1, name, "faint", stop)
+    if screen.found is None or any(row.entry for row in screen.found[:1]):
+        grid.put(3, _TOP - 1, "name", "faint", stop)
+        grid.put_right(time_x - 3, _TOP - 1, "size", "faint")
+        grid.put(time_x, _TOP - 1, "changed", "faint", stop)
     if screen.total > screen.room:
         last = min(screen.first + screen.room, screen.total)
         more = f"{words.count(screen.first + 1)} to {words.count(last)} of {words.count(screen.total)}"
@@ -66,7 +68,7 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
         assert entry is not None
         folder = entry.kind == "d"
         grid.put_cut(3, y, safe(row.shown) + ("/" if folder else ""), main, size_x - 1)
-        grid.put(size_x, y, words.size(entry.bytes if folder else entry.size), "muted", stop)
+        grid.put_right(time_x - 3, y, words.size(entry.bytes if folder else entry.size), "muted")
         told = words.plural(entry.files, "file", "files") if folder else words.minute(_at(entry), zone)
         grid.put(time_x, y, told, "muted", stop)
     if (row_now := screen.row) is not None:
