@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from engine.cli import files_browse
+from engine.cli import files_browse, files_check, files_restore
 
 
 class What(NamedTuple):
@@ -19,6 +19,10 @@ class What(NamedTuple):
 
 
 _WHAT = {
+    "check": What("hold them against what the database refers to", files_check.add, files_check.carry_out),
+    "restore": What(
+        "bring them back as they were", files_restore.add, files_restore.carry_out, ("maybe-target", "yes")
+    ),
     "list": What("what a snapshot holds, folder by folder or by name", files_browse.add_list, files_browse.list_files),
     "diff": What("what differs between two snapshots, or live", files_browse.add_diff, files_browse.compare_files),
 }

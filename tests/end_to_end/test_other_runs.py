@@ -65,9 +65,12 @@ def test_a_run_outlives_the_terminal_that_follows_it(history: History, open_dir:
         return bool(started)
 
     wait_until(begun, "no run was started")
-    run = started[0].run
+    run, engine = started[0].run, started[0].pid
+    assert engine is not None
+    os.kill(engine, signal.SIGSTOP)  # else a quick run is over before its terminal goes
     os.killpg(terminal.pid, number)
     terminal.communicate(timeout=30)
+    os.kill(engine, signal.SIGCONT)
     assert terminal.returncode == -number
     report = operator.call("attach", run, expect=0).document
     assert report["outcome"] == "completed"

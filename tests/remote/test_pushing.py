@@ -232,6 +232,7 @@ def test_a_full_or_closed_folder_there_is_an_error(vault: tuple[RemotePlace, Pat
         push(copy, vault[0].below("file"), [], None, silent)
 
 
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not on this machine")
 def test_rsync_ends_with_the_engine_that_is_killed(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shell, noted = tmp_path / "shell", tmp_path / "pid"
     shell.write_text(f"#!/bin/sh\necho $PPID $$ >{noted}\nexec sleep 60\n")
