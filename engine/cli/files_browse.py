@@ -1,17 +1,19 @@
 """`reprise files list` and `reprise files diff`: what can be typed, the documents, and the lines for people."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import IO, Any
-
-import msgspec
+from typing import IO, TYPE_CHECKING, Any
 
 from engine import acts
-from engine.cli.documents import Document
 from engine.records.errors import UsageError
+
+if TYPE_CHECKING:
+    from engine.cli.documents import Document
 
 _TOLD = 200  # lines for people; --json tells all
 _PAGE = 1000  # entries that are held at once
@@ -119,6 +121,8 @@ def _write_array(out: IO[bytes], documents: Iterator[Document]) -> None:
 
 
 def _json(document: Document) -> bytes:
+    import msgspec
+
     return msgspec.json.encode(document)
 
 
