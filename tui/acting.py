@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from engine.records.copies import MediaSnapshot
@@ -50,6 +51,17 @@ class Acts(Protocol):
     def snapshot_at(self, snapshots: list[MediaSnapshot], at: datetime, /) -> MediaSnapshot | None: ...
     def list_files(self, desk: Desk, snapshot: str, progress: Callable[[int], None] = ..., /) -> Listing: ...
     def compare_files(self, desk: Desk, a: str, b: str, /) -> AbstractContextManager[Iterator[Difference]]: ...
+    def plan_files(
+        self,
+        desk: Desk,
+        target: RecoveryTarget | None,
+        /,
+        *,
+        into: Path | None = None,
+        delta: bool = False,
+        only: str | None = None,
+        snapshot: str | None = None,
+    ) -> Plan: ...
     def live_file(self, desk: Desk, path: bytes, /) -> Entry | None: ...
     def plan_image(self, desk: Desk, /) -> Plan: ...
     def plan_dump_restore(

@@ -4,13 +4,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from engine.acts import Desk, Difference, Entry, Listing
 from engine.acts.browsing import snapshot_at
 from engine.media.differing import differences
 from engine.media.listing import build_listing, open_listing
+from engine.media.planning import FilesAsked
+from engine.media.planning import plan_files as make_files_plan
 from engine.records.copies import MediaSnapshot
-from tests.tui.history import utc
+from engine.records.plan import Plan
+from engine.records.survey import FileSystem
+from engine.records.target import RecoveryTarget
+from tests.tui.history import NOW, utc
 
 
 def entries(day: int) -> list[Entry]:
@@ -30,10 +36,14 @@ def entries(day: int) -> list[Entry]:
 class StandInFiles:
     """What the files screen asks of `engine.acts`."""
 
+    asked: list[tuple[Any, ...]]
     snapshot_at = staticmethod(snapshot_at)
 
     def file_snapshots(self, desk: Desk) -> list[MediaSnapshot]:
-        return [MediaSnapshot(f"m{day}", "main", Path("/m"), utc(day, 4), utc(day, 4, 38)) for day in (21, 22, 23)]
+        return [
+            MediaSnapshot(f"m{day}", "main", Path("/m"), utc(day, 4), utc(day, 4, 38), 88 << 30, 50_000)
+            for day in (21, 22, 23)
+        ]
 
     def list_files(self, desk: Desk, snapshot: str, progress: object = None) -> Listing:
         with tempfile.TemporaryDirectory() as folder:  # an open SQLite file stays readable without its name
@@ -47,6 +57,35 @@ class StandInFiles:
     def compare_files(self, desk: Desk, a: str, b: str) -> Iterator[Iterator[Difference]]:
         before, after = (entries(23 if each == "live" else int(each[1:])) for each in (a, b))
         yield differences(before, after)
+
+    def plan_files(
+        self,
+        desk: Desk,
+        target: RecoveryTarget | None,
+        *,
+        into: Path | None = None,
+        delta: bool = False,
+        only: str | None = None,
+        snapshot: str | None = None,
+    ) -> Plan:
+        self.asked.append(("plan_files", snapshot, only, into, delta))
+        (chosen,) = (each for each in self.file_snapshots(desk) if each.id == snapshot)
+        asked = FilesAsked(
+            site=desk.site.name,
+            live="/srv/orders/media",
+            place="into" if into else "delta" if delta or only else "beside",
+            into=str(into) if into else None,
+            asked=None,
+            fast=False,
+            only=only,
+            live_exists=True,
+            mounted=False,
+            into_free=True,
+            room=FileSystem("/srv/orders", "/srv/orders", 1, "/srv", 612 << 30, 900 << 30, True),
+            writable=True,
+            has_application=True,
+        )
+        return make_files_plan(asked, target, None, None, (chosen,), now=NOW)
 
     def live_file(self, desk: Desk, path: bytes) -> Entry | None:
         return next((each for each in entries(23) if each.path == path), None)

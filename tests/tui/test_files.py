@@ -1,9 +1,13 @@
 """The files of a snapshot, by keys alone."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.tui.driving import driving
+from tests.tui.driving import Driver, driving
 from tui.screens.files import FilesScreen
+from tui.screens.files_plan import FilesPlanScreen
+from tui.screens.run import RunScreen
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)])
@@ -41,11 +45,73 @@ async def test_differences_to_another_snapshot_are_listed() -> None:
         assert "- 2026/12-new.pdf" in driver.text and "content, size" in driver.text
 
 
-async def test_the_oldest_snapshot_and_the_top_and_a_restore_say_why_nothing_happens() -> None:
+async def test_the_oldest_snapshot_and_the_top_say_why_nothing_happens() -> None:
     async with driving(80, 24) as driver:
         await driver.press("f", "[", "[", "[")
         assert "the oldest snapshot" in driver.text
         await driver.press("backspace")
         assert "the top of the files" in driver.text
-        await driver.press("R")
-        assert "cannot be restored" in driver.text
+
+
+def started(driver: Driver) -> list[object]:
+    return [each for each in driver.source.asked if each[0] == "start"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+async def test_one_folder_is_restored_after_its_plan_and_the_sites_name(size: tuple[int, int]) -> None:
+    async with driving(*size) as driver:
+        await driver.press("f", "enter", "R")
+        assert "/2026/09" in driver.text and "30 files" in driver.text
+        await driver.press("enter")
+        assert isinstance(driver.screen, FilesPlanScreen)
+        assert driver.source.asked[-1] == ("plan_files", "m23", "2026/09", None, False)
+        assert "what changed in 2026/09 after the snapshot m23" in driver.text and "Ready." in driver.text
+        await driver.press("enter")
+        assert not started(driver) and "type the site's name" in driver.text
+        await driver.type("orders-prod")
+        await driver.press("enter")
+        assert started(driver) and isinstance(driver.screen, RunScreen)
+        assert "files brought back: m23" in driver.text
+
+
+async def test_all_of_a_snapshot_or_into_another_folder() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("f", "R", "tab")
+        assert "all that the snapshot holds, 92 files" in driver.text
+        await driver.press("enter")
+        assert driver.source.asked[-1] == ("plan_files", "m23", None, None, False)
+        assert "the whole folder is swapped" in driver.text
+        await driver.press("d", "enter")
+        assert driver.source.asked[-1] == ("plan_files", "m23", None, None, True)
+        assert "only what differs" in driver.text
+        await driver.press("d", "ctrl+u")
+        await driver.type("/srv/look")
+        await driver.press("enter")
+        assert driver.source.asked[-1] == ("plan_files", "m23", None, Path("/srv/look"), False)
+        await driver.press("enter")
+        assert started(driver), "nothing of the live files changes: nothing to confirm"
+
+
+async def test_what_the_snapshot_has_not_is_not_restored_from_it() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("f", "[", "d", "tab", "enter", "end", "R")
+        assert "all that the snapshot holds" in driver.text, "a file that only the other snapshot has is no choice"
+        await driver.press("ctrl+u")
+        await driver.type("/2026/12-new.pdf")
+        assert "not in m22" in driver.text
+        await driver.press("enter")
+        assert not any(each[0] == "plan_files" for each in driver.source.asked)
+
+
+async def test_a_name_that_cannot_be_typed_offers_the_folder_above_it() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("f", "slash")
+        await driver.type("[31M")
+        await driver.press("enter", "R")
+        assert "restore  /2026/11" in driver.text
+
+
+async def test_read_only_restores_nothing_and_says_why() -> None:
+    async with driving(80, 24, read_only=True) as driver:
+        await driver.press("f", "R")
+        assert "--read-only" in driver.text and driver.screen.question is None

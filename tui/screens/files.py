@@ -6,7 +6,7 @@ a search, a difference, the live file) is an errand's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -22,21 +22,22 @@ from tui.painting.grid import Grid
 from tui.screens.files_picture import WIDE, Row, paint_files
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint
-from tui.widgets.question import Question
+from tui.widgets.question import Question, TypedLine
 
 if TYPE_CHECKING:
     from engine.acts import Entry, Listed, Listing
 
 MOST = 10_000  # rows of a search or a difference
-NO_RESTORE = "files cannot be restored from this screen yet; nothing was done"
 
 
 class Opened(NamedTuple):
-    """A snapshot's listing."""
+    """A snapshot's listing, and where in it."""
 
     snapshots: list[MediaSnapshot]
     snapshot: MediaSnapshot
     listing: Listing
+    here: Listed  # the folder that is shown, and its path
+    path: bytes
 
 
 class FilesScreen(Scrolled):
@@ -77,6 +78,7 @@ class FilesScreen(Scrolled):
 
     def action_read_again(self) -> None:
         acts, desk, at, wanted = self.session.acts, self.session.desk, self.at, self.wanted
+        wanted_path = self.path
         self.done, self.live = 0, {}
 
         def progress(done: int) -> None:
@@ -87,7 +89,11 @@ class FilesScreen(Scrolled):
             one = next((each for each in snapshots if each.id == wanted), None) or acts.snapshot_at(snapshots, at)
             if one is None:
                 raise UsageError("there is no snapshot of the files", remedy="take one: overview (1), files, c")
-            return Opened(snapshots, one, acts.list_files(desk, one.id, progress))
+            listing = acts.list_files(desk, one.id, progress)
+            path = wanted_path
+            while (here := listing.find(path)) is None or here.kind != "d":
+                path = path.rpartition(b"/")[0]
+            return Opened(snapshots, one, listing, here, path)
 
         self.list_errand.ask("list", work)
         self.repaint()
@@ -113,12 +119,9 @@ class FilesScreen(Scrolled):
         if self.opened is not None:
             self.opened.listing.close()
         self.opened, self.wanted, self.found = opened, opened.snapshot.id, None
-        path = self.path
-        while (here := opened.listing.find(path)) is None or here.kind != "d":
-            path = path.rpartition(b"/")[0]
-        if path != self.path:
+        if opened.path != self.path:
             self.say("the folder is not in this snapshot; this is the nearest above it", "muted")
-        self._enter(here, path, self.chosen)
+        self._enter(opened.here, opened.path, self.chosen)
 
     def _enter(self, here: Listed, path: bytes, chosen: int = 0) -> None:
         self.here, self.path, self.chosen = here, path, chosen
@@ -145,6 +148,13 @@ class FilesScreen(Scrolled):
                 return []
             self.kept_rows = (self.here.id, start, rows)
         return [Row(self._below(row.name), row.name, row) for row in rows[first - start : first - start + count]]
+
+    def _find(self, path: bytes) -> Listed | None:
+        try:
+            return self.opened.listing.find(path) if self.opened is not None else None
+        except RepriseError as error:
+            self.note, self.note_role = error.message + "; r reads it again", "bad"
+            return None
 
     def _below(self, name: bytes) -> bytes:
         return self.path + b"/" + name if self.path else name
@@ -192,9 +202,9 @@ class FilesScreen(Scrolled):
             return
         else:
             place, above = self.here.place, self.path.rpartition(b"/")[0]
-            parent = self.opened.listing.find(above)
-            assert parent is not None
-            self._enter(parent, above, place)
+            parent = self._find(above)
+            if parent is not None:
+                self._enter(parent, above, place)
         self.repaint()
 
     def action_find(self) -> None:
@@ -259,7 +269,35 @@ class FilesScreen(Scrolled):
         self.action_read_again()
 
     def action_restore(self) -> None:
-        self.say(NO_RESTORE)
+        """Ask what: the chosen row, a folder above it, or all; then the plan, where all that follows is decided."""
+        opened = self.opened
+        if not self.may_act():
+            return
+        if opened is None:
+            self.say("the snapshot is still being listed", "muted")
+            return
+        row, paths = self.row, [b""]
+        if row is not None and row.how != "added":
+            parts = row.path.split(b"/")
+            paths = [b"/".join(parts[:count]) for count in range(len(parts), -1, -1)]
+        choices = tuple("/" + path.decode() for path in paths if _typable(path))
+
+        def understood(text: str) -> tuple[bool, str]:
+            here = self._find(_typed(text))
+            if here is None:
+                return False, f"this is not in {opened.snapshot.id}; Tab goes to the folders above"
+            what = "" if here.id else "all that the snapshot holds, "
+            if here.kind == "d":
+                what += f"{words.plural(here.files, 'file', 'files')}, "
+            size = words.size(here.bytes if here.kind == "d" else here.size)
+            return True, f"{what}{size}, as it was; its plan comes first"
+
+        def answer(text: str) -> None:
+            from tui.screens.files_plan import FilesPlanScreen
+
+            self.app.push_screen(FilesPlanScreen(opened.snapshot, _typed(text).decode() or None))
+
+        self.ask(Question("restore", answer, understood, "", TypedLine(choices[0], len(choices[0])), choices))
 
     def to_copy(self) -> str:
         row = self.row
@@ -271,9 +309,18 @@ class FilesScreen(Scrolled):
             self.hint("up-folder", "up", "up_folder"),
             self.hint("find", "find", "find"),
             self.hint("difference", "difference", "difference"),
-            self.hint("next-snapshot", "next snapshot", "snapshot(1)"),
+            self.hint("restore-files", "restore", "restore"),
             self.hint("help", "help", "app.help"),
         )
 
-    def acts(self) -> Sequence[tuple[str, str, Callable[[], None]]]:
-        return (("restore this file or folder", "R", self.action_restore),)
+
+def _typed(text: str) -> bytes:
+    return text.removeprefix("/").rstrip("/").encode()
+
+
+def _typable(path: bytes) -> bool:
+    """Whether a path can stand in a line that is typed into, and in a plan."""
+    try:
+        return path.decode().isprintable()
+    except UnicodeDecodeError:
+        return False

@@ -13,10 +13,9 @@ from tui.screens.scrolled import Scrolled
 from tui.widgets import gate
 from tui.widgets.frame import Hint, paint_rule, paint_wrapped, wrapped
 from tui.widgets.progress import paint_ending
+from tui.widgets.purpose import INTO
 
 Row = tuple[tuple[int, str, str], ...]  # cells: where, what, role; a negative place ends there
-
-_INTO = {"side-copy": "a copy in", "in-place": "in place of"}
 
 
 class ReportScreen(Scrolled):
@@ -57,7 +56,7 @@ class ReportScreen(Scrolled):
             rows.append(((3, "lost", "muted"), (16, words.plural(point.lost_commits, "commit", "commits"), "text")))
             chain = " + ".join(backup.id for backup in point.chain)
             rows.append(((3, "from", "muted"), (16, chain, "text")))
-        rows.append(((3, "into", "muted"), (16, f"{_INTO[plan.destination.kind]} {plan.destination.path}", "text")))
+        rows.append(((3, "into", "muted"), (16, f"{INTO[plan.destination.kind]} {plan.destination.path}", "text")))
         reached = state.reached
         if reached is not None and point is not None and reached.lsn > point.gate:
             text = f"at the gate, replay went on to {format_lsn(reached.lsn)}"
