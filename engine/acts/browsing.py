@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.acts.desk import Desk
+from engine.acts.listing_child import make_listing
 from engine.catalog.media import read_media
 from engine.catalog.waiting import with_patience
 from engine.media.catalogue import Entry as Entry
@@ -42,32 +43,35 @@ def snapshot_at(snapshots: list[MediaSnapshot], at: datetime) -> MediaSnapshot |
 def list_files(desk: Desk, snapshot: str, progress: Progress = lambda done: None) -> Listing:
     """The listing of a snapshot, made where there is none yet: ``progress`` hears entries done. Close it. Raises
     UsageError for a snapshot that is not there, DamagedCopy, Unreachable."""
-    found, repository = _snapshot(desk, snapshot)
-    key = hashlib.sha256(f"{found.repository}\0{found.id}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    path, identity = desk.state / "files" / f"{key}.sqlite", _identity(found)
+    found, path, identity = _listing_of(desk, snapshot)
     known = open_listing(path, identity)
     if known is not None:
         return known
-
-    def build(alive: Callable[[], None]) -> None:
-        def heard(done: int) -> None:
-            alive()
-            progress(done)
-
-        with open_snapshot(found, repository, _media(desk).path).entries() as entries:
-            build_listing(path, identity, entries, heard)
-
-    try:
-        with_patience(build, str(found.path))
-    except (OSError, sqlite3.Error) as error:
-        remedy = "see whether the snapshot can be read, and whether the state folder has room"
-        raise RepriseError(f"the files of {found.id} cannot be listed", cause=str(error), remedy=remedy) from error
+    make_listing(desk, snapshot, progress, str(found.path))
     made = open_listing(path, identity)
     if made is None:
         raise RepriseError(
             f"the files of {found.id} cannot be listed", cause="it changed meanwhile", remedy="try again"
         )
     return made
+
+
+def write_listing(desk: Desk, snapshot: str, progress: Progress) -> None:
+    """Make the listing of a snapshot here and now. Raises RepriseError."""
+    found, path, identity = _listing_of(desk, snapshot)
+    try:
+        with open_snapshot(found, _snapshot(desk, snapshot)[1], _media(desk).path).entries() as entries:
+            build_listing(path, identity, entries, progress)
+    except (OSError, sqlite3.Error) as error:
+        remedy = "see whether the snapshot can be read, and whether the state folder has room"
+        raise RepriseError(f"the files of {found.id} cannot be listed", cause=str(error), remedy=remedy) from error
+
+
+def _listing_of(desk: Desk, snapshot: str) -> tuple[MediaSnapshot, Path, str]:
+    """The snapshot, where its listing stands, and what that is made from."""
+    found, _ = _snapshot(desk, snapshot)
+    key = hashlib.sha256(f"{found.repository}\0{found.id}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return found, desk.state / "files" / f"{key}.sqlite", _identity(found)
 
 
 @contextmanager

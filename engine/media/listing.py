@@ -20,6 +20,7 @@ _APPLICATION_ID = 0x5250464C
 _VERSION = 1
 _KEPT = 8  # listings that stay in the folder
 _BATCH = 5000  # rows written at once
+_SIGN_OF_LIFE = 1_000_000  # SQLite's own steps, while the indexes are made
 _SHORTEST = 3  # characters that the trigram index can answer
 _FIELDS = "id, parent, place, name, kind, sha256, size, mtime_ns, mode, uid, gid, target, last, children, files, bytes"
 _SCHEMA = f"""
@@ -119,9 +120,13 @@ class Listing:
         # Only ASCII folds to as many letters in SQLite as here; the rest of a text is looked at in the rows themselves.
         runs = "".join(char if char.isascii() and char not in '"\0' else "\n" for char in wanted).split("\n")
         grams = {run[at : at + _SHORTEST] for run in runs for at in range(len(run) - _SHORTEST + 1)}
-        where, values = "id > ? AND id <= ? ORDER BY id", [after, last]
+        values: list[object] = [after, last]
         if not grams:
-            yield from self._stream(f"SELECT {_FIELDS} FROM entry WHERE {where}", *values)
+            where = "id > ? AND id <= ?"
+            if wanted.isascii():  # asked of SQLite, which lets the process's other threads work meanwhile
+                where += " AND instr(lower(CAST(name AS TEXT)), ?)"
+                values.append(wanted)
+            yield from self._stream(f"SELECT {_FIELDS} FROM entry WHERE {where} ORDER BY id", *values)
             return
         match = " AND ".join(f'"{gram}"' for gram in sorted(grams))
         ids = "SELECT rowid FROM name WHERE name MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid"
@@ -191,11 +196,12 @@ def build_listing(path: Path, identity: str, entries: Iterable[Entry], progress:
             connection.execute(f"PRAGMA {pragma}")
         connection.executescript(_SCHEMA)
         connection.execute("BEGIN")
-        _Filling(connection, progress).fill(entries)
+        count = _Filling(connection, progress).fill(entries)
         connection.execute("INSERT INTO fact VALUES ('identity', ?)", (identity,))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
+        connection.set_progress_handler(lambda: progress(count), _SIGN_OF_LIFE)
         connection.executescript(_INDEXES)
         connection.close()
         draft.chmod(0o600)
@@ -222,7 +228,8 @@ class _Filling:
         self.next = 0
         self.open: list[_Folder] = []
 
-    def fill(self, entries: Iterable[Entry]) -> None:
+    def fill(self, entries: Iterable[Entry]) -> int:
+        """Answers how many there are."""
         self._begin(None, (), b"")
         for entry in entries:
             parts = entry.key
@@ -239,6 +246,7 @@ class _Filling:
             self._end()
         self._write()
         self.progress(self.next - 1)
+        return self.next - 1
 
     def _go_to(self, folder: tuple[bytes, ...]) -> None:
         """End the folders that are over; begin those that the snapshot does not name by themselves."""

@@ -1,13 +1,18 @@
 """What snapshots hold and how they differ, asked of real ones."""
 
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from engine.acts import browsing
 from engine.acts.browsing import compare_files, file_snapshots, list_files, live_file, snapshot_at
-from engine.records.errors import DamagedCopy, RepriseError, UsageError
+from engine.acts.listing_child import make_listing
+from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
 from tests.acts.files_site import FilesSite, filled
+from tests.clusters import wait_until
 from tests.tui.history import utc
 
 
@@ -91,10 +96,30 @@ def test_a_damaged_catalogue_is_told_and_leaves_no_listing(site: FilesSite) -> N
     assert not list((site.home / "state" / "files").glob("*"))
 
 
-def test_a_state_folder_without_room_is_one_error(site: FilesSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(browsing, "build_listing", full)
+def test_a_state_folder_that_takes_no_listing_is_one_error(site: FilesSite) -> None:
+    (site.home / "state").mkdir()
+    (site.home / "state" / "files").write_text("in the way")
     with pytest.raises(RepriseError, match="cannot be listed"):
         list_files(site.desk(), "a")
+
+
+def test_a_snapshot_that_does_not_answer_is_given_up_and_its_process_ends(site: FilesSite) -> None:
+    with pytest.raises(Unreachable, match="does not answer"):
+        make_listing(site.desk(), "a", lambda done: None, "the snapshot", patience=0.001)  # it takes longer to start
+    assert not [child for child in psutil.Process().children() if "listing_child" in " ".join(child.cmdline())]
+
+
+def test_the_listing_ends_with_the_process_that_asked_for_it(site: FilesSite) -> None:
+    asking = subprocess.Popen([sys.executable, "-m", "tui", "files", "list", "a", *site.options])
+    try:
+        parent = psutil.Process(asking.pid)
+        wait_until(lambda: bool(parent.children()), "no process lists the files")
+        (child,) = parent.children()
+        child.suspend()
+    finally:
+        asking.kill()
+        asking.wait()
+    with suppress(psutil.NoSuchProcess):
+        child.resume()
+        child.wait(10)
+    assert not list((site.home / "state").glob("files/*.sqlite"))
