@@ -18,7 +18,7 @@ from engine.records.status import ScheduleState, SiteStatus
 from engine.records.target import RecoveryTarget
 
 if TYPE_CHECKING:
-    from engine.acts import Desk, Difference, Entry, Listing, Moment, Psql, View
+    from engine.acts import Desk, Difference, Entry, Listing, Moment, Psql, Reference, View
 
 
 Action = Literal["finish", "pause"]
@@ -62,6 +62,7 @@ class Acts(Protocol):
         only: str | None = None,
         snapshot: str | None = None,
     ) -> Plan: ...
+    def files_of_rows(self, desk: Desk, text: str, /) -> tuple[list[Reference], bool]: ...
     def live_file(self, desk: Desk, path: bytes, /) -> Entry | None: ...
     def plan_image(self, desk: Desk, /) -> Plan: ...
     def plan_dump_restore(

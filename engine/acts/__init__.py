@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from engine.acts.browsing import Entry as Entry
     from engine.acts.browsing import Listed as Listed
     from engine.acts.browsing import Listing as Listing
+    from engine.acts.browsing import Reference as Reference
     from engine.acts.browsing import compare_files as compare_files
     from engine.acts.browsing import file_snapshots as file_snapshots
+    from engine.acts.browsing import files_of_rows as files_of_rows
     from engine.acts.browsing import list_files as list_files
     from engine.acts.browsing import live_file as live_file
     from engine.acts.browsing import snapshot_at as snapshot_at
@@ -98,15 +100,17 @@ if TYPE_CHECKING:
     from engine.acts.watching import status as status
 
 _WHERE = {
-    "bringing": ("plan_files",),
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "bringing": ("plan_files",),
     "browsing": (
         "Difference",
         "Entry",
         "Listed",
         "Listing",
+        "Reference",
         "compare_files",
         "file_snapshots",
+        "files_of_rows",
         "list_files",
         "live_file",
         "snapshot_at",

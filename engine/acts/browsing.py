@@ -3,8 +3,9 @@
 import hashlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -19,12 +20,19 @@ from engine.media.differing import differences, live_entries, live_entry
 from engine.media.listing import Listed as Listed
 from engine.media.listing import Listing as Listing
 from engine.media.listing import build_listing, open_listing
+from engine.media.references import Reference as Reference
+from engine.media.references import collect
 from engine.media.sources import open_snapshot
+from engine.postgres.asking import rows_with
+from engine.postgres.server import connect_site
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.site import Media, MediaRepository
+from engine.system.users import default_run_as
 
 LIVE = "live"
+_MOST_ROWS = 1000  # of the database, that are looked up in a snapshot
+_ROWS_SECONDS = 10
 Progress = Callable[[int], None]
 
 
@@ -99,6 +107,23 @@ def live_file(desk: Desk, path: bytes) -> Entry | None:
         return with_patience(lambda alive: live_entry(root, path), _media(desk).path)
     except OSError as error:
         raise Unreachable("the live file cannot be looked at", cause=str(error)) from error
+
+
+def files_of_rows(desk: Desk, text: str) -> tuple[list[Reference], bool]:
+    """The files that rows of the live database with these words in them refer to, in a catalogue's order; and whether
+    these are all. Raises UsageError where the site does not say what the database refers to, Unreachable, RepriseError
+    where the query fails."""
+    media, database = _media(desk), desk.site.database
+    if media.references is None:
+        remedy = "name them in the site file: [media] references"
+        raise UsageError("the site does not say which files the database refers to", remedy=remedy)
+    run_as = default_run_as(database.run_as, database.data_dir)
+    with closing(connect_site(database, run_as)) as connection:
+        name = "[media] references"
+        rows = rows_with(connection, media.references, text.split(), name, most=_MOST_ROWS, seconds=_ROWS_SECONDS)
+    with tempfile.TemporaryDirectory() as folder:
+        found = collect((row[:3] for row in rows), Path(folder) / "references", media.strip_prefix)
+        return list(found), len(rows) < _MOST_ROWS
 
 
 @contextmanager

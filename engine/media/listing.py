@@ -143,8 +143,9 @@ class Listing:
             yield row.name, row
 
     def interrupt(self) -> None:
-        """End a search that another thread waits for."""
-        self._connection.interrupt()
+        """End a search that another thread waits for; it raises DamagedCopy."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+            self._connection.interrupt()
 
     def close(self) -> None:
         self._connection.close()

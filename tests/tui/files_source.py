@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.acts import Desk, Difference, Entry, Listing
+from engine.acts import Desk, Difference, Entry, Listing, Reference
 from engine.acts.browsing import snapshot_at
 from engine.media.differing import differences
 from engine.media.listing import build_listing, open_listing
@@ -86,6 +86,10 @@ class StandInFiles:
             has_application=True,
         )
         return make_files_plan(asked, target, None, None, (chosen,), now=NOW)
+
+    def files_of_rows(self, desk: Desk, text: str) -> tuple[list[Reference], bool]:
+        self.asked.append(("files_of_rows", text))
+        return [Reference(path, None, None, 1) for path in (b"2026/11/04/invoice-4.pdf", b"2026/lost.pdf")], True
 
     def live_file(self, desk: Desk, path: bytes) -> Entry | None:
         return next((each for each in entries(23) if each.path == path), None)

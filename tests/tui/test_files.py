@@ -1,10 +1,13 @@
 """The files of a snapshot, by keys alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.tui.driving import Driver, driving
+from tests.tui.source import StandIn, desk
 from tui.screens.files import FilesScreen
 from tui.screens.files_plan import FilesPlanScreen
 from tui.screens.run import RunScreen
@@ -36,6 +39,28 @@ async def test_a_name_is_found_and_its_control_characters_never_reach_the_termin
         assert r"x\x1b[31m\xff.pdf" in driver.text and "\x1b" not in driver.text
         await driver.press("backspace")
         assert "invoice" not in driver.text and "2026/" in driver.text
+
+
+async def test_the_files_of_a_database_row_are_found_and_those_that_the_snapshot_lacks_are_told() -> None:
+    source = StandIn()
+    site = desk().site
+    told = msgspec.structs.replace(site, media=msgspec.structs.replace(site.media, references="SELECT path FROM a"))
+    async with driving(80, 24, source=source) as driver:
+        await driver.press("f", "slash")
+        await driver.type("=card 7")
+        await driver.press("enter")
+        assert "does not say what the database refers to" in driver.text
+        await driver.press("escape")
+        driver.app.desk = replace(driver.app.desk, site=told)
+        await driver.press("slash")
+        await driver.type("=card 7")
+        await driver.press("enter")
+        assert ("files_of_rows", "card 7") in source.asked
+        assert "2 files of rows with 'card 7'" in driver.text and "2026/11/04/invoice-4.pdf" in driver.text
+        await driver.press("end")
+        assert "not in this snapshot" in driver.text
+        await driver.press("R", "enter")
+        assert driver.source.asked[-1] == ("plan_files", "m23", None, None, False), "what is not there is no choice"
 
 
 async def test_differences_to_another_snapshot_are_listed() -> None:

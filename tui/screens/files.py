@@ -6,7 +6,7 @@ a search, a difference, the live file) is an errand's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -19,13 +19,14 @@ from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
 from tui.painting.grid import Grid
-from tui.screens.files_picture import WIDE, Row, paint_files
+from tui.screens.files_picture import ABSENT, WIDE, Row, paint_files
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint
 from tui.widgets.question import Question, TypedLine
 
 if TYPE_CHECKING:
-    from engine.acts import Entry, Listed, Listing
+    from engine.acts import Desk, Entry, Listed, Listing
+    from tui.acting import Acts
 
 MOST = 10_000  # rows of a search or a difference
 
@@ -38,6 +39,26 @@ class Opened(NamedTuple):
     listing: Listing
     here: Listed  # the folder that is shown, and its path
     path: bytes
+
+
+def named(listing: Listing, here: Listed, text: str) -> tuple[list[Row], str]:
+    """The rows of a search by name, and how they are called."""
+    rows = listing.search(text, here, count=MOST)
+    more = ", the first of them" if len(rows) == MOST else ""
+    paths = [listing.path(row) for row in rows]
+    told = f"{words.plural(len(rows), 'name', 'names')} with {text!r} in it{more}"
+    return [Row(path, path, row) for path, row in zip(paths, rows, strict=True)], told
+
+
+def rows_of(acts: Acts, desk: Desk, listing: Listing, text: str) -> tuple[list[Row], str]:
+    """The files of the rows of the live database that have these words in them."""
+    found, all_of_them = acts.files_of_rows(desk, text)
+    rows = []
+    for each in found:
+        entry = listing.find(each.path)
+        rows.append(Row(each.path, each.path, entry) if entry else Row(each.path, each.path, None, ABSENT))
+    more = "" if all_of_them else ", the first of them"
+    return rows, f"{words.plural(len(rows), 'file', 'files')} of rows with {text.strip()!r}{more}"
 
 
 class FilesScreen(Scrolled):
@@ -67,12 +88,16 @@ class FilesScreen(Scrolled):
         self.found_words = ""
         self.done = 0
         self.live: dict[bytes, Entry | None] = {}
+        self.searching: Listing | None = None  # in the errand's hands
+        self.looked_for: object = None
 
     def begin(self) -> None:
         self.list_errand, self.find_errand, self.live_errand = (Errand(self, name) for name in ("list", "find", "live"))
         self.action_read_again()
 
     def on_unmount(self) -> None:
+        if (under_way := self.searching) is not None:
+            under_way.interrupt()
         if self.opened is not None:
             self.opened.listing.close()
 
@@ -100,6 +125,8 @@ class FilesScreen(Scrolled):
 
     def on_answer(self, answer: Answer) -> None:
         answer.stop()
+        if answer.errand is self.find_errand and answer.ask is not self.looked_for:
+            return
         if answer.error is not None:
             self.say_error(answer.error)
         elif answer.ask == "progress":
@@ -214,22 +241,37 @@ class FilesScreen(Scrolled):
             return
         acts, desk = self.session.acts, self.session.desk
 
+        references = desk.site.media is not None and desk.site.media.references is not None
+
         def search(text: str) -> tuple[list[Row], str]:
             listing = acts.list_files(desk, opened.snapshot.id)
+            self.searching = listing
             try:
-                rows = listing.search(text, here, count=MOST)
-                more = ", the first of them" if len(rows) == MOST else ""
-                paths = [listing.path(row) for row in rows]
-                told = f"{words.plural(len(rows), 'name', 'names')} with {text!r} in it{more}"
-                return [Row(path, path, row) for path, row in zip(paths, rows, strict=True)], told
+                return rows_of(acts, desk, listing, text[1:]) if text[0] == "=" else named(listing, here, text)
             finally:
+                self.searching = None
                 listing.close()
 
         def answer(text: str) -> None:
-            self.find_errand.ask("find", lambda: search(text.strip()))
-            self.say("searching …", "muted")
+            self._look_for(lambda: search(text.strip()), "searching …")
 
-        self.ask(Question("find", answer, lambda text: (bool(text.strip()), "part of a name, in any case, below here")))
+        def understood(text: str) -> tuple[bool, str]:
+            if not text.startswith("="):
+                more = "; =words: the files of a database row" if references else ""
+                return bool(text.strip()), f"part of a name, in any case, below here{more}"
+            if not references:
+                return False, "the site file does not say what the database refers to: [media] references"
+            return bool(text[1:].strip()), "the files that rows of the live database with these words refer to"
+
+        self.ask(Question("find", answer, understood))
+
+    def _look_for(self, work: Callable[[], tuple[list[Row], str]], said: str) -> None:
+        """Only what was asked for last is shown; a search that is under way ends."""
+        if (under_way := self.searching) is not None:
+            under_way.interrupt()
+        self.looked_for = object()
+        self.find_errand.ask(self.looked_for, work)
+        self.say(said, "muted")
 
     def action_difference(self) -> None:
         opened = self.opened
@@ -247,8 +289,7 @@ class FilesScreen(Scrolled):
             return rows, f"{words.plural(len(rows), 'difference', 'differences')} to {other}{more}{note}"
 
         def answer(text: str) -> None:
-            self.find_errand.ask("difference", lambda: compare(text))
-            self.say("comparing …", "muted")
+            self._look_for(lambda: compare(text), "comparing …")
 
         def understood(text: str) -> tuple[bool, str]:
             return text in others, "live, or a snapshot's id; Tab goes through them"
@@ -277,7 +318,7 @@ class FilesScreen(Scrolled):
             self.say("the snapshot is still being listed", "muted")
             return
         row, paths = self.row, [b""]
-        if row is not None and row.how != "added":
+        if row is not None and row.how not in ("added", ABSENT):
             parts = row.path.split(b"/")
             paths = [b"/".join(parts[:count]) for count in range(len(parts), -1, -1)]
         choices = tuple("/" + path.decode() for path in paths if _typable(path))

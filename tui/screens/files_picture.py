@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from engine.acts import Entry, Listed
     from tui.screens.files import FilesScreen
 
+ABSENT = "not in this snapshot"  # a file that a row of the database refers to
 _TOP = 5
 WIDE = 120  # columns from which the facts stand beside the rows
-_ROLES = {"added": ("+", "ok"), "removed": ("-", "bad"), "changed": ("~", "warn")}
+_ROLES = {"added": ("+", "ok"), "removed": ("-", "bad"), "changed": ("~", "warn"), ABSENT: ("!", "warn")}
 
 
 class Row(NamedTuple):
