@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from engine.acts.browsing import Listing as Listing
     from engine.acts.browsing import Reference as Reference
     from engine.acts.browsing import compare_files as compare_files
+    from engine.acts.browsing import content_in as content_in
     from engine.acts.browsing import file_snapshots as file_snapshots
     from engine.acts.browsing import files_of_rows as files_of_rows
     from engine.acts.browsing import list_files as list_files
@@ -109,6 +110,7 @@ _WHERE = {
         "Listing",
         "Reference",
         "compare_files",
+        "content_in",
         "file_snapshots",
         "files_of_rows",
         "list_files",

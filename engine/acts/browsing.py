@@ -78,8 +78,29 @@ def write_listing(desk: Desk, snapshot: str, progress: Progress) -> None:
 def _listing_of(desk: Desk, snapshot: str) -> tuple[MediaSnapshot, Path, str]:
     """The snapshot, where its listing stands, and what that is made from."""
     found, _ = _snapshot(desk, snapshot)
+    return found, *_kept(desk, found)
+
+
+def _kept(desk: Desk, found: MediaSnapshot) -> tuple[Path, str]:
     key = hashlib.sha256(f"{found.repository}\0{found.id}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return found, desk.state / "files" / f"{key}.sqlite", _identity(found)
+    return desk.state / "files" / f"{key}.sqlite", _identity(found)
+
+
+def content_in(desk: Desk, snapshots: list[MediaSnapshot], sha256: bytes) -> list[tuple[str, list[bytes] | None]]:
+    """Where a content stands in each of these snapshots: its paths, the first hundred; None for a snapshot that has no
+    listing yet (it is not made for this). Raises DamagedCopy."""
+    found: list[tuple[str, list[bytes] | None]] = []
+    for each in snapshots:
+        try:
+            known = open_listing(*_kept(desk, each))
+        except OSError:  # of its catalogue
+            known = None
+        if known is None:
+            found.append((each.id, None))
+            continue
+        with closing(known):
+            found.append((each.id, sorted(known.path(row) for row in known.holds(sha256))))
+    return found
 
 
 @contextmanager

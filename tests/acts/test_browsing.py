@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.acts.browsing import compare_files, file_snapshots, list_files, live_file, snapshot_at
+from engine.acts.browsing import compare_files, content_in, file_snapshots, list_files, live_file, snapshot_at
 from engine.acts.listing_child import make_listing
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
 from tests.acts.files_site import FilesSite, filled
@@ -78,6 +78,18 @@ def test_a_live_file_is_looked_at_and_none_that_a_link_leads_to(site: FilesSite)
     assert found is not None and (found.kind, found.size) == ("f", 3)
     assert live_file(desk, b"2026/11/gone.pdf") is None
     assert live_file(desk, b"newest/new.pdf") is None
+
+
+def test_a_content_is_found_in_the_other_snapshots_that_have_a_listing(site: FilesSite) -> None:
+    desk = site.desk()
+    snapshots = file_snapshots(desk)
+    listing = list_files(desk, "a")
+    entry = listing.find(b"2026/11/gone.pdf")
+    listing.close()
+    assert entry is not None and entry.sha256 is not None
+    assert content_in(desk, snapshots, entry.sha256) == [("a", [b"2026/11/gone.pdf"]), ("b", None)]
+    list_files(desk, "b").close()
+    assert content_in(desk, snapshots, entry.sha256)[1] == ("b", [])
 
 
 @pytest.mark.parametrize(("a", "b"), [("a", "a"), ("a", "nowhere"), ("nowhere", "live")])

@@ -91,5 +91,13 @@ class StandInFiles:
         self.asked.append(("files_of_rows", text))
         return [Reference(path, None, None, 1) for path in (b"2026/11/04/invoice-4.pdf", b"2026/lost.pdf")], True
 
+    def content_in(
+        self, desk: Desk, snapshots: list[MediaSnapshot], sha256: bytes
+    ) -> list[tuple[str, list[bytes] | None]]:
+        def paths(day: int) -> list[bytes]:
+            return [each.path for each in entries(day) if each.sha256 and bytes.fromhex(each.sha256) == sha256]
+
+        return [(each.id, None if each.id == "m21" else paths(int(each.id[1:]))) for each in snapshots]
+
     def live_file(self, desk: Desk, path: bytes) -> Entry | None:
         return next((each for each in entries(23) if each.path == path), None)

@@ -23,6 +23,7 @@ async def test_from_a_moment_to_a_file_its_live_state_and_another_snapshot(size:
         await driver.press("enter", "enter", "enter", "enter")
         assert screen.path == b"2026/09/01" and "another" not in driver.text
         assert "live: the same size and time" in driver.text
+        assert ("m22  not in it" in driver.text and "1 snapshot was not looked into" in driver.text) == (size[0] > 80)
         await driver.press("[")
         assert "m22" in driver.text and screen.path == b"2026/09/01"
         await driver.press("enter")

@@ -19,13 +19,13 @@ from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
 from tui.painting.grid import Grid
-from tui.screens.files_picture import ABSENT, WIDE, Row, paint_files
+from tui.screens.files_picture import ABSENT, WIDE, Looked, Row, paint_files
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint
 from tui.widgets.question import Question, TypedLine
 
 if TYPE_CHECKING:
-    from engine.acts import Desk, Entry, Listed, Listing
+    from engine.acts import Desk, Listed, Listing
     from tui.acting import Acts
 
 MOST = 10_000  # rows of a search or a difference
@@ -87,7 +87,7 @@ class FilesScreen(Scrolled):
         self.found: list[Row] | None = None  # of a search or a difference
         self.found_words = ""
         self.done = 0
-        self.live: dict[bytes, Entry | None] = {}
+        self.looked: dict[bytes, Looked] = {}
         self.searching: Listing | None = None  # in the errand's hands
         self.looked_for: object = None
 
@@ -104,7 +104,7 @@ class FilesScreen(Scrolled):
     def action_read_again(self) -> None:
         acts, desk, at, wanted = self.session.acts, self.session.desk, self.at, self.wanted
         wanted_path = self.path
-        self.done, self.live = 0, {}
+        self.done, self.looked = 0, {}
 
         def progress(done: int) -> None:
             self.post_message(Answer(self.list_errand, "progress", done, None))
@@ -134,7 +134,7 @@ class FilesScreen(Scrolled):
         elif answer.errand is self.list_errand:
             self._take_in(answer.result)
         elif answer.errand is self.live_errand:
-            self.live[answer.result[0]] = answer.result[1]
+            self.looked[answer.result.path] = answer.result
         else:
             self.found, self.found_words = answer.result
             self.chosen = 0
@@ -215,8 +215,13 @@ class FilesScreen(Scrolled):
             self._enter(row.entry, row.path)
             self.repaint()
             return
-        acts, desk, path = self.session.acts, self.session.desk, row.path
-        self.live_errand.ask("live", lambda: (path, acts.live_file(desk, path)))
+        acts, desk, path, digest = self.session.acts, self.session.desk, row.path, row.entry.sha256
+        others = [each for each in reversed(opened.snapshots) if each.id != opened.snapshot.id]
+
+        def look() -> Looked:
+            return Looked(path, acts.live_file(desk, path), acts.content_in(desk, others, digest) if digest else [])
+
+        self.live_errand.ask("live", look)
 
     def action_up_folder(self) -> None:
         if self.opened is None or self.here is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.records.copies import MediaSnapshot
 from tui import words
 from tui.painting.grid import Grid
-from tui.widgets.frame import paint_rule
+from tui.widgets.frame import paint_rule, paint_wrapped
 
 if TYPE_CHECKING:
     from engine.acts import Entry, Listed
@@ -28,6 +28,15 @@ class Row(NamedTuple):
     entry: Listed | None
     how: str | None = None
     what: tuple[str, ...] = ()
+
+
+class Looked(NamedTuple):
+    """What was seen of a file elsewhere: the live one, and where its content stands in other snapshots (None: one that
+    has no listing yet)."""
+
+    path: bytes
+    live: Entry | None
+    others: list[tuple[str, list[bytes] | None]]
 
 
 def safe(name: bytes) -> str:
@@ -74,6 +83,8 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
         grid.put(time_x, y, told, "muted", stop)
     if (row_now := screen.row) is not None:
         if wide:
+            for y in range(_TOP - 1, grid.height - 3):
+                grid.put(stop + 1, y, grid.glyphs.wall, "faint")
             _paint_facts(grid, screen, row_now, stop + 3, _TOP, zone)
         else:
             paint_rule(grid, grid.height - 6)
@@ -82,30 +93,72 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
 
 def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone: tzinfo) -> None:
     stop, entry = grid.width - 1, row.entry
-    grid.put_cut(x, y, safe(row.path), "text", stop)
+    wide = grid.width >= WIDE
+    if wide:
+        y = paint_wrapped(grid, x, y, safe(row.path), "text", stop, 4)
+    else:
+        grid.put_cut(x, y, safe(row.path), "text", stop)
+        y += 1
     if entry is None:
+        grid.put_cut(x, y, ", ".join(row.what) or row.how or "", "muted", stop)
         return
     if entry.kind == "d":
-        grid.put_cut(x, y + 1, f"{words.count(entry.files)} files, {words.size(entry.bytes)}", "muted", stop)
+        files = words.plural(entry.files, "file", "files")
+        grid.put_cut(
+            x, y, f"{files}, {words.size(entry.bytes)}, {entry.mode:04o}, {entry.uid}:{entry.gid}", "muted", stop
+        )
         return
     facts = f"{words.count(entry.size)} B  {words.second(_at(entry), zone)}  {entry.mode:04o}  {entry.uid}:{entry.gid}"
-    grid.put_cut(x, y + 1, facts, "muted", stop)
+    grid.put_cut(x, y, facts, "muted", stop)
+    y += 1
     if entry.kind == "l":
-        grid.put_cut(x, y + 2, f"a link to {safe(entry.target)}", "muted", stop)
+        grid.put_cut(x, y, f"a link to {safe(entry.target)}", "muted", stop)
+        y += 1
+    elif entry.sha256 is not None and wide:
+        digest = entry.sha256.hex()
+        grid.put(x, y, "sha256", "faint")
+        grid.put(x + 8, y, digest[:32], "faint", stop)
+        grid.put(x + 8, y + 1, digest[32:], "faint", stop)
+        y += 3
     elif entry.sha256 is not None:
-        grid.put_cut(x, y + 2, f"sha256 {entry.sha256.hex()}", "faint", stop)
-    text, role = _against_live(screen, row, entry)
-    grid.put_cut(x, y + 3, text, role, stop)
+        grid.put_cut(x, y, f"sha256 {entry.sha256.hex()}", "faint", stop)
+        y += 1
+    looked = screen.looked.get(row.path)
+    text, role = _against_live(looked, entry, wide)
+    grid.put_cut(x, y, text, role, stop)
+    if wide and looked is not None and entry.sha256 is not None:
+        _paint_others(grid, looked, x, y + 2, stop)
 
 
-def _against_live(screen: FilesScreen, row: Row, entry: Listed) -> tuple[str, str]:
-    if row.path not in screen.live:
-        return "Enter looks at the live one", "faint"
-    live: Entry | None = screen.live[row.path]
+def _paint_others(grid: Grid, looked: Looked, x: int, y: int, stop: int) -> None:
+    """In which other snapshots this very content stands."""
+    told = [(id, paths) for id, paths in looked.others if paths is not None]
+    if told:
+        grid.put(x, y, "the same content in other snapshots", "muted", stop)
+        y += 1
+    bottom = grid.height - 5
+    for id, paths in told:
+        if y >= bottom:
+            break
+        end = grid.put(x + 2, y, id, "text", stop)
+        same = looked.path in paths
+        more = len(paths) - 1
+        also = f", and {words.plural(more, 'other place', 'other places')}" if more > 0 else ""
+        where = "here too" if same else safe(paths[0]) if paths else "not in it"
+        grid.put_cut(end + 2, y, where + also, "muted", stop)
+        y += 1
+    if unknown := len(looked.others) - len(told):
+        which = words.plural(unknown, "snapshot was", "snapshots were")
+        grid.put_cut(x, y, f"{which} not looked into yet", "faint", stop)
+
+
+def _against_live(looked: Looked | None, entry: Listed, wide: bool) -> tuple[str, str]:
+    if looked is None:
+        return "Enter looks at the live one" + (", and for its content in other snapshots" if wide else ""), "faint"
+    live = looked.live
     if live is None:
         return "live: it is not there", "warn"
-    same = (live.kind, live.size, live.mtime_ns) == (entry.kind, entry.size, entry.mtime_ns)
-    if same:
+    if (live.kind, live.size, live.mtime_ns) == (entry.kind, entry.size, entry.mtime_ns):
         return "live: the same size and time (its content was not read)", "ok"
     return f"live: {words.size(live.size)}, another size or time", "warn"
 
