@@ -48,6 +48,23 @@ class Camera:
         print(path.relative_to(PICTURES.parent), flush=True)
 
 
+async def files(camera: Camera) -> None:
+    """The files of a snapshot: a folder, and one file held against live and the other snapshots."""
+    await camera.press("f")
+    await camera.until("changed")
+    await camera.press("enter", "enter", "enter")
+    await camera.take("files")
+    await camera.press("enter")
+    await camera.until("live:")
+    await camera.take("files-one")
+    await camera.press("R")
+    await camera.until("its plan comes first")
+    await camera.press("enter")
+    await camera.until("Ready", "Cannot start")
+    await camera.take("files-plan")
+    await camera.press("escape", "escape")
+
+
 async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyphs, theme: str | None) -> None:
     app = RepriseApp(desk, engine.acts, glyphs=glyphs, theme=theme)
     async with app.run_test(size=SIZES[suffix[: 3 if suffix.startswith("160") else 2]]) as pilot:
@@ -92,6 +109,9 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.until("stays")
         await camera.take("expiry")
         await camera.press("escape")
+        await camera.press("2")
+        await camera.until("archive ")
+        await files(camera)
         await camera.press("?")
         await camera.take("help")
         await camera.press("escape", ":")

@@ -91,7 +91,7 @@ async def test_one_folder_is_restored_after_its_plan_and_the_sites_name(size: tu
         await driver.press("enter")
         assert isinstance(driver.screen, FilesPlanScreen)
         assert driver.source.asked[-1] == ("plan_files", "m23", "2026/09", None, False)
-        assert "what changed in 2026/09 after the snapshot m23" in driver.text and "Ready." in driver.text
+        assert "what changed since in 2026/09" in driver.text and "Ready." in driver.text
         await driver.press("enter")
         assert not started(driver) and "type the site's name" in driver.text
         await driver.type("orders-prod")

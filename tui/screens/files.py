@@ -197,7 +197,7 @@ class FilesScreen(Scrolled):
             text = f"listing the snapshot: {words.count(self.done)} entries …" if self.done else "reading …"
             grid.put(3, 3, text if self.list_errand.busy else "r reads again", "muted")
             return
-        self.total, self.room = self.row_count(), max(1, grid.height - (8 if grid.width >= WIDE else 11))
+        self.total, self.room = self.row_count(), max(1, grid.height - (8 if grid.width >= WIDE else 12))
         self.chosen = min(max(self.chosen, 0), max(0, self.total - 1))
         self.first = max(min(self.first, self.chosen), self.chosen - self.room + 1)
         self.first = min(max(self.first, 0), max(0, self.total - self.room))

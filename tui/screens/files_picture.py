@@ -48,7 +48,8 @@ def safe(name: bytes) -> str:
 def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: tzinfo) -> None:
     wide = grid.width >= WIDE
     stop = grid.width * 3 // 5 if wide else grid.width - 1
-    taken = f"taken {words.minute(snapshot.started_at, zone)} to {words.clock(snapshot.stopped_at, zone)}"
+    began, ended = (each.replace(microsecond=0) for each in (snapshot.started_at, snapshot.stopped_at))
+    taken = f"taken {words.second(began, zone)} to {words.clock(ended, zone)}"
     grid.put_cut(1, 2, taken, "muted", grid.width - 1)
     where = screen.found_words if screen.found is not None else "/" + safe(screen.path)
     grid.put_cut(1, 3, where, "title!", stop)
@@ -87,8 +88,8 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
                 grid.put(stop + 1, y, grid.glyphs.wall, "faint")
             _paint_facts(grid, screen, row_now, stop + 3, _TOP, zone)
         else:
-            paint_rule(grid, grid.height - 6)
-            _paint_facts(grid, screen, row_now, 1, grid.height - 5, zone)
+            paint_rule(grid, grid.height - 7)
+            _paint_facts(grid, screen, row_now, 1, grid.height - 6, zone)
 
 
 def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone: tzinfo) -> None:
@@ -149,7 +150,7 @@ def _paint_others(grid: Grid, looked: Looked, x: int, y: int, stop: int) -> None
         y += 1
     if unknown := len(looked.others) - len(told):
         which = words.plural(unknown, "snapshot was", "snapshots were")
-        grid.put_cut(x, y, f"{which} not looked into yet", "faint", stop)
+        grid.put_cut(x, y, f"{which} not looked into yet; Tab and [ open them", "faint", stop)
 
 
 def _against_live(looked: Looked | None, entry: Listed, wide: bool) -> tuple[str, str]:

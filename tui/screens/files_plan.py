@@ -33,8 +33,10 @@ class FilesPlanScreen(PlanScreen):
         self.repaint()
 
     def _paint_loses(self, grid: Grid, plan: Plan, stop: int) -> None:
-        what = f"what changed in {self.only}" if self.only else "what changed in the files"
-        x = grid.put_cut(12, 3, f"{what} after the snapshot {self.snapshot.id}", "text", stop)
+        what = (
+            f"what changed since in {self.only}" if self.only else f"what changed since the snapshot {self.snapshot.id}"
+        )
+        x = grid.put_cut(12, 3, what, "text", stop)
         grid.put_whole(x + 3, 3, "set aside, not deleted" if self.into is None else "live untouched", "muted", stop)
 
     def _paint_into(self, grid: Grid, plan: Plan, stop: int) -> None:

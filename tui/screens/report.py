@@ -38,11 +38,12 @@ class ReportScreen(Scrolled):
             y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
+            stop = min((grid.width + x - len(text) - 1 for x, text, _ in row if x < 0 and text), default=grid.width - 1)
             for x, text, role in row:
                 if x < 0:
                     grid.put_right(grid.width + x, row_y, text, role)
                 else:
-                    grid.put(x, row_y, text, role, grid.width - 1)
+                    grid.put_cut(x, row_y, text, role, stop)
 
     def _rows(self, grid: Grid) -> list[Row]:
         state, zone, g = self.state, self.session.desk.site.zone, grid.glyphs
@@ -56,6 +57,10 @@ class ReportScreen(Scrolled):
             rows.append(((3, "lost", "muted"), (16, words.plural(point.lost_commits, "commit", "commits"), "text")))
             chain = " + ".join(backup.id for backup in point.chain)
             rows.append(((3, "from", "muted"), (16, chain, "text")))
+        if (files := plan.files) is not None:
+            rows.append(((3, "from", "muted"), (16, ", ".join(each.id for each in files.snapshots), "text")))
+            if files.only is not None:
+                rows.append(((3, "only", "muted"), (16, files.only, "text")))
         rows.append(((3, "into", "muted"), (16, f"{INTO[plan.destination.kind]} {plan.destination.path}", "text")))
         reached = state.reached
         if reached is not None and point is not None and reached.lsn > point.gate:

@@ -22,6 +22,12 @@ def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, z
     if point is None:
         grid.put_cut(x, y, what_for(plan), "text", stop)
         y += 1
+        if plan.files is not None:
+            grid.put(x, y, "from", "muted")
+            grid.put_cut(x + 12, y, ", ".join(each.id for each in plan.files.snapshots), "text", stop)
+            grid.put(x, y + 1, "only" if plan.files.only else "all of it", "muted")
+            grid.put_cut(x + 12, y + 1, plan.files.only or "", "text", stop)
+            y += 2
     else:
         for name, end in (("last kept", point.kept), ("first lost", point.lost)):
             if end is not None:
