@@ -36,6 +36,14 @@ class Camera:
                 raise SystemExit(f"never saw {words} on:\n{self.text}")
             await self.pilot.pause(0.05)
 
+    async def gone(self, word: str, seconds: float = 60) -> None:
+        """Until this word stands on it no more."""
+        deadline = time.monotonic() + seconds
+        while word in self.text:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"never went {word} from:\n{self.text}")
+            await self.pilot.pause(0.05)
+
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
@@ -49,14 +57,17 @@ class Camera:
 
 
 async def files(camera: Camera) -> None:
-    """The files of a snapshot: a folder, and one file held against live and the other snapshots."""
+    """The files of a snapshot, one of them held against live and the other snapshots; the plan that restores it."""
     await camera.press("f")
     await camera.until("changed")
+    newest = camera.text.split("files", 1)[1].split()[0]
+    await camera.press("enter", "left_square_bracket")  # so that both of them are looked into
+    await camera.gone(newest)
+    await camera.press("tab")
+    await camera.until(newest)
     await camera.press("enter", "enter", "enter")
-    await camera.take("files")
-    await camera.press("enter")
     await camera.until("live:")
-    await camera.take("files-one")
+    await camera.take("files")
     await camera.press("R")
     await camera.until("its plan comes first")
     await camera.press("enter")

@@ -7,7 +7,7 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
-browsing    what a snapshot of the files holds, and what differs
+browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
 archiving   the live cluster's WAL on its way into the archive
 checking    the users' files held against the database
 copying     a plan that takes a copy

@@ -1,5 +1,7 @@
 """The files of a snapshot, by keys alone."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,29 @@ async def test_from_a_moment_to_a_file_its_live_state_and_another_snapshot(size:
         assert "another size or time" in driver.text
         await driver.press("backspace", "backspace")
         assert screen.path == b"2026"
+
+
+async def test_while_another_snapshot_is_listed_the_one_before_is_shown_and_it_is_said() -> None:
+    source, go_on = StandIn(), threading.Event()
+    known = source.list_files
+
+    def slow(desk: object, snapshot: str, progress: Callable[[int], None] = lambda done: None) -> object:
+        if snapshot == "m21":
+            progress(120_000)
+            go_on.wait(10)
+        return known(desk, snapshot)  # type: ignore[arg-type]
+
+    source.list_files = slow  # type: ignore[method-assign, assignment]
+    async with driving(80, 24, source=source) as driver:
+        await driver.press("f", "enter", "[")
+        await driver.pilot.press("[")
+        await driver.until(lambda: "listing m21: 120 000 entries" in driver.text)
+        await driver.pilot.press("down")
+        await driver.pilot.pause()
+        assert "files   m22" in driver.text and "▶  10/" in driver.text
+        go_on.set()
+        await driver.until(lambda: "files   m21" in driver.text)
+        assert "listing" not in driver.text
 
 
 async def test_a_name_is_found_and_its_control_characters_never_reach_the_terminal() -> None:

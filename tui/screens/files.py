@@ -87,6 +87,7 @@ class FilesScreen(Scrolled):
         self.found: list[Row] | None = None  # of a search or a difference
         self.found_words = ""
         self.done = 0
+        self.being_listed = False
         self.looked: dict[bytes, Looked] = {}
         self.searching: Listing | None = None  # in the errand's hands
         self.looked_for: object = None
@@ -104,7 +105,7 @@ class FilesScreen(Scrolled):
     def action_read_again(self) -> None:
         acts, desk, at, wanted = self.session.acts, self.session.desk, self.at, self.wanted
         wanted_path = self.path
-        self.done, self.looked = 0, {}
+        self.done, self.looked, self.being_listed = 0, {}, True
 
         def progress(done: int) -> None:
             self.post_message(Answer(self.list_errand, "progress", done, None))
@@ -127,6 +128,8 @@ class FilesScreen(Scrolled):
         answer.stop()
         if answer.errand is self.find_errand and answer.ask is not self.looked_for:
             return
+        if answer.errand is self.list_errand and answer.ask == "list":
+            self.being_listed = False
         if answer.error is not None:
             self.say_error(answer.error)
         elif answer.ask == "progress":
@@ -190,12 +193,21 @@ class FilesScreen(Scrolled):
     def row(self) -> Row | None:
         return next(iter(self.rows_from(self.chosen, 1)), None)
 
+    @property
+    def under_way(self) -> str | None:
+        """What is said while a snapshot is being listed."""
+        if not self.being_listed:
+            return None
+        which = self.wanted or "the snapshot"
+        return (
+            f"listing {which}: {words.plural(self.done, 'entry', 'entries')} …" if self.done else f"reading {which} …"
+        )
+
     def paint(self, grid: Grid) -> None:
         snapshot = self.opened.snapshot.id if self.opened else ""
         self.header(grid, "files", snapshot)
         if self.opened is None:
-            text = f"listing the snapshot: {words.count(self.done)} entries …" if self.done else "reading …"
-            grid.put(3, 3, text if self.list_errand.busy else "r reads again", "muted")
+            grid.put(3, 3, self.under_way or "r reads again", "muted")
             return
         self.total, self.room = self.row_count(), max(1, grid.height - (8 if grid.width >= WIDE else 12))
         self.chosen = min(max(self.chosen, 0), max(0, self.total - 1))
@@ -307,7 +319,7 @@ class FilesScreen(Scrolled):
         if self.opened is None:
             return
         ids = [each.id for each in self.opened.snapshots]
-        place = ids.index(self.opened.snapshot.id) + step
+        place = ids.index(self.wanted if self.wanted in ids else self.opened.snapshot.id) + step
         if not 0 <= place < len(ids):
             self.say("this is the newest snapshot" if step > 0 else "this is the oldest snapshot", "muted")
             return

@@ -50,7 +50,7 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
     stop = grid.width * 3 // 5 if wide else grid.width - 1
     began, ended = (each.replace(microsecond=0) for each in (snapshot.started_at, snapshot.stopped_at))
     taken = f"taken {words.second(began, zone)} to {words.clock(ended, zone)}"
-    grid.put_cut(1, 2, taken, "muted", grid.width - 1)
+    grid.put_cut(1, 2, screen.under_way or taken, "warn" if screen.under_way else "muted", grid.width - 1)
     where = screen.found_words if screen.found is not None else "/" + safe(screen.path)
     grid.put_cut(1, 3, where, "title!", stop)
     size_x, time_x = stop - 30, stop - 16
