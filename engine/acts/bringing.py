@@ -1,6 +1,7 @@
 """Users' files brought back, alone."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,25 +48,54 @@ def plan_files(
         only = _within(only)
         delta = into is None  # nothing else is to change
     view = view or look(desk)
-    point = None
     why_not = ""
     if snapshot is not None:
         chosen = _named(view, snapshot)
         moment = None
     else:
         assert target is not None
-        moment, point, why_not = _moment(desk, view, target)
+        moment, why_not = _moment(desk, view, target)
         chosen = _chosen(view, moment, [each.path for each in media.repository])
-    live = media.path
     place: Place = "into" if into is not None else "delta" if delta else "beside"
-    above = str(into.absolute()) if into is not None else live if delta else os.path.dirname(os.path.normpath(live))  # noqa: PTH120
+    narrowed = _narrowed(desk, target, snapshot)
+    asked = _asked(desk, place, into, fast=fast, only=only, narrowed=narrowed)
+    now = datetime.now(UTC)
+    return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(runs(desk)))
+
+
+def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
+    """The plan of the files for a restore of the database: to its moment; in place by a swap (a mount point: by delta),
+    else into the side copy's folder. Raises UsageError."""
+    media, point = desk.site.media, restore.point
+    if media is None or not media.repository:
+        raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
+    assert point is not None
+    if point.target.kind == "latest":
+        moment = None
+    else:
+        moment = point.target.time or (point.kept.at if point.kept is not None else point.backup.stopped_at)
+    chosen = _chosen(view, moment, [each.path for each in media.repository])
+    into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
+    mounted = within(_PATIENCE, lambda: os.path.ismount(media.path), False)
+    place: Place = "into" if into is not None else "delta" if mounted else "beside"
+    asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
+    asked = replace(asked, held_by=None, has_application=False)  # the restore's own checks see to these
+    return make_plan(asked, restore.target, moment, chosen, now=restore.created_at)
+
+
+def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:
+    """What is asked for, and how the machine stands."""
+    assert desk.site.media is not None
+    live = desk.site.media.path
+    above = live if place == "delta" else os.path.dirname(os.path.normpath(live))  # noqa: PTH120
+    above = str(into.absolute()) if into is not None else above
     user = current_user()
-    asked = FilesAsked(
+    return FilesAsked(
         site=desk.site.name,
         live=live,
         place=place,
         into=str(into.absolute()) if into is not None else None,
-        asked="live" if _narrowed(desk, target, snapshot) else None,
+        asked="live" if narrowed else None,
         fast=fast,
         only=only,
         live_exists=within(_PATIENCE, lambda: os.path.isdir(live), None),  # noqa: PTH112
@@ -76,8 +106,6 @@ def plan_files(
         has_application=bool(desk.site.application.stop or desk.site.application.start),
         held_by=lock_holder(site_lock(desk.state, desk.site.name)),
     )
-    now = datetime.now(UTC)
-    return make_plan(asked, target, point, moment, chosen, now=now, why_not=why_not, measured=measured(runs(desk)))
 
 
 def _within(only: str) -> str:
@@ -95,21 +123,21 @@ def _named(view: View, snapshot: str) -> tuple[MediaSnapshot, ...]:
     return found[-1:]
 
 
-def _moment(desk: Desk, view: View, target: RecoveryTarget) -> tuple[datetime | None, None, str]:
+def _moment(desk: Desk, view: View, target: RecoveryTarget) -> tuple[datetime | None, str]:
     """The moment that a target means, and why it means none. The newest there is has none."""
     if target.kind == "time":
         assert target.time is not None
-        return target.time.astimezone(UTC), None, ""
+        return target.time.astimezone(UTC), ""
     if target.kind == "latest":
-        return None, None, ""
+        return None, ""
     read_archive(desk)
     found = resolve_in(look(desk).reach, target, live_timeline=view.live_timeline)
     if found.point is None:
         told = next((check.finding for check in found.checks if check.refuses), "the target cannot be resolved")
-        return None, None, told
+        return None, told
     if found.point.kept is None:
-        return found.point.backup.stopped_at, None, ""
-    return found.point.kept.at, None, ""
+        return found.point.backup.stopped_at, ""
+    return found.point.kept.at, ""
 
 
 def _chosen(view: View, moment: datetime | None, repositories: list[str]) -> tuple[MediaSnapshot, ...]:

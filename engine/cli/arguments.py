@@ -228,4 +228,9 @@ def _destination() -> _Parser:
     where.add_argument("--in-place", action="store_true", help="the site's own data directory")
     group.add_argument("--database", metavar="NAME", help="with --dump: another database's place than its own")
     group.add_argument("--port", type=int, metavar="P", help="port of the side copy (default: a free one)")
+    group.add_argument(
+        "--files",
+        action=argparse.BooleanOptionalAction,
+        help="the users' files too (default: in place, where the site has references)",
+    )
     return parser

@@ -69,7 +69,7 @@ def _planned(given: Given) -> tuple[acts.Desk, Plan]:
         destination = Destination("in-place", desk.site.database.data_dir)
     else:
         destination = Destination("side-copy", str(given.into.absolute()), given.port)
-    return desk, acts.plan(desk, target, destination, action=given.action)
+    return desk, acts.plan(desk, target, destination, action=given.action, files=given.files)
 
 
 def _planned_dump(given: Given) -> tuple[acts.Desk, Plan]:

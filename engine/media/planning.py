@@ -12,7 +12,7 @@ from engine.records.copies import MediaSnapshot
 from engine.records.files import Files
 from engine.records.plan import Check, Destination, Plan, PlannedStep
 from engine.records.survey import FileSystem, LockHolder
-from engine.records.target import RecoveryPoint, RecoveryTarget
+from engine.records.target import RecoveryTarget
 from engine.recovery.estimates import Measured, estimate
 
 Place = Literal["beside", "delta", "into"]
@@ -42,7 +42,6 @@ class FilesAsked:
 def plan_files(
     asked: FilesAsked,
     target: RecoveryTarget | None,
-    point: RecoveryPoint | None,
     moment: datetime | None,
     snapshots: tuple[MediaSnapshot, ...],
     *,

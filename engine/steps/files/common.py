@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say
+from engine.steps.shared.points import POINT, current_point
 from engine.transfer.naming import shown
 
 CHOICES = "files.sqlite"  # in the run's folder
 REFERENCES = "references.sqlite"
+NARROWED = "narrowed"  # the fact that a database said what is wanted
 _SAMPLE = 100  # files that a report names
 
 
@@ -40,7 +43,16 @@ def held_by(step: RunningStep) -> Sequence[Held]:
     return held
 
 
-def look(choices: Choices, files: Files, held: Sequence[Held], say: Say) -> None:
+def moment_of(step: RunningStep) -> datetime | None:
+    """The moment that the files shall be of: the plan's, or that of the point to which a run went on."""
+    files = files_of(step)
+    if files.moment is None or POINT not in step.facts:
+        return files.moment
+    point = current_point(step)
+    return point.kept.at if point.kept is not None else files.moment
+
+
+def look(choices: Choices, files: Files, moment: datetime | None, held: Sequence[Held], say: Say) -> None:
     """The live folder, held against what is wanted."""
     own = (files.building, files.set_aside)
     skip = {os.fsencode(os.path.basename(each)) for each in own if each and os.path.dirname(each) == files.live}  # noqa: PTH119, PTH120
@@ -48,10 +60,10 @@ def look(choices: Choices, files: Files, held: Sequence[Held], say: Say) -> None
         choices,
         os.fsencode(files.live),
         held,
-        files.moment,
+        moment,
         fast=files.fast,
         only=os.fsencode(files.only) if files.only else None,
-        narrowed=files.asked is not None,
+        narrowed=choices.kept(NARROWED) is not None,
         skip=frozenset(skip),
         say=lambda count, size: say(json.dumps([count, size])),
     )

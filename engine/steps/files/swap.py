@@ -14,7 +14,7 @@ from engine.media.choices import Choices
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
 from engine.records.errors import RunFailed
 from engine.records.files import Files
-from engine.steps.files.common import choices_path, files_of, heard, held_by, look, summary
+from engine.steps.files.common import choices_path, files_of, heard, held_by, look, moment_of, summary
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 from engine.transfer.removing import remove_tree
@@ -41,12 +41,12 @@ def apply(step: RunningStep) -> None:
 
 
 def _look_again(step: RunningStep, files: Files) -> None:
-    held = held_by(step)
+    held, moment = held_by(step), moment_of(step)
 
     def work(say: Say) -> object:
         with Choices(choices_path(step)) as choices:
             before = {key: True for (key,) in choices.ask("SELECT key FROM live WHERE verdict = 'right'")}
-            look(choices, files, held, say)
+            look(choices, files, moment, held, say)
             for (key,) in list(choices.ask("SELECT key FROM live WHERE verdict <> 'right'")):
                 if key in before:  # shared, and changed since: it is copied after all
                     choices.ask("UPDATE wanted SET inode = NULL WHERE key = ?", key)
