@@ -11,6 +11,7 @@ archiving   the live cluster's WAL on its way into the archive
 copying     a plan that takes a copy
 loading     a dump restored
 keeping     what the policy lets go
+apart       places that are one on disk
 distant     the second places
 proving     copies verified
 scheduling  what runs by itself

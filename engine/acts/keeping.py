@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.acts.apart import refuse_one_place_for_two
 from engine.acts.desk import Desk, writable
 from engine.acts.following import damaged_runs, runs
 from engine.acts.looking import View, contents_of, look, read_archive
@@ -39,8 +40,10 @@ _OVER = ("completed", "rolled-back", "discarded")
 def expire(desk: Desk, *, apply: bool = False) -> Expiry:
     """What the policy lets go; with ``apply`` it is deleted, under the locks of the site and its repositories.
 
-    Raises RepriseError where a run holds one of them, or something cannot be deleted.
+    Raises Refused where two places are one on disk, RepriseError where a run holds one of them, or something cannot be
+    deleted.
     """
+    refuse_one_place_for_two(desk.site)
     if not apply:
         return _judge(desk)
     writable(desk)

@@ -11,11 +11,13 @@ import msgspec
 
 from engine.site import tables
 from engine.site.durations import FORM, read_duration
+from engine.site.nesting import clashes
 from engine.site.tables import Site
 
 Mistake = tuple[str, str, str]
 
 _PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a list", "object": "a table"}
+_APART = "a folder of its own, apart from the other one"
 _SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
 
 
@@ -67,6 +69,12 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     for key, second in _seconds(site):
         if second is not None and not _is_place(second):
             yield key, f"{second!r} is no place on another server", "ssh://user@host/path or ssh://user@host:port/path"
+    for clash in clashes(site):
+        yield (
+            clash.inner.key,
+            f"{clash.inner.path} is, or lies in, {clash.outer.path}, which is {clash.outer.key}",
+            _APART,
+        )
 
 
 def _identity(site: Site) -> Iterator[Mistake]:
