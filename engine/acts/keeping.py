@@ -196,6 +196,8 @@ def _in_use(desk: Desk) -> set[str]:
     for plan in (run.plan for run in runs(desk) if run.outcome not in _OVER):
         if plan.point is not None:
             found |= {backup.id for backup in plan.point.chain} | {shot.id for shot in plan.point.media}
+        if plan.files is not None:
+            found |= {shot.id for shot in plan.files.snapshots}
         if plan.loading is not None:
             found.add(plan.loading.dump)
         if plan.copying is not None:

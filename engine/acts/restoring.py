@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from engine.acts.bringing import plan_beside_database
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
 from engine.acts.looking import View, backup_cache, look
 from engine.catalog.directory import backup_settings, complete_backup
+from engine.media.joining import with_files
 from engine.postgres.programs import choose_programs, programs_for
 from engine.records.errors import RepriseError
 from engine.records.plan import Check, Destination, Plan, Resolution
@@ -33,9 +35,12 @@ def plan(
     destination: Destination,
     *,
     action: Action = "finish",
+    files: bool | None = None,
     view: View | None = None,
 ) -> Plan:
-    """The plan for a target and a destination, with every check that can be made now. Changes nothing."""
+    """The plan for a target and a destination, with every check that can be made now. Changes nothing. ``files``:
+    whether the users' files come back with it; None: in place they do, where the site says what the database refers to
+    and has a snapshot."""
     view = view or look(desk)
     where = f"--into {shlex.quote(destination.path)}" if destination.kind == "side-copy" else "--in-place"
     resolution = _with_whole_backups(
@@ -61,7 +66,7 @@ def plan(
         reads_pages=desk.site.verify.pages,
         zone=desk.site.zone,
     )
-    return make_plan(
+    planned = make_plan(
         site,
         target,
         replace(resolution, checks=(*resolution.checks, *no_programs)),
@@ -73,6 +78,21 @@ def plan(
         wal=_wal_facts(view, point),
         measured=measured(runs(desk)),
     )
+    return _with_files(desk, planned, view, files)
+
+
+def _with_files(desk: Desk, planned: Plan, view: View, wanted: bool | None) -> Plan:
+    """The same with the users' files, where they come back too."""
+    media, in_place = desk.site.media, planned.destination.kind == "in-place"
+    if wanted is None:
+        wanted = in_place and media is not None and media.references is not None and bool(_usable(view))
+    if not wanted or planned.point is None or not planned.steps:
+        return planned
+    return with_files(planned, plan_beside_database(desk, planned, view))
+
+
+def _usable(view: View) -> list[str]:
+    return [each.id for each in view.catalog.media_snapshots if each.usable]
 
 
 def _with_whole_backups(desk: Desk, resolution: Resolution) -> Resolution:

@@ -3,6 +3,9 @@
 arguments   what can be typed
 commands    one function per command: acts in, a document and an exit code out
 documents   records as the JSON of CONTRACT.md
+files       the commands of the users' files, each in a file of its own
+files_check the check of the users' files against the database
+following   a run that a command starts: confirmed, followed to its end
 keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
 telling     the same for people, as plain lines
 monitoring  the status, for people, Nagios and Prometheus
@@ -22,7 +25,7 @@ def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) 
 
     ``open_screen(desk, ascii=…, mouse=…)`` is handed in, because the engine knows no screen.
     """
-    from engine.cli import arguments, commands
+    from engine.cli import arguments, commands, following
 
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -38,7 +41,7 @@ def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) 
     except EOFError:
         return _fail(UsageError("the input ended before an answer came; nothing was done"), words)
     except KeyboardInterrupt:
-        return _fail(_StoppedLooking(commands.STOPPED_LOOKING), words)
+        return _fail(_StoppedLooking(following.STOPPED_LOOKING), words)
     except Exception as error:  # a defect of ours: say so in one line, keep the traceback for the report
         if os.environ.get("REPRISE_DEBUG"):
             raise

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
+from engine.cli import files
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 from engine.records.target import RecoveryTarget, TargetKind
@@ -106,7 +107,7 @@ def _parser() -> _Parser:
     run.add_argument(
         "run", metavar="RUN", help="a run's name, as `reprise runs` shows it, its beginning or end, or 'latest'"
     )
-    target, destination = _target(), _destination()
+    target, destination, maybe = _target(), _destination(), _target(required=False)
 
     command("catalog", "what there is: backups, WAL, dumps, media snapshots")
     command("windows", "what can be reached")
@@ -143,6 +144,7 @@ def _parser() -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
+    files.add(command("files", "the users' files"), everywhere, {"target": target, "maybe-target": maybe, "yes": yes})
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)
@@ -199,10 +201,10 @@ def _screen_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
 
 
-def _target() -> _Parser:
+def _target(*, required: bool = True) -> _Parser:
     parser = _Parser(add_help=False)
     group = parser.add_argument_group("target")
-    which: Any = group.add_mutually_exclusive_group(required=True)
+    which: Any = group.add_mutually_exclusive_group(required=required)
     which.add_argument("--time", metavar="T", help="ISO 8601 with a UTC offset")
     which.add_argument("--lsn", metavar="L", help="the start of a record")
     which.add_argument("--xid", metavar="X", help="a transaction")
@@ -226,4 +228,9 @@ def _destination() -> _Parser:
     where.add_argument("--in-place", action="store_true", help="the site's own data directory")
     group.add_argument("--database", metavar="NAME", help="with --dump: another database's place than its own")
     group.add_argument("--port", type=int, metavar="P", help="port of the side copy (default: a free one)")
+    group.add_argument(
+        "--files",
+        action=argparse.BooleanOptionalAction,
+        help="the users' files too (default: in place, where the site has references)",
+    )
     return parser

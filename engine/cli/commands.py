@@ -6,15 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import acts
-from engine.cli import arguments, documents, keeping, monitoring, telling
-from engine.records.errors import RepriseError, UsageError
+from engine.cli import arguments, documents, files, following, keeping, monitoring, telling
+from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
-from engine.records.runs import RunState
 
 Given = argparse.Namespace
-
-STOPPED_LOOKING = "stopped looking; a run that was started goes on (reprise runs)"
-EXIT_OF_OUTCOME = {"completed": 0, "rolled-back": 0, "discarded": 0, "running": 0, "paused": 4}
 
 
 def carry_out(given: Given, open_screen: Callable[..., int]) -> int:
@@ -73,7 +69,7 @@ def _planned(given: Given) -> tuple[acts.Desk, Plan]:
         destination = Destination("in-place", desk.site.database.data_dir)
     else:
         destination = Destination("side-copy", str(given.into.absolute()), given.port)
-    return desk, acts.plan(desk, target, destination, action=given.action)
+    return desk, acts.plan(desk, target, destination, action=given.action, files=given.files)
 
 
 def _planned_dump(given: Given) -> tuple[acts.Desk, Plan]:
@@ -113,53 +109,8 @@ def _restore(given: Given) -> int:
     if given.in_place:
         what = f"the database {planned.destination.path}" if planned.loading is not None else "the cluster"
         question = f"This replaces {what} of site {desk.site.name!r}; the old one is set aside. Type the site's name: "
-    _confirm(given, question, desk.site.name if given.in_place else "yes")
-    return _begin(given, desk, planned)
-
-
-def _begin(given: Given, desk: acts.Desk, planned: Plan) -> int:
-    """Start a run, and follow it to its end unless it is to go on by itself."""
-    run = acts.start(desk, planned)
-    if given.detach:
-        return _leave(given, desk, run)
-    try:
-        return _follow(given, desk, run)
-    except RepriseError as error:
-        error.run = run
-        raise
-
-
-def _leave(given: Given, desk: acts.Desk, run: str) -> int:
-    """A run goes on by itself, unless it has ended already."""
-    state = acts.run_state(desk, run)
-    ended = state.outcome in ("failed", "interrupted")
-    if given.json:
-        documents.write(documents.started(state))
-    elif ended:
-        telling.report(state, desk.site.zone)
-    else:
-        print(f"started; follow it with: reprise attach {state.run}")
-    return 1 if ended else 0
-
-
-def _follow(given: Given, desk: acts.Desk, run: str) -> int:
-    try:
-        state = acts.follow(desk, run, telling.following(given.json, desk.site.zone))
-    except KeyboardInterrupt:
-        if not given.json:
-            raise
-        documents.write(documents.report(acts.run_state(desk, run)))  # as it stands: it goes on without us
-        print(f"reprise: {STOPPED_LOOKING}", file=sys.stderr)
-        return 130
-    _show(given, desk, state)
-    return EXIT_OF_OUTCOME.get(state.outcome, 1)
-
-
-def _show(given: Given, desk: acts.Desk, state: RunState) -> None:
-    if given.json:
-        documents.write(documents.copy(state) if state.plan.copying else documents.report(state))
-    else:
-        telling.report(state, desk.site.zone)
+    following.confirm(given, question, desk.site.name if given.in_place else "yes")
+    return following.begin(given, desk, planned)
 
 
 def _runs(given: Given) -> int:
@@ -174,12 +125,12 @@ def _runs(given: Given) -> int:
 
 def _attach(given: Given) -> int:
     desk = _desk(given)
-    return _follow(given, desk, acts.run_state(desk, given.run).run)
+    return following.follow(given, desk, acts.run_state(desk, given.run).run)
 
 
 def _report(given: Given) -> int:
     desk = _desk(given)
-    _show(given, desk, acts.run_state(desk, given.run))
+    following.show(given, desk, acts.run_state(desk, given.run))
     return 0
 
 
@@ -189,11 +140,11 @@ def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool
     def command(given: Given) -> int:
         desk = _desk(given)
         state = acts.run_state(desk, given.run)
-        _confirm(given, question.format(run=state.run), "yes")
+        following.confirm(given, question.format(run=state.run), "yes")
         act(desk, state.run)
         if follow:
-            return _follow(given, desk, state.run)
-        _show(given, desk, acts.run_state(desk, state.run))
+            return following.follow(given, desk, state.run)
+        following.show(given, desk, acts.run_state(desk, state.run))
         return 0
 
     return command
@@ -202,9 +153,9 @@ def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool
 def _resume(given: Given) -> int:
     desk = _desk(given)
     state = acts.run_state(desk, given.run)
-    _confirm(given, f"Go on with {state.run}? [yes/no] ", "yes")
+    following.confirm(given, f"Go on with {state.run}? [yes/no] ", "yes")
     acts.resume(desk, state.run, accept_checks=given.accept_checks)
-    return _follow(given, desk, state.run)
+    return following.follow(given, desk, state.run)
 
 
 def _advance(given: Given) -> int:
@@ -212,9 +163,9 @@ def _advance(given: Given) -> int:
     target = arguments.target_of(given)
     state = acts.run_state(desk, given.run)
     acts.read_archive(desk, telling.reading(given.json))
-    _confirm(given, f"Replay {state.run} on? Going back means anew. [yes/no] ", "yes")
+    following.confirm(given, f"Replay {state.run} on? Going back means anew. [yes/no] ", "yes")
     acts.advance(desk, state.run, target)
-    return _follow(given, desk, state.run)
+    return following.follow(given, desk, state.run)
 
 
 def _init(given: Given) -> int:
@@ -242,16 +193,6 @@ def _demo(given: Given, open_screen: Callable[..., int]) -> int:
         acts.leave_demo(lab, given.state)
 
 
-def _confirm(given: Given, question: str, expected: str) -> None:
-    """Ask, unless --yes says so. Without a terminal nothing asks."""
-    if given.yes:
-        return
-    if given.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("this needs a confirmation, and there is no terminal to ask on", remedy="add --yes")
-    if input(question).strip() != expected:
-        raise UsageError("not confirmed; nothing was done")
-
-
 def _backup(given: Given) -> int:
     """Take a copy. Nothing is replaced by that, so it asks nothing."""
     desk = _desk(given)
@@ -271,7 +212,7 @@ def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
         return 3
     if not given.json:
         telling.copy_plan(planned)
-    return _begin(given, desk, planned)
+    return following.begin(given, desk, planned)
 
 
 def _status(given: Given) -> int:
@@ -294,7 +235,7 @@ def _schedule(given: Given) -> int:
         if not given.json and not given.yes:
             print(state.text)
         question = "Install this? [yes/no] " if given.act == "install" else "Remove what is installed? [yes/no] "
-        _confirm(given, question, "yes")
+        following.confirm(given, question, "yes")
         state = acts.install_schedule(desk) if given.act == "install" else acts.remove_schedule(desk)
     if given.json:
         documents.write(keeping.schedule(state))
@@ -310,7 +251,7 @@ def _archiving(given: Given) -> int:
         if planned.ok:
             if not given.json:
                 telling.archiving(planned)
-            _confirm(given, "Set the server so? [yes/no] ", "yes")
+            following.confirm(given, "Set the server so? [yes/no] ", "yes")
             planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart)
         found = planned
     elif given.act == "test":
@@ -380,7 +321,7 @@ def _expire(given: Given) -> int:
     if given.apply and not given.yes:
         if not given.json:
             telling.expiry(acts.expire(desk))
-        _confirm(given, "Delete these for good? [yes/no] ", "yes")
+        following.confirm(given, "Delete these for good? [yes/no] ", "yes")
     expiry = acts.expire(desk, apply=given.apply)
     if given.json:
         documents.write(keeping.expiry(expiry, applied=given.apply))
@@ -433,6 +374,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "init": _init,
     "backup": _backup,
     "expire": _expire,
+    "files": files.carry_out,
     "verify": _verify,
     "push": _push,
     "fetch": _fetch,

@@ -231,6 +231,7 @@ def report(state: RunState) -> Document:
         "host": state.host,
         "port": state.port,
         "reached": _reached(state.reached),
+        "files": dict(state.files) if state.files is not None else None,
         "steps": _steps(state),
         "checks": [check(each) for each in (*state.plan.checks, *state.checks)],
         "error": _error(state.error),

@@ -2,8 +2,9 @@
 
 import sys
 import time as clock
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from humanize import naturalsize, precisedelta
@@ -98,7 +99,11 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print(f"last kept   {_end(point.kept, zone)}")
         print(f"first lost  {_end(point.lost, zone)}")
         print(f"loses       {point.lost_commits} commits that the repository holds")
-    kinds = {"in-place": "in place", "side-copy": "into a side copy", "database": "into the database"}
+    if planned.files is not None:
+        at = moment(planned.files.moment, zone) if planned.files.moment else "as the newest or named snapshot has them"
+        print(f"files       {at}")
+        print(f"from        {', '.join(each.id for each in planned.files.snapshots) or 'no snapshot'}")
+    kinds = {"in-place": "in place", "side-copy": "into a side copy", "database": "into the database", "files": "files"}
     where = kinds.get(planned.destination.kind, planned.destination.kind)
     print(f"where       {where}, {planned.destination.path}")
     print("\nchecks")
@@ -229,6 +234,8 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
         print(f"            {state.reached.finding}")
         print(f"last commit {moment(state.reached.last_commit_at, zone)}")
+    if state.files:
+        _files(state.files)
     for each in state.checks:
         if each.ok is not True:
             _check(each)
@@ -244,6 +251,20 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"note        {note.get('text', note)}")
     if state.answers:
         print("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
+
+
+def _files(told: Mapping[str, Any]) -> None:
+    """What came of the users' files."""
+    print(f"files       {told['copied']} copied, {size(told['bytes'])}; {told['kept']} were right already")
+    for name, what in (("out", "moved out: they came after"), ("orphans", "not asked for, left as they are")):
+        if told[name]:
+            print(f"            {told[name]} {what}")
+    for each in told["findings"]:
+        print(f" {SIGNS['warn']} {each}")
+    if told["unrecoverable"]:
+        print(f" {SIGNS['bad']} {told['unrecoverable']} cannot be brought back:")
+        for each in told["unrecoverable_sample"][:20]:
+            print(f"      {each['path']}: {each['why']}")
 
 
 def reading(quiet: bool) -> Callable[[int, int], None]:

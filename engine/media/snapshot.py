@@ -88,7 +88,7 @@ class _Taker:
                 if self.vanished:
                     self.taken.tell(f"{self.vanished} files and folders vanished while the snapshot was taken")
                 for place, folder in reversed(self.folders):
-                    self._dress(place, folder)
+                    dress(place, folder)
                 self.taken.stopped_at = datetime.now(UTC)
                 writer.close(self.taken.stopped_at)
         except OSError as problem:
@@ -137,7 +137,7 @@ class _Taker:
             raise _unreadable(entry.path, problem) from None
         place = self.into + b"/" + path
         if stat.S_ISDIR(status.st_mode):
-            folder = _entry("d", status, path)
+            folder = entry_of("d", status, path)
             os.mkdir(place, 0o700)  # noqa: PTH102
             self.folders.append((place, folder))
             if status.st_dev not in {device for device, _ in self.mounts.values()}:
@@ -177,8 +177,8 @@ class _Taker:
             self.vanished += 1  # or is no link any more
             return None
         os.symlink(target, place)  # noqa: PTH211
-        entry = _entry("l", status, path)._replace(target=target, size=0)
-        self._dress(place, entry)
+        entry = entry_of("l", status, path)._replace(target=target, size=0)
+        dress(place, entry)
         return entry
 
     def _copy(self, path: bytes, source: bytes, place: bytes) -> Entry | None:
@@ -197,12 +197,12 @@ class _Taker:
                 raise _unreadable(source, problem) from None
             try:
                 status = os.fstat(handle)
-                digest, size = self._stream(handle, source, place, status)
+                digest, size = stream(handle, source, place, status, self.buffer)
                 after = os.fstat(handle)
                 if after.st_mtime_ns == status.st_mtime_ns and after.st_size == status.st_size == size:
-                    self._take_attributes(handle, place)
-                    entry = _entry("f", status, path)._replace(sha256=digest)
-                    self._dress(place, entry)
+                    take_attributes(handle, place)
+                    entry = entry_of("f", status, path)._replace(sha256=digest)
+                    dress(place, entry)
                     self.taken.copied += 1
                     self.taken.copied_bytes += size
                     return entry
@@ -210,53 +210,11 @@ class _Taker:
                 os.close(handle)
             if attempt == _TRIES - 1:
                 self.taken.tell(f"{shown(os.fsdecode(path))} was being written: taken as it stood")
-                entry = _entry("f", status, path)._replace(sha256=digest, size=size)
-                self._dress(place, entry)
+                entry = entry_of("f", status, path)._replace(sha256=digest, size=size)
+                dress(place, entry)
                 self.taken.copied += 1
                 return entry
         return None
-
-    def _stream(self, handle: int, source: bytes, place: bytes, status: os.stat_result) -> tuple[str, int]:
-        """The content, hashed on its way; holes stay holes."""
-        digest, size = hashlib.sha256(), 0
-        sparse = status.st_blocks * 512 < status.st_size
-        buffer = self.buffer[:_HOLE] if sparse else self.buffer
-        target = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            while True:
-                try:
-                    count = os.readv(handle, [buffer])
-                except OSError as problem:
-                    raise _unreadable(source, problem) from None
-                if not count:
-                    break
-                piece = buffer[:count]
-                digest.update(piece)
-                size += count
-                if sparse and piece == _ZEROS[:count]:
-                    os.lseek(target, count, os.SEEK_CUR)
-                    continue
-                while piece:
-                    piece = piece[os.write(target, piece) :]
-            if sparse:
-                os.ftruncate(target, size)
-        finally:
-            os.close(target)
-        return digest.hexdigest(), size
-
-    def _take_attributes(self, handle: int, place: bytes) -> None:
-        """Extended attributes, access lists among them, where both file systems have them."""
-        with suppress(OSError):
-            for name in os.listxattr(handle):
-                os.setxattr(place, name, os.getxattr(handle, name), follow_symlinks=False)
-
-    def _dress(self, place: bytes, entry: Entry) -> None:
-        """Owner (where we may), mode and time of an entry, as it was in the live folder."""
-        if os.geteuid() == 0:
-            os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
-        if entry.kind != "l":
-            os.chmod(place, entry.mode)  # noqa: PTH101
-        os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
 
 class _Earlier:
@@ -301,7 +259,54 @@ def _unchanged(known: Entry, status: os.stat_result) -> bool:
     )
 
 
-def _entry(kind: str, status: os.stat_result, path: bytes) -> Entry:
+def stream(handle: int, source: bytes, place: bytes, status: os.stat_result, buffer: memoryview) -> tuple[str, int]:
+    """Copy the content of an open file to ``place``, hashed on its way (SHA-256, in hexadecimal, and the size); holes
+    stay holes. Raises Unreachable where it cannot be read, OSError where it cannot be written."""
+    digest, size = hashlib.sha256(), 0
+    sparse = status.st_blocks * 512 < status.st_size
+    buffer = buffer[:_HOLE] if sparse else buffer
+    target = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                count = os.readv(handle, [buffer])
+            except OSError as problem:
+                raise _unreadable(source, problem) from None
+            if not count:
+                break
+            piece = buffer[:count]
+            digest.update(piece)
+            size += count
+            if sparse and piece == _ZEROS[:count]:
+                os.lseek(target, count, os.SEEK_CUR)
+                continue
+            while piece:
+                piece = piece[os.write(target, piece) :]
+        if sparse:
+            os.ftruncate(target, size)
+    finally:
+        os.close(target)
+    return digest.hexdigest(), size
+
+
+def take_attributes(handle: int, place: bytes) -> None:
+    """Extended attributes, access lists among them, where both file systems have them."""
+    with suppress(OSError):
+        for name in os.listxattr(handle):
+            os.setxattr(place, name, os.getxattr(handle, name), follow_symlinks=False)
+
+
+def dress(place: bytes, entry: Entry) -> None:
+    """Owner (where we may), mode and time of an entry, as the entry says."""
+    if os.geteuid() == 0:
+        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
+    if entry.kind != "l":
+        os.chmod(place, entry.mode)  # noqa: PTH101
+    os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+
+
+def entry_of(kind: str, status: os.stat_result, path: bytes) -> Entry:
+    """An entry as its status tells it, without a hash or a link's target."""
     return Entry(
         kind,  # type: ignore[arg-type]
         None,

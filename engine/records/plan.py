@@ -42,9 +42,10 @@ class Resolution:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where the outcome of a plan shall stand: a recovered cluster in place, or as a side copy in ``path`` (port None:
-    a free one); a copy in the repository ``path``; a dump in the database ``path``."""
+    a free one); a copy in the repository ``path``; a dump in the database ``path``; users' files in the folder
+    ``path``."""
 
-    kind: Literal["side-copy", "in-place", "repository", "database"]
+    kind: Literal["side-copy", "in-place", "repository", "database", "files"]
     path: str
     port: int | None = None
 

@@ -71,7 +71,8 @@ class RunError:
 class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
     ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
-    open). ``taken`` is the copy that a run which takes one has put into its repository.
+    open). ``taken`` is the copy that a run which takes one has put into its repository; ``files`` what came of the
+    users' files (counts, samples of paths), JSON values only.
     """
 
     run: str
@@ -93,6 +94,7 @@ class RunState:
     answers: tuple[str, ...] = ()
     notes: tuple[Mapping[str, Any], ...] = ()
     taken: TakenCopy | None = None
+    files: Mapping[str, Any] | None = None
 
     @property
     def unreadable(self) -> Check | None:

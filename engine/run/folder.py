@@ -216,6 +216,7 @@ def read_run(folder: Path) -> RunState:
         answers=_answers(plan, site, story, outcome),
         notes=tuple(story.notes),
         taken=_taken(folder, story),
+        files=story.facts.get("files"),
     )
 
 
@@ -244,6 +245,7 @@ def answers_of_the_dead(plan: Plan, site: Site, story: Story) -> tuple[str, ...]
 def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple[str, ...]:
     """Which acts the run accepts now."""
     in_place = plan.destination.kind in ("in-place", "database")
+    files = plan.files if plan.destination.kind == "files" else None
     opened = bool(story.facts.get("application_opened"))
     to_open = ("open",) if in_place and site.application.start and not opened else ()
     reading = [step for step in plan.steps if step.kind in READING and story.step(step.name).outcome != "done"]
@@ -258,6 +260,8 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
             return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback", *to_skip)
         case "completed" if plan.copying is not None:
             return ()  # the copy is the repository's now: expire takes it away when its time has come
+        case "completed" if files is not None:
+            return ("discard",) if files.place == "into" else ("rollback", "discard")
         case "completed":
             return ("rollback", "discard", *to_open) if in_place else ("stop", "start", "discard")
         case "rolled-back":

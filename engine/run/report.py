@@ -42,8 +42,9 @@ def tell(state: RunState, facts: Mapping[str, Any]) -> list[str]:
         lines += _point(plan.point)
     if plan.copying is not None:
         lines += _taken(state)
-    elif plan.loading is None:
+    elif plan.point is not None:
         lines += _reached(state)
+    lines += files_told(facts.get("files"))
     if state.data_dir:
         lines += [f"- data directory `{state.data_dir}`"]
     if state.host and state.outcome == "completed":
@@ -64,6 +65,8 @@ def _what(plan: Plan) -> str:
         return f"a copy ({plan.copying.kind}) taken into"
     if plan.loading is not None:
         return f"the dump {plan.loading.dump} restored into the database"
+    if plan.destination.kind == "files":
+        return "users' files brought back into"
     return f"restored {'in place' if plan.destination.kind == 'in-place' else 'as a side copy'}"
 
 
@@ -131,7 +134,8 @@ def _left(state: RunState, facts: Mapping[str, Any]) -> list[str]:
         lines += ["", f"It stays until you type: `reprise discard {state.run}`"]
         lines += [f"Until then `reprise rollback {state.run}` brings it back."]
     if state.outcome == "rolled-back" and "discard" in state.answers:
-        lines += ["", f"The recovered cluster was open to others and is kept in `{_copy(state)}`"]
+        what = "What was brought back" if state.plan.files is not None else "The recovered cluster"
+        lines += ["", f"{what} was open to others and is kept in `{_copy(state)}`"]
         lines += [f"until you type: `reprise discard {state.run}`"]
     by_hand = facts.get("by_hand")
     if by_hand and state.outcome == "completed":
@@ -139,7 +143,24 @@ def _left(state: RunState, facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def files_told(files: Mapping[str, Any] | None) -> list[str]:
+    """What came of the users' files, as the step told it."""
+    if not files:
+        return []
+    size = humanize.naturalsize(files["bytes"], binary=True)
+    lines = ["", "## Users' files", "", f"- {files['copied']} copied, {size}; {files['kept']} were right already"]
+    for name, told in (("out", "moved out"), ("orphans", "not asked for, left as they are")):
+        if files.get(name):
+            lines.append(f"- {files[name]} {told}")
+    if files["unrecoverable"]:
+        lines.append(f"- **{files['unrecoverable']} cannot be brought back**:")
+        lines += [f"  - `{each['path']}`: {each['why']}, {each['rows']} rows" for each in files["unrecoverable_sample"]]
+    return lines + [f"- {each}" for each in files["findings"]]
+
+
 def _copy(state: RunState) -> str:
+    if state.plan.files is not None:
+        return state.plan.files.building
     return state.plan.layout.data_dir if state.plan.layout else ""
 
 

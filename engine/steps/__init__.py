@@ -37,13 +37,22 @@ STEPS = {
     "verify-copy": "engine.steps.copying.verify",
     "push": "engine.steps.copying.push",
     "beside": "engine.steps.copying.beside",
+    "choose-files": "engine.steps.files.choose",
+    "copy-files": "engine.steps.files.copy",
+    "swap-files": "engine.steps.files.swap",
+    "check-files": "engine.steps.files.check",
     "publish": "engine.steps.copying.publish",
 }
 
 TAKEN = "taken"
 """The fact under which a step tells the copy (records.copying.TakenCopy) that it has put into the repository."""
 
-BUILDING = frozenset({"prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate", "load", "roles"})
+BUILDING = frozenset(
+    {
+        "prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate", "load", "roles",
+        "choose-files", "copy-files",
+    }
+)  # fmt: skip
 """Kinds that build the copy beside production; undoing them deletes it."""
 
 LASTING = frozenset({"roles"})
@@ -52,8 +61,8 @@ LASTING = frozenset({"roles"})
 READING = frozenset({"inspect"})
 """Kinds that read every page of the copy, which the operator may leave out."""
 
-SERVED = frozenset({"open", "swap-database"})
-"""Kinds from whose beginning on others may have written into the recovered cluster."""
+SERVED = frozenset({"open", "swap-database", "swap-files"})
+"""Kinds from whose beginning on others may have written into what was brought back."""
 
 
 def step_module(kind: str) -> ModuleType:

@@ -16,6 +16,8 @@ def what_for(plan: Plan) -> str:
     """``restore``, ``restore of a dump``, ``copy: files snapshot``."""
     if plan.copying is not None:
         return f"copy: {COPIES[plan.copying.kind]}"
+    if plan.destination.kind == "files":
+        return "files brought back"
     return "restore of a dump" if plan.loading is not None else "restore"
 
 
@@ -34,6 +36,8 @@ def moment_of(state: RunState) -> datetime | None:
     if state.reached is not None and state.reached.last_commit_at is not None:
         return state.reached.last_commit_at
     point = state.plan.point
+    if state.plan.files is not None and point is None:
+        return state.plan.files.moment
     return point.kept.at if point and point.kept else None
 
 
@@ -45,5 +49,5 @@ def where_to(plan: Plan) -> str:
             return "in place"
         case "database":
             return f"database {path}"
-        case "repository" | "side-copy":
+        case "repository" | "side-copy" | "files":
             return path

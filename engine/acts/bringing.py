@@ -1,0 +1,171 @@
+"""Users' files brought back, alone."""
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.acts.desk import Desk
+from engine.acts.following import measured, runs
+from engine.acts.looking import View, look, read_archive
+from engine.media.planning import FilesAsked, Place
+from engine.media.planning import plan_files as make_plan
+from engine.records.copies import MediaSnapshot
+from engine.records.errors import Unreachable, UsageError
+from engine.records.plan import Plan
+from engine.records.target import RecoveryTarget
+from engine.recovery.resolving import resolve_in
+from engine.recovery.snapshots import snapshots_for
+from engine.run.locks import lock_holder, site_lock
+from engine.survey.machine import file_system
+from engine.survey.patience import within
+from engine.survey.server import ask_databases
+from engine.system.users import current_user, default_run_as, may_write
+
+_PATIENCE = 10  # seconds
+
+
+def plan_files(
+    desk: Desk,
+    target: RecoveryTarget | None,
+    *,
+    into: Path | None = None,
+    delta: bool = False,
+    fast: bool = False,
+    only: str | None = None,
+    snapshot: str | None = None,
+    view: View | None = None,
+) -> Plan:
+    """The plan that brings the users' files to a target's moment; ``snapshot``: exactly what this one holds. Into their
+    place (``delta``: only what differs is changed there), or into an absent or empty folder. ``only``: one file or
+    folder, relative to the media folder. Changes nothing. Raises UsageError."""
+    media = desk.site.media
+    if media is None or not media.repository:
+        raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
+    if into is not None and delta:
+        raise UsageError("--delta changes the live folder; --into fills another one", remedy="leave one of them out")
+    if only is not None:
+        only = _within(only)
+        delta = into is None  # nothing else is to change
+    view = view or look(desk)
+    why_not = ""
+    if snapshot is not None:
+        chosen = _named(view, snapshot)
+        moment = None
+    else:
+        assert target is not None
+        moment, why_not = _moment(desk, view, target)
+        chosen = _chosen(view, moment, [each.path for each in media.repository])
+    place: Place = "into" if into is not None else "delta" if delta else "beside"
+    narrowed = _narrowed(desk, target, snapshot)
+    asked = _asked(desk, place, into, fast=fast, only=only, narrowed=narrowed)
+    now = datetime.now(UTC)
+    return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(runs(desk)))
+
+
+def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
+    """The plan of the files for a restore of the database: to its moment; in place by a swap (a mount point: by delta),
+    else into the side copy's folder. Raises UsageError."""
+    media, point = desk.site.media, restore.point
+    if media is None or not media.repository:
+        raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
+    assert point is not None
+    if point.target.kind == "latest":
+        moment = None
+    else:
+        moment = point.target.time or (point.kept.at if point.kept is not None else point.backup.stopped_at)
+    chosen = _chosen(view, moment, [each.path for each in media.repository])
+    into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
+    mounted = within(_PATIENCE, lambda: os.path.ismount(media.path), False)
+    place: Place = "into" if into is not None else "delta" if mounted else "beside"
+    asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
+    asked = replace(asked, held_by=None, has_application=False)  # the restore's own checks see to these
+    return make_plan(asked, restore.target, moment, chosen, now=restore.created_at)
+
+
+def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:
+    """What is asked for, and how the machine stands."""
+    assert desk.site.media is not None
+    live = desk.site.media.path
+    above = live if place == "delta" else os.path.dirname(os.path.normpath(live))  # noqa: PTH120
+    above = str(into.absolute()) if into is not None else above
+    user = current_user()
+    return FilesAsked(
+        site=desk.site.name,
+        live=live,
+        place=place,
+        into=str(into.absolute()) if into is not None else None,
+        asked="live" if narrowed else None,
+        fast=fast,
+        only=only,
+        live_exists=within(_PATIENCE, lambda: os.path.isdir(live), None),  # noqa: PTH112
+        mounted=within(_PATIENCE, lambda: os.path.ismount(live), False),
+        into_free=within(_PATIENCE, lambda: _free(into), None) if into is not None else None,
+        room=file_system(above),
+        writable=within(_PATIENCE, lambda: may_write(user, _nearest(above)), False),
+        has_application=bool(desk.site.application.stop or desk.site.application.start),
+        held_by=lock_holder(site_lock(desk.state, desk.site.name)),
+    )
+
+
+def _within(only: str) -> str:
+    """A path below the media folder. Raises UsageError."""
+    path = os.path.normpath(only)
+    if path.startswith(("/", "../")) or path in ("..", "."):
+        raise UsageError(f"--path: {only!r} is no path in the media folder", remedy="such as 2026/11/22/scan.pdf")
+    return path
+
+
+def _named(view: View, snapshot: str) -> tuple[MediaSnapshot, ...]:
+    found = tuple(each for each in view.catalog.media_snapshots if each.id == snapshot)
+    if not found:
+        raise UsageError(f"there is no media snapshot {snapshot!r}", remedy="list them with: reprise catalog")
+    return found[-1:]
+
+
+def _moment(desk: Desk, view: View, target: RecoveryTarget) -> tuple[datetime | None, str]:
+    """The moment that a target means, and why it means none. The newest there is has none."""
+    if target.kind == "time":
+        assert target.time is not None
+        return target.time.astimezone(UTC), ""
+    if target.kind == "latest":
+        return None, ""
+    read_archive(desk)
+    found = resolve_in(look(desk).reach, target, live_timeline=view.live_timeline)
+    if found.point is None:
+        told = next((check.finding for check in found.checks if check.refuses), "the target cannot be resolved")
+        return None, told
+    if found.point.kept is None:
+        return found.point.backup.stopped_at, ""
+    return found.point.kept.at, ""
+
+
+def _chosen(view: View, moment: datetime | None, repositories: list[str]) -> tuple[MediaSnapshot, ...]:
+    """From the first repository, in the site's order, that has any."""
+    for name in repositories:
+        of_one = [each for each in view.catalog.media_snapshots if each.repository == name]
+        if chosen := snapshots_for(of_one, moment):
+            return chosen
+    return ()
+
+
+def _narrowed(desk: Desk, target: RecoveryTarget | None, snapshot: str | None) -> bool:
+    """Whether the live database says what is wanted: it does for the newest state, where it can be asked."""
+    media, database = desk.site.media, desk.site.database
+    if snapshot is not None or target is None or target.kind != "latest" or media is None or not media.references:
+        return False
+    try:
+        ask_databases(desk.site, default_run_as(database.run_as, database.data_dir))
+    except Unreachable:
+        return False
+    return True
+
+
+def _free(folder: Path | None) -> bool:
+    return folder is None or not os.path.lexists(folder) or (folder.is_dir() and not any(os.scandir(folder)))
+
+
+def _nearest(folder: str) -> str:
+    while not os.path.isdir(folder):  # noqa: PTH112
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    return folder

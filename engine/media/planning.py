@@ -1,0 +1,181 @@
+"""The plan that brings users' files back."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from humanize import naturalsize
+
+from engine.records.copies import MediaSnapshot
+from engine.records.files import Files
+from engine.records.plan import Check, Destination, Plan, PlannedStep
+from engine.records.survey import FileSystem, LockHolder
+from engine.records.target import RecoveryTarget
+from engine.recovery.estimates import Measured, estimate
+
+Place = Literal["beside", "delta", "into"]
+
+
+@dataclass(frozen=True, slots=True)
+class FilesAsked:
+    """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
+    answer. ``mounted``: the live folder is a mount point. ``room`` is where it would be built."""
+
+    site: str
+    live: str
+    place: Place
+    into: str | None
+    asked: Literal["live"] | None
+    fast: bool
+    only: str | None
+    live_exists: bool | None
+    mounted: bool
+    into_free: bool | None
+    room: FileSystem | None
+    writable: bool
+    has_application: bool
+    held_by: LockHolder | None = None
+
+
+def plan_files(
+    asked: FilesAsked,
+    target: RecoveryTarget | None,
+    moment: datetime | None,
+    snapshots: tuple[MediaSnapshot, ...],
+    *,
+    now: datetime,
+    why_not: str = "",
+    measured: Iterable[Measured] = (),
+) -> Plan:
+    """``moment`` None: as the newest snapshot has them. ``why_not``: why the target could not be resolved."""
+    sizes = [each.size_bytes for each in snapshots]
+    files = _layout(asked, moment, snapshots, now)
+    steps = tuple(_steps(files, None if None in sizes else max((size or 0 for size in sizes), default=0)))
+    checks = tuple(_checks(asked, files, why_not))
+    return Plan(
+        site=asked.site,
+        created_at=now,
+        target=target,
+        destination=Destination("files", files.folder),
+        layout=None,
+        point=None,
+        steps=steps,
+        checks=checks,
+        bytes_to_copy=files.bytes,
+        estimate=estimate(steps, measured),
+        files=files,
+    )
+
+
+def _layout(asked: FilesAsked, moment: datetime | None, snapshots: tuple[MediaSnapshot, ...], now: datetime) -> Files:
+    stamp = f"{now:%Y%m%dT%H%M%SZ}"
+    live = os.path.normpath(asked.live)
+    above, name = os.path.split(live)
+    folder, building, aside = live, f"{above}/.{name}.reprise-{stamp}", f"{live}.before-{stamp}"
+    if asked.place == "into":
+        folder = building = os.path.normpath(asked.into or "")
+    elif asked.mounted:  # nothing beside it lies on its file system
+        building, aside = f"{live}/.reprise-{stamp}", f"{live}/.before-{stamp}"
+    counts = [each.files for each in snapshots]
+    sizes = [each.size_bytes for each in snapshots]
+    return Files(
+        moment=moment,
+        snapshots=snapshots,
+        place=asked.place,
+        live=live,
+        folder=folder,
+        building=building,
+        set_aside=None if asked.place == "into" else aside,
+        asked=asked.asked,
+        fast=asked.fast,
+        only=asked.only,
+        files=None if None in counts else sum(count or 0 for count in counts),
+        bytes=None if None in sizes else sum(size or 0 for size in sizes),
+    )
+
+
+def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
+    def step(kind: str, title: str, bytes: int | None = None) -> PlannedStep:
+        return PlannedStep(kind, kind, title, bytes, {"bytes": bytes})
+
+    names = ", ".join(each.id for each in files.snapshots)
+    narrowed = ", narrowed to what the database refers to" if files.asked else ""
+    yield step("choose-files", f"choose from {names}{narrowed}")
+    yield step("copy-files", f"copy what is missing or wrong into {files.building}", bytes)
+    if files.place == "beside":
+        yield step("swap-files", f"set {files.live} aside as {files.set_aside}, put the new one there")
+    elif files.place == "delta":
+        yield step("swap-files", f"change what differs in {files.live}; what is moved out goes to {files.set_aside}")
+    yield step("check-files", "check the files")
+    yield step("report", "write the report")
+
+
+def _checks(asked: FilesAsked, files: Files, why_not: str) -> Iterator[Check]:
+    def check(name: str, ok: bool | None, finding: str, remedy: str | None = None) -> Check:
+        return Check(name, "refuse", ok, finding, remedy)
+
+    yield _snapshots(files, why_not)
+    if asked.live_exists is None:
+        yield check("media-folder", None, f"{files.live} does not answer", "see whether its mount is away")
+    elif not asked.live_exists and files.place == "delta":
+        yield check("media-folder", False, f"{files.live} is not there", "leave out --delta: the whole folder is built")
+    else:
+        yield check("media-folder", True, f"{files.live} is {'there' if asked.live_exists else 'not there'}")
+    if asked.mounted and files.place == "beside":
+        remedy = "add --delta: what differs is changed in it"
+        yield check("mount-point", False, f"{files.live} is a mount point, which cannot be renamed", remedy)
+    if files.place == "into" and asked.into_free is not True:
+        told = "does not answer" if asked.into_free is None else "is not empty"
+        yield check("destination", False, f"{files.folder} {told}", "name an absent or empty folder")
+    yield _disk_space(files, asked.room)
+    if not asked.writable:
+        place = os.path.dirname(files.building)  # noqa: PTH120
+        yield check("destination", False, f"this user cannot write into {place}", "start as root, or as its owner")
+    if asked.held_by is not None:
+        holder = asked.held_by
+        told = f"{holder.run} works on this site, process {holder.pid} of {holder.user}"
+        yield check("another-run", False, told, f"wait for it, or stop it: reprise cancel {holder.run}")
+    yield from _warnings(asked, files)
+
+
+def _snapshots(files: Files, why_not: str) -> Check:
+    remedy = "choose another moment, or name one with --snapshot; reprise catalog lists them"
+    if why_not:
+        return Check("media-snapshot", "refuse", False, why_not, remedy)
+    if not files.snapshots:
+        return Check("media-snapshot", "refuse", False, "no usable media snapshot is there", remedy)
+    bad = next((each for each in files.snapshots if not each.usable), None)
+    if bad is not None:
+        return Check("media-snapshot", "refuse", False, f"{bad.id} cannot be used: {bad.reason}", remedy)
+    return Check("media-snapshot", "refuse", True, f"from {', '.join(each.id for each in files.snapshots)}")
+
+
+def _disk_space(files: Files, room: FileSystem | None) -> Check:
+    wanted = max((each.size_bytes or 0 for each in files.snapshots), default=0)
+    told = f"up to {naturalsize(wanted, binary=True)} are copied"
+    if room is None:
+        return Check("disk-space", "warn", None, f"{told}; how much is free is not known")
+    free = f"{naturalsize(room.free_bytes, binary=True)} are free"
+    if wanted <= room.free_bytes:
+        return Check("disk-space", "refuse", True, f"{told}, {free}")
+    if files.place == "into":
+        return Check("disk-space", "refuse", False, f"{told}, {free}", "make room, or name another folder")
+    remedy = "what the live folder has right is not copied; where that is little, make room first"
+    return Check("disk-space", "warn", False, f"{told}, {free}", remedy)
+
+
+def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
+    if files.fast:
+        finding = "--fast trusts size and time: a file whose content changed without them is taken for right"
+        yield Check("fast", "warn", False, finding, "leave out --fast: every file is read")
+    if files.place == "beside":
+        finding = "files that are right already are shared with the folder that is set aside"
+        yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+    if asked.has_application and files.place != "into":
+        finding = "the application goes on while its files change"
+        yield Check("application", "warn", None, finding, "stop it first, if it keeps files open or writes into them")
+    if files.moment is not None and not any(each.started_at >= files.moment for each in files.snapshots):
+        finding = "no snapshot starts at or after this moment: files that changed after the last one are not in it"
+        yield Check("files-behind", "warn", False, finding, "take a snapshot now, if the live folder still has them")

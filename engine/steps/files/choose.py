@@ -1,0 +1,67 @@
+"""`choose-files`: which file from which snapshot, narrowed to what a database refers to where the plan says so, and
+what the live folder has right already. Reads only; what is decided stands in the run's folder.
+
+At a gate the database may not be able to say: a table that the next transaction drops is locked already. Then all that
+the snapshots hold is wanted, which is more than is needed and never less.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from engine.media.choices import Choices
+from engine.media.choosing import choose
+from engine.media.references import References
+from engine.records.errors import RepriseError
+from engine.steps.files.asking import ask
+from engine.steps.files.common import (
+    NARROWED,
+    REFERENCES,
+    choices_path,
+    files_of,
+    heard,
+    held_by,
+    look,
+    moment_of,
+    summary,
+)
+from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Say, carried
+
+NOT_NARROWED = "the database could not say what it refers to: all that the snapshots hold is brought back"
+
+
+def apply(step: RunningStep) -> None:
+    files, held, moment = files_of(step), held_by(step), moment_of(step)
+    only = os.fsencode(files.only) if files.only else None
+    path = step.run_dir / REFERENCES
+
+    def work(say: Say) -> object:
+        references, why_not = _references(step, path)
+        with Choices(choices_path(step)) as choices:
+            choose(choices, held, moment, references, only, lambda count: say(json.dumps([count, 0])))
+            if references is not None:
+                choices.keep(NARROWED, "yes")
+            if why_not:
+                choices.find(f"{NOT_NARROWED} ({why_not})")
+            look(choices, files, moment, held, say)
+            return summary(choices, files)
+
+    step.fact(files=carried(step, work, heard(step, "looking")))
+
+
+def _references(step: RunningStep, into: Path) -> tuple[References | None, str]:
+    """What the database refers to, where one is asked; at a gate, None and why where it cannot say."""
+    files = files_of(step)
+    if files.asked is None:
+        return None, ""
+    try:
+        return ask(step, into, production=False), ""
+    except RepriseError as problem:
+        if files.asked == "live":
+            raise
+        return None, ": ".join(filter(None, (problem.message, problem.cause)))
+
+
+def undo(step: RunningStep) -> None:
+    """What was decided stays with the run."""

@@ -1,0 +1,114 @@
+"""What the steps that bring users' files back share. The folders are touched by children alone: they may hang."""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engine.media.choices import Choices
+from engine.media.choosing import Held
+from engine.media.looking import look_at_live
+from engine.media.sources import open_snapshot
+from engine.records.errors import RunFailed
+from engine.records.files import Files
+from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Say
+from engine.steps.shared.points import POINT, current_point
+from engine.transfer.naming import shown
+
+CHOICES = "files.sqlite"  # in the run's folder
+REFERENCES = "references.sqlite"
+NARROWED = "narrowed"  # the fact that a database said what is wanted
+_SAMPLE = 100  # files that a report names
+
+
+def files_of(step: RunningStep) -> Files:
+    """The files of the run's plan. Raises RunFailed where its plan is another's."""
+    if step.plan.files is None:
+        raise RunFailed("the plan brings no files back", remedy="plan again")
+    return step.plan.files
+
+
+def held_by(step: RunningStep) -> Sequence[Held]:
+    """The plan's snapshots with their files."""
+    media = step.site.media
+    repositories = {each.path: each for each in media.repository} if media is not None else {}
+    held = []
+    for snapshot in files_of(step).snapshots:
+        if media is None or snapshot.repository not in repositories:
+            raise RunFailed(f"the site has no media repository {snapshot.repository}", remedy="plan again")
+        held.append(Held(snapshot, open_snapshot(snapshot, repositories[snapshot.repository], media.path)))
+    return held
+
+
+def moment_of(step: RunningStep) -> datetime | None:
+    """The moment that the files shall be of: the plan's, or that of the point to which a run went on."""
+    files = files_of(step)
+    if files.moment is None or POINT not in step.facts:
+        return files.moment
+    point = current_point(step)
+    return point.kept.at if point.kept is not None else files.moment
+
+
+def look(choices: Choices, files: Files, moment: datetime | None, held: Sequence[Held], say: Say) -> None:
+    """The live folder, held against what is wanted."""
+    own = (files.building, files.set_aside)
+    skip = {os.fsencode(os.path.basename(each)) for each in own if each and os.path.dirname(each) == files.live}  # noqa: PTH119, PTH120
+    look_at_live(
+        choices,
+        os.fsencode(files.live),
+        held,
+        moment,
+        fast=files.fast,
+        only=os.fsencode(files.only) if files.only else None,
+        narrowed=choices.kept(NARROWED) is not None,
+        skip=frozenset(skip),
+        say=lambda count, size: say(json.dumps([count, size])),
+    )
+
+
+def heard(step: RunningStep, what: str) -> Any:
+    """Progress as the children say it: files and bytes."""
+
+    def hear(line: str) -> None:
+        count, size = json.loads(line)
+        step.progress(size, step.args.get("bytes"), "bytes", f"{what}: {count} files")
+
+    return hear
+
+
+def summary(choices: Choices, files: Files) -> dict[str, Any]:
+    """What a report says of the files."""
+    whole = files.place != "delta"
+    right = "EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
+    shared = f"AND NOT {right}" if files.place != "into" else ""
+    wanted = "FROM wanted WHERE kind = 'f' AND needed"
+    lost = [
+        {"path": shown(os.fsdecode(each.path)), "rows": each.rows, "why": each.why}
+        for each in choices.all_lost(_SAMPLE)
+    ]
+    moved = "SELECT count(*) FROM live WHERE verdict = 'after' AND kind <> 'd'"
+    return {
+        "place": files.place,
+        "folder": files.folder,
+        "copied": choices.number(f"SELECT count(*) {wanted} {shared}"),
+        "bytes": choices.number(f"SELECT sum(size) {wanted} {shared}"),
+        "kept": choices.number(f"SELECT count(*) {wanted} AND {right}") if files.place != "into" else 0,
+        "wrong": choices.number("SELECT count(*) FROM live WHERE verdict = 'wrong'"),
+        "out": 0 if files.place == "into" else choices.number(moved),
+        "out_sample": choices.paths("SELECT key FROM live WHERE verdict = 'after' AND kind <> 'd' ORDER BY key",
+                                    limit=_SAMPLE),
+        "orphans": choices.number("SELECT count(*) FROM live WHERE verdict = 'orphan' AND kind <> 'd'"),
+        "unrecoverable": choices.number("SELECT count(*) FROM lost"),
+        "unrecoverable_sample": lost,
+        "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
+        "findings": choices.findings(),
+        "list": str(choices.path),
+        "whole": whole,
+    }  # fmt: skip
+
+
+def choices_path(step: RunningStep) -> Path:
+    return step.run_dir / CHOICES

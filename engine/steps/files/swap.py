@@ -1,0 +1,117 @@
+"""`swap-files`: what was built takes the live folder's place, or goes into it. All of it by renames; what it replaces
+is set aside, and stays until the operator discards the run.
+
+The live folder is looked at once more first: what was changed since it was looked at (an application was at work) is
+copied again, and moved out where it came after the moment.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from engine.media.bringing import Bringer
+from engine.media.choices import Choices
+from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
+from engine.records.errors import RunFailed
+from engine.records.files import Files
+from engine.steps.files.common import choices_path, files_of, heard, held_by, look, moment_of, summary
+from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Say, carried
+from engine.transfer.removing import remove_tree
+
+
+def apply(step: RunningStep) -> None:
+    files = files_of(step)
+    if not step.undo_records:
+        _look_again(step, files)
+        step.before(swap=files.place, live=files.live, building=files.building, set_aside=files.set_aside)
+
+    def work(say: Say) -> object:
+        with Choices(choices_path(step)) as choices:
+            if files.place == "beside":
+                swap_whole(Path(files.live), Path(files.building), _aside(files))
+            else:
+                plan_moves(choices, os.fsencode(files.building))
+                with _swap(choices, files, say) as swap:
+                    swap.apply()
+            return os.path.lexists(files.set_aside or "")
+
+    there = carried(step, work, lambda line: step.progress(json.loads(line), None, "files"))
+    step.fact(set_aside=[files.set_aside] if there and files.set_aside else [])
+
+
+def _look_again(step: RunningStep, files: Files) -> None:
+    held, moment = held_by(step), moment_of(step)
+
+    def work(say: Say) -> object:
+        with Choices(choices_path(step)) as choices:
+            before = {key: True for (key,) in choices.ask("SELECT key FROM live WHERE verdict = 'right'")}
+            look(choices, files, moment, held, say)
+            for (key,) in list(choices.ask("SELECT key FROM live WHERE verdict <> 'right'")):
+                if key in before:  # shared, and changed since: it is copied after all
+                    choices.ask("UPDATE wanted SET inode = NULL WHERE key = ?", key)
+            choices.commit()
+            Bringer(
+                choices, held, Path(files.live), Path(files.building),
+                whole=files.place != "delta", share=files.place == "beside",
+                say=lambda count, size: say(json.dumps([count, size])),
+            ).bring()  # fmt: skip
+            return summary(choices, files)
+
+    step.fact(files=carried(step, work, heard(step, "looking again")))
+
+
+def undo(step: RunningStep) -> None:
+    """All back. What others wrote into the new folder meanwhile is kept, in the folder that was built."""
+    files = files_of(step)
+    if not step.undo_records:
+        return
+
+    def work(say: Say) -> None:
+        if files.place == "beside":
+            swap_back(Path(files.live), Path(files.building), _aside(files))
+            return
+        with Choices(choices_path(step)) as choices:
+            plan_moves(choices, os.fsencode(files.building))
+            with _swap(choices, files, say) as swap:
+                swap.undo()
+        if files.set_aside is not None:
+            _remove_empty(files.set_aside)
+
+    carried(step, work)
+    step.fact(set_aside=[])
+
+
+def discard(step: RunningStep) -> None:
+    """Delete what was set aside, and in a run that was rolled back what stands in its place."""
+    files = files_of(step)
+
+    def work(say: Say) -> None:
+        aside = _aside(files)
+        if aside is not None:
+            remove_tree(aside)
+        remove_tree(Path(files.building))
+
+    if step.undo_records:
+        carried(step, work)
+    step.fact(set_aside=[])
+
+
+def _aside(files: Files) -> Path | None:
+    return Path(files.set_aside) if files.set_aside is not None else None
+
+
+def _swap(choices: Choices, files: Files, say: Say) -> Swap:
+    if files.set_aside is None:
+        raise RunFailed("the plan names no place for what is moved out", remedy="plan again")
+    live, building, aside = map(os.fsencode, (files.live, files.building, files.set_aside))
+    return Swap(choices, live, building, aside, lambda count: say(json.dumps(count)))
+
+
+def _remove_empty(folder: str) -> None:
+    """Folders that hold nothing any more."""
+    for place, _, _ in sorted(os.walk(folder), reverse=True):
+        try:
+            os.rmdir(place)  # noqa: PTH106
+        except OSError:
+            continue
