@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from engine import acts, cli
-from engine.cli import following
+from engine.cli import commands, following
 from engine.records.errors import RepriseError
 from engine.run import folder as folders
 from engine.run.journal import Journal
