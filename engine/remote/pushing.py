@@ -3,6 +3,7 @@
 A copy travels under a name with a dot and is renamed when it is whole, so that a reader of that repository never sees
 half of it. What is there already is never changed: a copy with the same name must have the same content, and so must
 the files beside it. A draft is only added to: what is left of another attempt there, and does not belong, is refused.
+Before that, what it shares with other copies leaves it: rsync sets modes and owners in place, and theirs are not ours.
 """
 
 import os
@@ -20,13 +21,23 @@ from engine.transfer.naming import shown
 
 _PROGRESS = re.compile(r"\s*([\d,]+)\s+\d+%")
 _VANISHED = 24  # rsync(1), "EXIT VALUES": files that went away while it worked
-_DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")  # --itemize-changes, but for mere attributes
+# --itemize-changes: contents and kinds; then mode, owner and group where these alone differ
+_DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")
+_ATTRIBUTES_DIFFER = re.compile(r"\.[fdLDS]\S*[pog]\S* ")
+# Owners count where the receiver is root, groups where it may set them: it holds against what it would have set.
+_ATTRIBUTES = ("--perms", "--owner", "--group", "--numeric-ids")
 
 _SEND = ("--archive", "--numeric-ids", "--partial", "--info=progress2")
 # Under its own name a file is there whole or not at all, and one that is there stays.
 _SEND_NEW = ("--archive", "--numeric-ids", "--ignore-existing", "--partial-dir=.draft-partial", "--info=progress2")
 # Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
 _MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
+# What a draft ($1) shares with other copies leaves it; in a folder that its owner may not write, nothing could.
+_UNSHARE = (
+    'test ! -L "$1" || { echo "$1 is a link" >&2; exit 1; }; cd -- "$1" && '
+    "find . -xdev \\( -type d ! -perm -700 -exec chmod u+rwx {} \\; \\)"
+    " -o \\( ! -type d -links +1 -exec rm -f {} + \\)"
+)
 # The draft ($1) gets its name ($2), on disk; a sync of all file systems where that server's cannot sync one.
 # Old versions of mv -n succeed where they did nothing.
 _NAME = 'mv -nT -- "$1" "$2" && test ! -e "$1" && { sync -f -- "$2" 2>/dev/null || sync; }'
@@ -45,14 +56,17 @@ def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | No
 
     Raises DamagedCopy where another one of that name is there, Unreachable, RepriseError.
     """
-    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, copy.name, *([parent] if parent else [])).splitlines()
+    draft = into.below(f".draft-{copy.name}")
+    names = [copy.name, Path(draft.path).name, *([parent] if parent else [])]
+    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, *names).splitlines()
     if beside:
-        names = [os.fspath(path) for path in beside]
-        _rsync(_SEND_NEW, names, f"{_remote(into)}/", into, progress)
-        _hold(names, beside[0], f"{_remote(into)}/", into, ["--checksum"])
+        paths = [os.fspath(path) for path in beside]
+        _rsync(_SEND_NEW, paths, f"{_remote(into)}/", into, progress)
+        _hold(paths, beside[0], f"{_remote(into)}/", into, ["--checksum"])
     if copy.name in there:
         return compare(copy, into.below(copy.name))
-    draft = into.below(f".draft-{copy.name}")
+    if names[1] in there and copy.is_dir():
+        into.run("sh", "-c", _UNSHARE, "sh", draft.path, timeout=None)
     shared = [f"--link-dest={into.path}/{parent}"] if parent in there and copy.is_dir() else []
     _send(copy, draft, shared, progress)
     compare(copy, draft)
@@ -126,11 +140,12 @@ def _is_short(segment: Path) -> bool:
 
 
 def compare(original: Path, there: RemotePlace, *, alone: bool = True) -> None:
-    """Hold what is there against the original: contents by checksum, which that server computes; ``alone``: nothing
-    else may be there. Raises DamagedCopy, Unreachable, RepriseError."""
+    """Hold what is there against the original: contents by checksum, which that server computes, modes, and owners as
+    far as it can set them; ``alone``: nothing else may be there. Raises DamagedCopy, Unreachable, RepriseError."""
     slash = "/" if original.is_dir() else ""
     source, target = f"{os.fspath(original)}{slash}", f"{_remote(there)}{slash}"
-    _hold([source], original, target, there, ["--recursive", "--links", "--checksum", *(["--delete"] if alone else [])])
+    words = ["--recursive", "--links", "--checksum", *_ATTRIBUTES, *(["--delete"] if alone else [])]
+    _hold([source], original, target, there, words)
 
 
 def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
@@ -149,7 +164,7 @@ def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
     draft.mkdir(mode=0o700, parents=True, exist_ok=True)
     source, target = f"{_remote(there)}/", f"{os.fspath(draft)}/"
     _rsync([*_SEND, "--hard-links", "--exclude=.draft-*"], [source], target, there, progress)
-    words = ["--recursive", "--links", "--checksum", "--delete", "--exclude=.draft-*"]
+    words = ["--recursive", "--links", "--checksum", *_ATTRIBUTES, "--delete", "--exclude=.draft-*"]
     _hold([source], draft, target, there, words)
     try:
         draft.rename(into)
@@ -162,16 +177,27 @@ def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
 def _hold(
     sources: Sequence[str], here: Path, target: str, there: RemotePlace, words: Sequence[str], names: str | None = None
 ) -> None:
-    """Let rsync say, without doing it, what it would have to do. Raises DamagedCopy where that is anything."""
+    """Raises DamagedCopy where rsync would have to do anything."""
+    told = _differences(sources, target, there, words, names)
+    wrong, how = [line for line in told if _DIFFERS.match(line)], "differ"
+    if not wrong:
+        wrong, how = [line for line in told if _ATTRIBUTES_DIFFER.match(line)], "differ in mode or owner"
+    if wrong:
+        raise DamagedCopy(
+            f"{there} is not what {shown(here)} is",
+            cause=f"{len(wrong)} files {how}, {wrong[0].split(' ', 1)[1].strip()} for one",
+            remedy="see which of the two is right: reprise verify; one whose name begins with .draft- may be removed",
+        )
+
+
+def _differences(
+    sources: Sequence[str], target: str, there: RemotePlace, words: Sequence[str], names: str | None
+) -> list[str]:
+    """Let rsync say, without doing it, what it would have to do; a line each, as --itemize-changes has it."""
     told: list[str] = []
     words = [*words, "--dry-run", "--out-format=%i %n"]
     _rsync(words, sources, target, there, lambda done: None, told.append, names=names, vanishing=False)
-    if wrong := [line for line in told if _DIFFERS.match(line)]:
-        raise DamagedCopy(
-            f"{there} is not what {shown(here)} is",
-            cause=f"{len(wrong)} files differ, {wrong[0].split(' ', 1)[1].strip()} for one",
-            remedy="see which of the two is right: reprise verify; one whose name begins with .draft- may be removed",
-        )
+    return told
 
 
 def _send(path: Path, there: RemotePlace, words: Sequence[str], progress: Progress) -> None:
