@@ -7,6 +7,7 @@ Before that, what it shares with other copies leaves it: rsync sets modes and ow
 """
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -24,6 +25,7 @@ _VANISHED = 24  # rsync(1), "EXIT VALUES": files that went away while it worked
 # --itemize-changes: contents and kinds; then mode, owner and group where these alone differ
 _DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")
 _ATTRIBUTES_DIFFER = re.compile(r"\.[fdLDS]\S*[pog]\S* ")
+_FILE_DIFFERS = re.compile(r"[<>ch]f\S* (.*)", re.DOTALL)
 # Owners count where the receiver is root, groups where it may set them: it holds against what it would have set.
 _ATTRIBUTES = ("--perms", "--owner", "--group", "--numeric-ids")
 
@@ -46,6 +48,7 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _LONG_HEADER = struct.Struct("<HHIQI4xQII")  # XLogLongPageHeaderData (src/include/access/xlog_internal.h)
 _IS_LONG = 0x0002  # XLP_LONG_HEADER
 _PACKED = (b"\x1f\x8b", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd")  # gzip, lz4, zstd: their lengths are their own
+_SAMPLE = 8  # archived files that were there before and are read again, here and there, with each push
 _SMALLEST_SEGMENT = 1 << 20  # bytes (initdb --wal-segsize)
 
 Progress = Callable[[int], None]
@@ -82,18 +85,33 @@ def push_mirror(mirror: Path, into: RemotePlace, progress: Progress) -> None:
 
 
 def push_wal(folder: Path, into: RemotePlace, progress: Progress) -> list[str]:
-    """Send every archived file that is not there yet, and see that all have the right size there. What is there is
-    never replaced, so a segment that is shorter than a segment is not sent: returns the names of those.
+    """Send every archived file that is not there yet. What is there is never replaced, so a segment that is shorter
+    than a segment is not sent: returns the names of those. Then all are held against what is there: by their sizes; by
+    checksum what was sent now, what has another time there, and some others, other ones each time.
 
     Raises DamagedCopy, Unreachable, RepriseError.
     """
     into.run("mkdir", "-p", into.path)
     whole, short = _archived(folder)
-    names = "".join(f"{name}\0" for name in whole)
-    listed, source, target = ["--files-from=-", "--from0"], f"{os.fspath(folder)}/", f"{_remote(into)}/"
+    names, listed = _listing(whole), ["--files-from=-", "--from0"]
+    source, target = f"{os.fspath(folder)}/", f"{_remote(into)}/"
+    told = _differences([source], target, into, ["--times", *listed], names)  # in size or time, or absent
+    suspect = {_unescaped(found[1]) for line in told if (found := _FILE_DIFFERS.match(line))}
     _rsync([*_SEND_NEW, *listed], [source], target, into, progress, names=names)
     _hold([source], folder, target, into, ["--size-only", *listed], names)
+    others = [name for name in whole if name not in suspect]
+    suspect.update(random.sample(others, min(_SAMPLE, len(others))))
+    _hold([source], folder, target, into, ["--checksum", *listed], _listing(sorted(suspect)))
     return short
+
+
+def _listing(names: Sequence[str]) -> bytes:
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _unescaped(told: str) -> str:
+    """A name as rsync prints it (rsync(1), --8-bit-output): every byte that is no printable ASCII as \\#ooo."""
+    return os.fsdecode(re.sub(rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8)]), told.encode()))
 
 
 def refuse_short(short: Sequence[str]) -> None:
@@ -175,7 +193,12 @@ def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
 
 
 def _hold(
-    sources: Sequence[str], here: Path, target: str, there: RemotePlace, words: Sequence[str], names: str | None = None
+    sources: Sequence[str],
+    here: Path,
+    target: str,
+    there: RemotePlace,
+    words: Sequence[str],
+    names: bytes | None = None,
 ) -> None:
     """Raises DamagedCopy where rsync would have to do anything."""
     told = _differences(sources, target, there, words, names)
@@ -191,7 +214,7 @@ def _hold(
 
 
 def _differences(
-    sources: Sequence[str], target: str, there: RemotePlace, words: Sequence[str], names: str | None
+    sources: Sequence[str], target: str, there: RemotePlace, words: Sequence[str], names: bytes | None
 ) -> list[str]:
     """Let rsync say, without doing it, what it would have to do; a line each, as --itemize-changes has it."""
     told: list[str] = []
@@ -211,7 +234,7 @@ def _remote(place: RemotePlace) -> str:
 
 def _rsync(
     words: Sequence[str], sources: Sequence[str], target: str, place: RemotePlace, progress: Progress,
-    hear: Callable[[str], None] = lambda line: None, *, names: str | None = None, vanishing: bool = True,
+    hear: Callable[[str], None] = lambda line: None, *, names: bytes | None = None, vanishing: bool = True,
 ) -> None:  # fmt: skip
     """``names`` is its standard input. ``vanishing``: files may go away while it works."""
     program = shutil.which("rsync")
