@@ -9,6 +9,7 @@ Before that, what it shares with other copies leaves it: rsync sets modes and ow
 import os
 import random
 import re
+import secrets
 import shlex
 import shutil
 import struct
@@ -34,10 +35,13 @@ _SEND = ("--archive", "--numeric-ids", "--partial", "--info=progress2")
 _SEND_NEW = ("--archive", "--numeric-ids", "--ignore-existing", "--partial-dir=.draft-partial", "--info=progress2")
 # Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
 _MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
-# What a draft ($1) shares with other copies leaves it; in a folder that its owner may not write, nothing could.
-_UNSHARE = (
-    'test ! -L "$1" || { echo "$1 is a link" >&2; exit 1; }; cd -- "$1" && '
-    "find . -xdev \\( -type d ! -perm -700 -exec chmod u+rwx {} \\; \\)"
+# What another attempt left of a copy ($2) is taken over under a name of our own ($3), so that whoever still works on it
+# cannot name it; then what it shares with other copies leaves it. In a folder that may not be written nothing could.
+_TAKE_OVER = (
+    'cd -- "$1" || exit; for old in "./.draft-$2" "./.draft-$2"~*; do '
+    'test ! -L "$old" || { echo "$old is a link" >&2; exit 1; }; '
+    'test ! -e "$old" || { mv -nT -- "$old" "./$3" && break; }; done; '
+    'test ! -d "./$3" || find "./$3" -xdev \\( -type d ! -perm -700 -exec chmod u+rwx {} \\; \\)'
     " -o \\( ! -type d -links +1 -exec rm -f {} + \\)"
 )
 # The draft ($1) gets its name ($2), on disk; a sync of all file systems where that server's cannot sync one.
@@ -59,17 +63,16 @@ def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | No
 
     Raises DamagedCopy where another one of that name is there, Unreachable, RepriseError.
     """
-    draft = into.below(f".draft-{copy.name}")
-    names = [copy.name, Path(draft.path).name, *([parent] if parent else [])]
-    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, *names).splitlines()
+    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, copy.name, *([parent] if parent else [])).splitlines()
     if beside:
-        paths = [os.fspath(path) for path in beside]
-        _rsync(_SEND_NEW, paths, f"{_remote(into)}/", into, progress)
-        _hold(paths, beside[0], f"{_remote(into)}/", into, ["--checksum"])
+        names = [os.fspath(path) for path in beside]
+        _rsync(_SEND_NEW, names, f"{_remote(into)}/", into, progress)
+        _hold(names, beside[0], f"{_remote(into)}/", into, ["--checksum"])
     if copy.name in there:
         return compare(copy, into.below(copy.name))
-    if names[1] in there and copy.is_dir():
-        into.run("sh", "-c", _UNSHARE, "sh", draft.path, timeout=None)
+    name = f".draft-{copy.name}~{secrets.token_hex(4)}"
+    into.run("sh", "-c", _TAKE_OVER, "sh", into.path, copy.name, name, timeout=None)
+    draft = into.below(name)
     shared = [f"--link-dest={into.path}/{parent}"] if parent in there and copy.is_dir() else []
     _send(copy, draft, shared, progress)
     compare(copy, draft)

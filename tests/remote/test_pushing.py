@@ -101,7 +101,7 @@ def test_unchanged_files_are_shared_there_with_the_copy_before(vault: tuple[Remo
 
 def wrapped_rsync(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Put a script in rsync's place; ``$rsync`` is the real one."""
-    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin").mkdir(parents=True)
     rsync = folder / "bin" / "rsync"
     rsync.write_text(f"#!/bin/sh\nrsync={shutil.which('rsync')}\n{script}\n")
     rsync.chmod(0o755)
@@ -124,7 +124,7 @@ def test_a_push_that_is_taken_up_again_changes_nothing_of_the_copy_before(
         wrapped_rsync(tmp_path, patch, 'case "$*" in *--dry-run*) exit 12;; esac; exec $rsync "$@"')
         with pytest.raises(Unreachable):
             push(after, place, [], copy.name, silent)
-    draft = folder / f".draft-{after.name}"
+    (draft,) = folder.glob(".draft-*")
     assert (draft / "2026" / "a.pdf").stat().st_ino == (folder / copy.name / "2026" / "a.pdf").stat().st_ino
     arrived = (draft / "2026" / "new.pdf").stat().st_ino
     link = after / "2026" / "link"
@@ -141,11 +141,46 @@ def test_a_push_that_is_taken_up_again_changes_nothing_of_the_copy_before(
             was.st_mode, was.st_uid, was.st_gid, was.st_mtime_ns,
         ), path  # fmt: skip
     there = folder / after.name / "2026"
+    assert not list(folder.glob(".draft-*"))
     assert stat.S_IMODE((there / "a.pdf").stat().st_mode) == 0o600
     assert (there / "a.pdf").read_bytes() == b"a" * 100_000
     assert (there / "new.pdf").stat().st_ino == arrived, "what had arrived is gone on with"
     shared = Path("2026", "it's here; $(touch x)", "b.pdf")
     assert (folder / after.name / shared).stat().st_ino == (folder / copy.name / shared).stat().st_ino
+
+
+def test_of_two_pushes_of_one_copy_none_names_what_the_other_works_on(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path
+) -> None:
+    """The second begins when the first has compared its draft, and takes it over: before it had names of its own, it
+    emptied what the first then named."""
+    place, folder = vault[0].below("two-at-once"), vault[1] / "two-at-once"
+    push(copy, place, [], None, silent)
+    after = copy.with_name("20261127T030000Z")
+    copy.rename(after)
+    held, go_on = tmp_path / "held", tmp_path / "go-on"
+    with pytest.MonkeyPatch.context() as patch:
+        wait = f"touch '{held}'; while test ! -e '{go_on}'; do sleep 0.05; done"
+        wrapped_rsync(tmp_path, patch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {wait};; esac')
+        first = os.fork()
+        if first == 0:
+            try:
+                push(after, place, [], copy.name, silent)
+                os._exit(0)
+            except RepriseError:
+                os._exit(7)
+            finally:
+                os._exit(1)
+    wait_until(held.exists, "the first does not compare")
+    with pytest.MonkeyPatch.context() as patch:
+        # what the second has done when the first goes on: it took over, and sent nothing yet
+        wrapped_rsync(tmp_path / "second", patch, f"touch '{go_on}'; exit 12")
+        with pytest.raises(Unreachable):
+            push(after, place, [], copy.name, silent)
+    assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 7
+    assert not (folder / after.name).exists()
+    push(after, place, [], copy.name, silent)
+    assert sorted(path.name for path in folder.iterdir()) == [copy.name, after.name]
 
 
 def test_a_draft_there_that_is_a_link_is_refused_and_what_it_leads_to_stays(
@@ -196,7 +231,7 @@ def test_what_takes_the_name_there_meanwhile_is_neither_replaced_nor_moved_into(
     wrapped_rsync(tmp_path, monkeypatch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {made};; esac')
     with pytest.raises(RepriseError):
         push(copy, place, [], None, silent)
-    assert (folder / f".draft-{copy.name}" / "2026" / "a.pdf").exists()
+    assert len(list(folder.glob(".draft-*/2026/a.pdf"))) == 1
     if stranger == "link":
         assert target.is_symlink() and not list((tmp_path / "elsewhere").iterdir())
     elif stranger == "file":
