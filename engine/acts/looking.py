@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
+from engine.acts.mounted import remember
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
 from engine.catalog.media import read_media
@@ -89,6 +90,7 @@ def read_archive(
     for repository in desk.site.database.repository:
         contents = contents_of(desk, repository)
         if contents.archive_answers:
+            remember(desk.state, repository.wal, contents)
             _index(desk, repository).refresh(contents.wal_files, contents.histories, progress=progress, stop=stop)
 
 
