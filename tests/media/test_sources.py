@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.catalog.media import read_media
 from engine.media import restic
@@ -61,6 +62,11 @@ def _only(repository: MediaRepository, media: Path) -> tuple[MediaSnapshot, Snap
     return snapshot, open_snapshot(snapshot, repository, str(media))
 
 
+def _read_a_little(snapshot: MediaSnapshot, repository: MediaRepository, media: Path) -> None:
+    """Names that have to be looked up cost restic half a second each: there are none in here."""
+    assert entries_of(open_snapshot(snapshot, replace(repository, inside=f"{media}/2026"), str(media)), hashes=False)
+
+
 def _as_it_is(media: Path) -> Iterator[Entry]:
     with open_snapshot(MediaSnapshot("x", "x", media, *2 * (NOW,)), MediaRepository("rsync", "x"), "").entries() as all:
         yield from all
@@ -82,6 +88,10 @@ def test_every_entry_of_the_folder_is_listed_as_it_is(repository: MediaRepositor
                 assert each.sha256 == hashlib.sha256(_content(media, each.path)).hexdigest()
         assert all(each.sha256 is None for each in entries_of(files, hashes=False))
         found = [each._replace(sha256=None) for each in found]
+    if repository.kind == "rsync":  # it is content with a folder's seconds
+        found, wanted = (
+            [each._replace(mtime_ns=0) if each.kind == "d" else each for each in all] for all in (found, wanted)
+        )
     if repository.kind == "restic":  # before 0.16.3 it did not keep where such a link leads
         found, wanted = ([each for each in all if each.path != b"odd link"] for all in (found, wanted))
     assert found == wanted
@@ -172,8 +182,7 @@ def test_the_password_stands_in_no_command_line_and_no_environment(
     spy.write_text(f'#!/bin/sh\n(env; echo "$@") >> {tmp_path}/seen\nexec {real} "$@"\n')
     spy.chmod(0o755)
     place = MediaRepository(repository.kind, repository.path, program=str(spy), password_command="echo correct horse")
-    snapshot = read_media(place, place.path, media_path=str(media)).snapshots[0]
-    entries_of(open_snapshot(snapshot, place, str(media)))
+    _read_a_little(read_media(place, place.path, media_path=str(media)).snapshots[0], place, media)
     seen = (tmp_path / "seen").read_text()
     assert repository.path in seen and "correct horse" not in seen
 
@@ -228,7 +237,7 @@ def test_a_locked_borg_repository_is_told_and_keeps_what_it_had(media: Path, tmp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.media.borg._WAIT", 0)
         with pytest.raises(Unreachable, match="is locked"):
-            entries_of(open_snapshot(snapshot, repository, str(media)))
+            _read_a_little(snapshot, repository, media)
 
 
 def test_a_locked_restic_repository_is_read_all_the_same(media: Path, tmp_path: Path) -> None:
@@ -237,7 +246,7 @@ def test_a_locked_restic_repository_is_read_all_the_same(media: Path, tmp_path: 
     before = sorted(str(each) for each in (tmp_path / "restic").rglob("*"))
     lock = tmp_path / "restic" / "locks" / ("0" * 64)
     lock.write_bytes(b"not even a lock")
-    entries_of(_only(repository, media)[1])
+    _read_a_little(_only(repository, media)[0], repository, media)
     lock.unlink()
     assert sorted(str(each) for each in (tmp_path / "restic").rglob("*")) == before
 
@@ -254,7 +263,9 @@ def test_nothing_is_left_behind_and_no_cache_is_written(
         "engine.media.programs.clean_environment",
         lambda user=None: {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(home)},
     )
-    entries_of(_only(repository, media)[1])
+    snapshot, files = _only(repository, media)
+    if files.root is None:
+        _read_a_little(snapshot, repository, media)
     assert list(home.rglob("*")) == [] and list((tmp_path / "tmp").iterdir()) == []
 
 
