@@ -60,7 +60,8 @@ def _places(site: Site) -> Iterator[tuple[Path, KeptKind]]:
         if repository.dumps is not None:
             yield Path(repository.dumps), "dump"
     for media in site.media.repository if site.media else ():
-        yield Path(media.path), "media"
+        if media.kind == "directory":
+            yield Path(media.path), "media"
 
 
 @contextmanager
@@ -126,6 +127,8 @@ def _judge(desk: Desk) -> Expiry:
         leaving += gone
     firsts = [each.from_at for each in kept_windows if each.from_at]
     for place in desk.site.media.repository if desk.site.media else []:
+        if place.kind != "directory":
+            continue  # another program's: what leaves it is that program's to say
         found = read_media(place, place.path)
         if not found.answers:
             findings.append(f"{place.path} does not answer: all of it stays")

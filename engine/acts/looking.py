@@ -13,7 +13,7 @@ from engine.acts.following import measured, runs
 from engine.acts.mounted import remember
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
-from engine.catalog.media import read_media
+from engine.catalog.media import MediaContents, read_media
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
@@ -28,7 +28,7 @@ from engine.recovery.planning import long_steps
 from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
 from engine.recovery.windows import axis_spans, recovery_windows
-from engine.site import DatabaseRepository, Site
+from engine.site import DatabaseRepository, MediaRepository, Site
 from engine.source.copies import list_bundles, list_mirror
 from engine.wal.index import WalIndex
 
@@ -112,7 +112,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         problems += found.problems
     media = []
     for place in desk.site.media.repository if desk.site.media else []:
-        contents = read_media(place, place.path)
+        contents = media_of(desk, place)
         media += contents.snapshots
         problems += contents.problems
     sources, images, more = _other_copies(desk.site)
@@ -182,6 +182,17 @@ def _patiently(place: Path, read: Callable[[], tuple[list[T], list[Problem]]]) -
 def contents_of(desk: Desk, repository: DatabaseRepository, *, list_wal: bool = True) -> RepositoryContents:
     """What lies in a repository now; never raises for what lies there."""
     return read_repository(repository, repository.base_backups, cache=backup_cache(desk), list_wal=list_wal)
+
+
+def media_of(desk: Desk, repository: MediaRepository) -> MediaContents:
+    """The snapshots of the users' files in a repository now; never raises for what lies there."""
+    return read_media(
+        repository,
+        repository.path,
+        media_path=desk.site.media.path if desk.site.media else "/",
+        zone=desk.site.zone,
+        cache=desk.state / "index",
+    )
 
 
 def backup_cache(desk: Desk) -> Path:

@@ -71,6 +71,8 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
         original = originals[name]
         device = _device(original)
         for folder in folders:
+            if not folder.startswith("/"):
+                continue  # a repository of restic's or borg's elsewhere: the catalog says whether it answers
             room = file_system(folder)
             if room is None or room.nearest != folder:
                 away.add(folder)
