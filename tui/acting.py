@@ -39,6 +39,7 @@ class Acts(Protocol):
         /,
         *,
         action: Action,
+        files: bool | None = None,
         view: View | None = None,
     ) -> Plan: ...
     def start(self, desk: Desk, plan: Plan, /) -> str: ...

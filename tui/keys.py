@@ -61,6 +61,7 @@ KEYS: dict[str, Key] = _table(
     Key("destination", "d", "another destination", "d"),
     Key("port", "p", "another port", "p"),
     Key("wait", "w", "wait at the moment for a look, or go through", "w"),
+    Key("with-files", "m", "with or without the users' files", "m"),
     Key("checks", "c", "all checks, or those that matter", "c"),
     Key("save", "s", "save the plan as JSON", "s"),
     Key("start", "enter", "start", "Enter", acts=True),

@@ -14,6 +14,7 @@ copying     a plan that takes a copy
 bringing    users' files brought back
 loading     a dump restored
 keeping     what the policy lets go
+apart       places that are one on disk
 distant     the second places
 proving     copies verified
 scheduling  what runs by itself

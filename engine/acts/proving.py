@@ -40,8 +40,15 @@ class _Subject:
     work: Callable[[Callable[[int, int | None], None]], list[str]]
 
 
+_OWN_CHECK = {"restic": "restic check --read-data", "borg": "borg check --verify-data"}
+
+
 class _Unprovable(Exception):
     """All of it can be read, and there is nothing to hold it against."""
+
+
+class _NotOurs(_Unprovable):
+    """Another program's copy, which that program verifies: nothing of it is remembered, nor held against it."""
 
 
 def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda what, done, total: None) -> list[Proof]:
@@ -65,12 +72,12 @@ def proofs(desk: Desk) -> list[Proof]:
 
 
 def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
-    started, ok = time.monotonic(), None
+    started, ok, ours = time.monotonic(), None, True
     try:
         findings = subject.work(lambda done, total: progress(subject.id, done, total))
         ok = not findings
     except _Unprovable as why:
-        findings = [str(why)]
+        findings, ours = [str(why)], not isinstance(why, _NotOurs)
     except (DamagedCopy, Unreachable) as error:
         ok = False
         findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
@@ -88,7 +95,7 @@ def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
         tuple(findings),
         round(time.monotonic() - started, 3),
     )
-    if not desk.read_only:
+    if ours and not desk.read_only:
         keep_proof(desk.state, proof)
     return proof
 
@@ -98,8 +105,10 @@ def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
         yield _Subject(backup.id, "base", backup.repository, partial(_base, backup, view))
     for dump in view.catalog.dumps:
         yield _Subject(dump.id, "dump", dump.repository, partial(_dump, desk, dump))
+    kinds = {each.path: each.kind for each in desk.site.media.repository} if desk.site.media else {}
     for snapshot in view.catalog.media_snapshots:
-        yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot))
+        kind = kinds.get(snapshot.repository, "directory")
+        yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot, kind))
     for source in view.catalog.sources:
         yield _Subject(source.id, "source", str(source.path.parent), partial(_source, desk, source))
     for image in view.catalog.images:
@@ -134,9 +143,13 @@ def _dump(desk: Desk, dump: Dump, tell: Callable[[int, int | None], None]) -> li
     return []
 
 
-def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> list[str]:
+def _media(snapshot: MediaSnapshot, kind: str, tell: Callable[[int, int | None], None]) -> list[str]:
+    if kind in ("restic", "borg"):
+        raise _NotOurs(f"{kind} keeps it: what says whether it is whole is {_OWN_CHECK[kind]}")
     if not snapshot.usable:
         return [snapshot.reason or "not usable"]
+    if kind == "rsync":
+        raise _NotOurs("it has no catalogue to be verified by: another program took it")
     if not snapshot.has_catalogue:
         raise _Unprovable("it has no catalogue to be verified by: another program took it")
     return verify_snapshot(snapshot.path, lambda files, bytes: tell(files, snapshot.files))

@@ -9,4 +9,16 @@ verifying   a snapshot held against its catalogue
 references  what the database refers to, gathered on disk
 hashing     many files hashed at once, by hashing_worker in processes of their own
 checking    the files held against what the database refers to; check_book is what it keeps on disk
+sources     the files of one snapshot, whatever program keeps them
+folders     dated folders without a catalogue, of rsync and rsnapshot
+restic      restic's repositories
+borg        borg's
+programs    these two started so that nothing asks, hangs or shows a password
+fetched     files on their way out of them
+planning    the plan that brings files back; joining: in the plan of a restore of the database
+choosing    which file from which snapshot; choices is what is decided, on disk
+looking     the live folder held against what is wanted
+bringing    what is wanted, copied and hashed; opening: without following a link
+swapping    the live folder changed by renames, and back
+rescuing    what the opened database misses, from what was moved out
 """

@@ -26,10 +26,22 @@ _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _BLOCK = 1 << 20
 _TOGETHER = 500  # files between two commits
 _NO_MORE_LINKS = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
+_DAMAGED = "its copy is damaged: it has other content than its catalogue says"
+_CHANGED = "only the live folder had it, where it was changed meanwhile"
+_FETCHED_AT_ONCE = 20_000
 _FETCHED = ".fetched"  # in the folder that is being built
 
 Say = Callable[[int, int], None]
 """Hears files and bytes done."""
+
+
+def take_anew(choices: Choices) -> None:
+    """What was shared with the live folder and was changed there since is copied after all."""
+    choices.ask(
+        "UPDATE wanted SET inode = NULL, shared = 0 WHERE shared "
+        "AND NOT EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
+    )
+    choices.commit()
 
 
 class Bringer:
@@ -70,10 +82,11 @@ class Bringer:
     def _bring_all(self) -> None:
         self._fetch()
         last = b""
-        query = "key > ? AND needed AND NOT (kind = 'f' AND inode IS NOT NULL) ORDER BY key LIMIT ?"
-        while batch := list(self.choices.all_wanted(query, last, _TOGETHER)):
+        while batch := list(self.choices.all_wanted("key > ? AND needed ORDER BY key LIMIT ?", last, _TOGETHER)):
             for wanted in batch:
-                if self.whole or not self._right(wanted):
+                if wanted.inode is not None:
+                    self._make_parents(wanted.path)  # they may not have got their owner and mode yet
+                elif self.whole or not self._right(wanted):
                     self._put(wanted)
             last = key_of(batch[-1].path)
             self.choices.commit()
@@ -97,9 +110,10 @@ class Bringer:
         if entry.kind == "l":
             os.symlink(entry.target, place)  # noqa: PTH211
             dress(place, entry)
+            self._done(wanted.path, place, 0)
             return
         if self.share and self._right(wanted) and self._share(wanted.path, place, entry):
-            self._done(wanted.path, place, 0)
+            self._done(wanted.path, place, 0, shared=True)
             return
         if (why := self._copy(wanted, place)) is None:
             self._done(wanted.path, place, entry.size)
@@ -119,7 +133,7 @@ class Bringer:
             digest, size = stream(handle, wanted.origin, place, os.fstat(handle), self.buffer)
             if wanted.entry.sha256 not in (None, digest) or size != wanted.entry.size:
                 os.unlink(place)  # noqa: PTH108
-                return "its copy is damaged: it has other content than its catalogue says"
+                return _CHANGED if wanted.source == LIVE else _DAMAGED
             take_attributes(handle, place)
         finally:
             os.close(handle)
@@ -217,43 +231,48 @@ class Bringer:
     # What must be fetched
 
     def _fetch(self) -> None:
-        """Files of snapshots that cannot be read directly, all of one snapshot at once."""
+        """Files of snapshots that cannot be read directly, many at once: their program takes a while to start."""
         for number, each in enumerate(self.held):
-            if each.files.root is not None:
-                continue
-            scratch = Path(os.fsdecode(self.building)) / _FETCHED
-            remove_tree(scratch)
-            scratch.mkdir(0o700)
-            names = scratch.with_name(_FETCHED + "-names")
-            query = "source = ? AND kind = 'f' AND inode IS NULL"
-            with names.open("wb") as file:
-                wanted = [one for one in self.choices.all_wanted(query, number) if self.whole or not self._right(one)]
-                file.writelines(one.origin + b"\0" for one in wanted)
-            if wanted:
-                each.files.fetch(names, scratch, self.say)
-                with Opener(os.fsencode(scratch)) as opener:
-                    self._place_fetched(opener, number, wanted)
-            names.unlink()
-            remove_tree(scratch)
+            last = b""
+            while each.files.root is None and (page := self._missing(number, last)):
+                last = key_of(page[-1].path)
+                self._fetch_those(each, number, [one for one in page if self.whole or not self._right(one)])
+                self.choices.commit()
 
-    def _place_fetched(self, opener: Opener, number: int, fetched: Sequence[Wanted]) -> None:
-        kept, self.openers[number] = self.openers[number], opener
-        for wanted in fetched:
-            self._put(wanted)
-        self.openers[number] = kept
+    def _missing(self, number: int, last: bytes) -> list[Wanted]:
+        query = "source = ? AND kind = 'f' AND inode IS NULL AND key > ? ORDER BY key LIMIT ?"
+        return list(self.choices.all_wanted(query, number, last, _FETCHED_AT_ONCE))
+
+    def _fetch_those(self, held: Held, number: int, wanted: Sequence[Wanted]) -> None:
+        scratch = Path(os.fsdecode(self.building)) / _FETCHED
+        names = scratch.with_name(_FETCHED + "-names")
+        remove_tree(scratch)
+        if not wanted:
+            return
+        scratch.mkdir(0o700)
+        with names.open("wb") as file:
+            file.writelines(origin + b"\0" for origin in sorted({one.origin for one in wanted}, key=key_of))
+        held.files.fetch(names, scratch, self.say)
+        with Opener(os.fsencode(scratch)) as opener:
+            self.openers[number] = opener
+            for one in wanted:
+                self._put(one)
+            self.openers[number] = None
+        names.unlink()
+        remove_tree(scratch)
 
     # What came of it
 
-    def _done(self, path: bytes, place: bytes, copied: int) -> None:
-        query = "UPDATE wanted SET inode = ? WHERE key = ?"
-        self.choices.ask(query, os.lstat(place).st_ino, key_of(path))
+    def _done(self, path: bytes, place: bytes, copied: int, shared: bool = False) -> None:
+        query = "UPDATE wanted SET inode = ?, shared = ? WHERE key = ?"
+        self.choices.ask(query, os.lstat(place).st_ino, shared, key_of(path))
         self.files += 1
         self.bytes += copied
         if not self.files & 0x3F:
             self.say(self.files, self.bytes)
 
     def _lose(self, wanted: Wanted, why: str) -> None:
-        self.choices.lose(Lost(wanted.path, wanted.entry.sha256, wanted.entry.size, 0, why))
+        self.choices.lose(Lost(wanted.path, wanted.entry.sha256, wanted.entry.size, wanted.rows, why))
         self.choices.unwant(wanted.path)
 
 

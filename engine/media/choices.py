@@ -28,14 +28,14 @@ _CREATE = """
 CREATE TABLE IF NOT EXISTS wanted (
     key BLOB PRIMARY KEY, kind TEXT NOT NULL, sha256 TEXT, size INTEGER, mtime_ns INTEGER, mode INTEGER, uid INTEGER,
     gid INTEGER, target BLOB, source INTEGER NOT NULL, origin BLOB, sure INTEGER NOT NULL, needed INTEGER NOT NULL,
-    inode INTEGER
+    inode INTEGER, shared INTEGER NOT NULL, rows INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS live (
     key BLOB PRIMARY KEY, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
     sha256 TEXT, verdict TEXT NOT NULL, look INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lost (key BLOB PRIMARY KEY, sha256 TEXT, size INTEGER, rows INTEGER, why TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS finding (sort TEXT NOT NULL, key BLOB);
+CREATE TABLE IF NOT EXISTS finding (sort TEXT, path BLOB, PRIMARY KEY (sort, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS earlier (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
@@ -44,7 +44,8 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWI
 class Wanted(NamedTuple):
     """One entry that shall stand there. ``source`` holds its content under the path ``origin``. ``sure``: it is what
     stood there at the moment that was asked for. ``needed`` False: a folder that only counts where something in it is
-    wanted. ``inode``: of the copy, once it was made."""
+    wanted. ``inode``: of the copy, once it was made; ``shared``: with the live folder's file. ``rows``: of the
+    database that refer to it, where it was asked."""
 
     entry: Entry
     source: int
@@ -52,6 +53,8 @@ class Wanted(NamedTuple):
     sure: bool = True
     needed: bool = True
     inode: int | None = None
+    shared: bool = False
+    rows: int = 0
 
     @property
     def path(self) -> bytes:
@@ -102,15 +105,27 @@ class Choices:
     def want(self, wanted: Wanted) -> None:
         e = wanted.entry
         self.connection.execute(
-            "INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO wanted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key_of(e.path), e.kind, e.sha256, e.size, e.mtime_ns, e.mode, e.uid, e.gid, e.target,
                 wanted.source, wanted.origin, wanted.sure, wanted.needed, wanted.inode,
+                wanted.shared, wanted.rows,
             ),
         )  # fmt: skip
 
     def unwant(self, path: bytes) -> None:
         self.connection.execute("DELETE FROM wanted WHERE key = ?", (key_of(path),))
+
+    def in_the_way(self, path: bytes) -> bool:
+        """Whether something wanted stands above this path as a file, or below it."""
+        parts = path.split(b"/")
+        above = [b"/".join(parts[:count]) for count in range(1, len(parts))]
+        query = "SELECT count(*) FROM wanted WHERE key = ? AND kind <> 'd'"
+        below = "SELECT count(*) FROM wanted WHERE needed AND key > ? AND key < ?"
+        key = key_of(path)
+        return any(self.number(query, key_of(each)) for each in above) or bool(
+            self.number(below, key + b"\x00", key + b"\x01")
+        )
 
     def all_wanted(self, where: str = "1 ORDER BY key", *arguments: Any) -> Iterator[Wanted]:
         """Those of a condition of ours; what is changed meanwhile may or may not be seen."""
@@ -126,24 +141,24 @@ class Choices:
         row = (key_of(lost.path), lost.sha256, lost.size, lost.rows, lost.why)
         self.connection.execute("INSERT OR REPLACE INTO lost VALUES (?, ?, ?, ?, ?)", row)
 
-    def all_lost(self, limit: int = -1) -> Iterator[Lost]:
-        rows = self.connection.execute("SELECT * FROM lost ORDER BY key LIMIT ?", (limit,))
+    def all_lost(self, limit: int = -1, after: bytes = b"") -> Iterator[Lost]:
+        """By their paths, from the key ``after`` on."""
+        rows = self.connection.execute("SELECT * FROM lost WHERE key > ? ORDER BY key LIMIT ?", (after, limit))
         return (Lost(path_of(key), sha256, size, count, why) for key, sha256, size, count, why in rows)
 
-    def find(self, sort: str, path: bytes | None = None) -> None:
-        self.connection.execute("INSERT INTO finding VALUES (?, ?)", (sort, path))
+    def find(self, sort: str, path: bytes = b"") -> None:
+        """Told once, however often it is found."""
+        self.connection.execute("INSERT OR IGNORE INTO finding VALUES (?, ?)", (sort, path))
 
     def findings(self) -> list[str]:
         """Each sort of finding, with the first paths by name."""
         told: list[str] = []
-        sorts = self.connection.execute("SELECT sort, count(*), count(key) FROM finding GROUP BY sort ORDER BY sort")
-        for sort, count, named in sorts.fetchall():
-            if not named:
-                told.append(sort)
-                continue
-            rows = self.connection.execute("SELECT key FROM finding WHERE sort = ? LIMIT ?", (sort, _TOLD))
+        sorts = self.connection.execute("SELECT sort, sum(path <> x'') FROM finding GROUP BY sort ORDER BY sort")
+        for sort, count in sorts.fetchall():
+            rows = self.connection.execute("SELECT path FROM finding WHERE sort = ? LIMIT ?", (sort, _TOLD))
             names = ", ".join(shown(os.fsdecode(path)) for (path,) in rows)
-            told.append(f"{sort}: {names}" + (f" and {count - _TOLD} more" if count > _TOLD else ""))
+            more = f" and {count - _TOLD} more" if count > _TOLD else ""
+            told.append(f"{sort}: {names}{more}" if count else sort)
         return told
 
     # Facts
@@ -168,6 +183,6 @@ class Choices:
 
 
 def _wanted(row: tuple[Any, ...]) -> Wanted:
-    key, kind, sha256, size, mtime_ns, mode, uid, gid, target, source, origin, sure, needed, inode = row
+    key, kind, sha256, size, mtime_ns, mode, uid, gid, target, source, origin, sure, needed, inode, shared, rows = row
     entry = Entry(kind, sha256, size, mtime_ns, mode, uid, gid, path_of(key), target or b"")
-    return Wanted(entry, source, origin, bool(sure), bool(needed), inode)
+    return Wanted(entry, source, origin, bool(sure), bool(needed), inode, bool(shared), rows)

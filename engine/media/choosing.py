@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
@@ -24,9 +24,14 @@ from engine.records.copies import MediaSnapshot
 
 OLDER = "may be older than the moment: it changed between two snapshots"
 DELETED = "was deleted between two snapshots, before the moment or after it"
+CAME = "came between two snapshots with an older time (moved or unpacked), before the moment or after it"
+CHANGED = "changed while a snapshot was taken: the newer one was taken"
+DIFFER = "differs in snapshots that overlap: the one with the newest time was taken"
 CLASH = "a file where another snapshot has a folder"
+IN_THE_WAY = "a file stands where its folder must"
 MOVED = "found under another name, by its content"
 _COMMITTED = 20_000  # entries
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Say = Callable[[int], None]
 
@@ -73,10 +78,15 @@ class _Chooser:
         say: Say,
     ) -> None:
         self.choices, self.held, self.references, self.only, self.say = choices, held, references, only, say
-        self.moment_ns = _nanoseconds(moment) if moment is not None else None
-        self.after = [moment is not None and each.snapshot.started_at >= moment for each in held]
-        self.over = [moment is not None and not after and each.snapshot.stopped_at >= moment
-                     for each, after in zip(held, self.after, strict=True)]  # fmt: skip
+        self.moment_ns = nanoseconds(moment) if moment is not None else None
+        # An undated one may have been taken at any time: as if it overlapped the moment.
+        self.after = [
+            moment is not None and each.snapshot.dated and each.snapshot.started_at >= moment for each in held
+        ]
+        self.over = [
+            moment is not None and not after and (each.snapshot.stopped_at >= moment or not each.snapshot.dated)
+            for each, after in zip(held, self.after, strict=True)
+        ]
         self.last_file: Wanted | None = None
 
     def choose(self) -> None:
@@ -98,7 +108,15 @@ class _Chooser:
             self._find_moved()
             for told in self.references.problems:
                 self.choices.find(f"the database: {told}")
-        if self.moment_ns is not None and not any(self.after) and not any(self.over):
+        if self.moment_ns is not None:
+            self._tell_what_is_not_known()
+
+    def _tell_what_is_not_known(self) -> None:
+        for each in self.held:
+            if not each.snapshot.dated:
+                told = "nothing says when it was taken: its files may be older than the moment, or younger"
+                self.choices.find(f"snapshot {each.snapshot.id}: {told}")
+        if not any(self.after):
             self.choices.find("no snapshot starts at or after the moment: what changed since the last one is not known")
 
     def _asked(self, path: bytes) -> bool:
@@ -114,6 +132,8 @@ class _Chooser:
                 versions.append(_Version(number, each))
         if self.references is None:
             chosen = self._as_of(path, versions)
+            if chosen is None and (folders := [each for each in versions if each.entry.kind == "d"]):
+                chosen = self._folder(path, folders)
             if chosen is not None:
                 self._want(chosen)
             return
@@ -127,38 +147,91 @@ class _Chooser:
             return
         folders = [each for each in versions if each.entry.kind == "d"]
         if folders:
-            best = self._as_of(path, folders, quiet=True) or Wanted(folders[0].entry, folders[0].number, path)
-            self.choices.want(best._replace(needed=False))
-        if any(not self.after[each.number] for each in versions):
+            self._want(self._folder(path, folders))
+        if any(not self.after[each.number] or self._is_old(each) for each in versions):
             self.choices.ask("INSERT OR IGNORE INTO earlier VALUES (?)", key_of(path))
+
+    def _folder(self, path: bytes, folders: Sequence[_Version]) -> Wanted:
+        """A folder's attributes, for what is wanted in it."""
+        best = self._as_of(path, folders, quiet=True) or Wanted(folders[0].entry, folders[0].number, path)
+        return best._replace(needed=False)
+
+    def _is_old(self, version: _Version) -> bool:
+        return self.moment_ns is not None and version.entry.mtime_ns <= self.moment_ns
 
     def _as_of(self, path: bytes, versions: Sequence[_Version], quiet: bool = False) -> Wanted | None:
         """The version that stood there at the moment, or may have; None where it came after."""
         if self.moment_ns is None:
             return Wanted(versions[-1].entry, versions[-1].number, path)
-        after = [each for each in versions if self.after[each.number]]
+        after = next((each for each in versions if self.after[each.number]), None)
+        still = after if after is not None and self._is_old(after) else None
         before = [
             each for each in versions
             if not self.after[each.number]
-            and (each.entry.mtime_ns <= self.moment_ns or not self.over[each.number] or each.entry.kind == "d")
+            and (self._is_old(each) or not self.over[each.number] or each.entry.kind == "d")
         ]  # fmt: skip
-        still = after[0] if after and after[0].entry.mtime_ns <= self.moment_ns else None
-        if still is not None and not (before and _put_there(before[-1], still, self.held)):
-            return Wanted(still.entry, still.number, path)
-        if not before:
-            if still is not None:
-                return Wanted(still.entry, still.number, path)
+        # A folder proves nothing: where something in it is wanted, that decides.
+        before = [each for each in before if each.entry.kind != "d"] or before
+        last = self._last(before) if before else None
+        if still is not None and not (last is not None and self._put_there(last, still)):
+            why = self._doubt_of_still(last, still)
+            if why is not None and not quiet:
+                self.choices.find(why, path)
+            return Wanted(still.entry, still.number, path, sure=why is None)
+        if last is None:
             return None
-        last = before[-1]
+        doubt = self._doubt(last, before, versions)
+        if doubt is not None and not quiet:
+            self.choices.find(doubt, path)
+        return Wanted(last.entry, last.number, path, sure=doubt is None)
+
+    def _last(self, before: Sequence[_Version]) -> _Version:
+        """What is known last: of snapshots one after the other the later, of those that overlap the newest version."""
+        last = before[0]
+        for each in before[1:]:
+            later = self._snapshot(each).started_at >= self._snapshot(last).stopped_at
+            if later or each.entry.mtime_ns >= last.entry.mtime_ns:
+                last = each
+        return last
+
+    def _doubt(self, last: _Version, before: Sequence[_Version], versions: Sequence[_Version]) -> str | None:
+        """Why it may not be what stood there at the moment."""
         if last.entry.kind == "d":
-            return Wanted(last.entry, last.number, path)
-        changed = len(versions) > len(before) and not (after and _same(after[0].entry, last.entry))
-        gone = not after and any(self.after)
-        if not quiet and changed:
-            self.choices.find(OLDER, path)
-        elif not quiet and gone:
-            self.choices.find(DELETED, path)
-        return Wanted(last.entry, last.number, path, sure=not (changed or gone))
+            others = any(each.entry.kind != "d" for each in versions if each.number > last.number)
+            return OLDER if others else None
+        kept = {each.number for each in before}
+        if any(each.number not in kept and not _same(each.entry, last.entry) for each in versions):
+            return OLDER
+        seen = {each.number for each in versions}
+        began = self._snapshot(last).started_at
+        if any(n not in seen and each.snapshot.stopped_at > began for n, each in enumerate(self.held)):
+            return DELETED
+        for each in before:
+            apart = self._snapshot(last).started_at >= self._snapshot(each).stopped_at
+            if not apart and not _same(each.entry, last.entry):
+                return DIFFER
+        return None
+
+    def _put_there(self, last: _Version, still: _Version) -> bool:
+        """Whether a file with an old mtime took the place of another one after the snapshot before: its mtime then says
+        nothing about when it came."""
+        if still.entry.kind == "d" or _same(last.entry, still.entry):
+            return False
+        began = nanoseconds(self._snapshot(last).started_at)
+        return still.entry.mtime_ns <= began or (last.entry.kind != "d" and still.entry.mtime_ns < last.entry.mtime_ns)
+
+    def _doubt_of_still(self, last: _Version | None, still: _Version) -> str | None:
+        """Why what stood there after the moment, with an older mtime, may have come after it all the same: a snapshot
+        before could have had it, and has another one or none."""
+        if still.entry.kind == "d" or (last is not None and _same(last.entry, still.entry)):
+            return None
+        for each, after in zip(self.held, self.after, strict=True):
+            if not after and still.entry.mtime_ns <= nanoseconds(each.snapshot.stopped_at):
+                return CAME if last is None else CHANGED
+        return None
+
+    def _snapshot(self, version: _Version) -> MediaSnapshot:
+        return self.held[version.number].snapshot
 
     def _fitting(self, reference: Reference, versions: Sequence[_Version]) -> Wanted | None:
         """The version that the database means."""
@@ -171,12 +244,14 @@ class _Chooser:
         if chosen is None:
             chosen = Wanted(usable[0].entry, usable[0].number, reference.path, sure=bool(proven))
         entry = chosen.entry._replace(sha256=chosen.entry.sha256 or reference.sha256)
-        return chosen._replace(entry=entry, sure=chosen.sure or bool(proven))
+        return chosen._replace(entry=entry, sure=chosen.sure or bool(proven), rows=reference.rows)
 
     def _want(self, wanted: Wanted) -> None:
         """Want it, unless it clashes with what is wanted already: a file cannot stand where a folder must."""
         file = self.last_file
         if file is not None and wanted.path.startswith(file.path + b"/"):
+            if not wanted.needed:
+                return
             if file.sure and not wanted.sure:
                 self.choices.find(CLASH, wanted.path)
                 return
@@ -202,11 +277,22 @@ class _Chooser:
                         self._give_name(number, entry)
 
     def _give_name(self, number: int, entry: Entry) -> None:
-        rows = list(self.choices.ask("SELECT key FROM lost WHERE sha256 = ?", entry.sha256))
-        for (key,) in rows:
-            path = path_of(key)
-            self.choices.want(Wanted(entry._replace(path=path), number, entry.path))
-            self.choices.ask("DELETE FROM lost WHERE key = ?", key)
+        last = b""  # one content may be sought under many names
+        while rows := list(
+            self.choices.ask(
+                "SELECT key, rows FROM lost WHERE sha256 = ? AND key > ? ORDER BY key LIMIT 1000", entry.sha256, last
+            )
+        ):
+            last = rows[-1][0]
+            for key, count in rows:
+                self._give(path_of(key), count, number, entry)
+
+    def _give(self, path: bytes, rows: int, number: int, entry: Entry) -> None:
+        if self.choices.in_the_way(path):
+            self.choices.find(IN_THE_WAY, path)
+        else:
+            self.choices.want(Wanted(entry._replace(path=path), number, entry.path, rows=rows))
+            self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
             self.choices.find(MOVED, path)
 
 
@@ -228,12 +314,6 @@ def _same(one: Entry, other: Entry) -> bool:
     return one.mtime_ns == other.mtime_ns
 
 
-def _put_there(last: _Version, still: _Version, held: Sequence[Held]) -> bool:
-    """Whether a file with an old mtime took the place of another one after the snapshot before: its mtime then says
-    nothing about when it came."""
-    stopped = _nanoseconds(held[last.number].snapshot.stopped_at)
-    return still.entry.kind == "f" and still.entry.mtime_ns <= stopped and not _same(last.entry, still.entry)
-
-
-def _nanoseconds(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000_000 + at.microsecond * 1000
+def nanoseconds(at: datetime) -> int:
+    """Since 1970, as stat(2) counts; exact."""
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1000

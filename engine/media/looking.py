@@ -7,13 +7,14 @@ more, only what changed meanwhile is read again.
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from typing import Any
 
 from engine.media.catalogue import Kind
-from engine.media.choices import LIVE, Choices, Wanted
-from engine.media.choosing import Held
+from engine.media.choices import LIVE, Choices, Lost, Wanted
+from engine.media.choosing import IN_THE_WAY, MOVED, Held, nanoseconds
 from engine.media.hashing import hash_files
 from engine.media.references import key_of, path_of
 from engine.media.snapshot import entry_of
@@ -22,7 +23,10 @@ from engine.records.errors import Unreachable
 from engine.transfer.naming import shown
 
 _TOGETHER = 2000  # rows that are written at once
+_PAGE = 5000  # rows that are read at once
 _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}
+
+DOUBTFUL = "is in no snapshot, older than the moment and was put there after it: left where it is"
 
 RIGHT, WRONG, AFTER, ORPHAN, OPEN = "right", "wrong", "after", "orphan", "open"
 
@@ -56,7 +60,7 @@ class _Looker:
     ) -> None:  # fmt: skip
         self.choices, self.live, self.held, self.fast, self.only = choices, live, held, fast, only
         self.narrowed, self.skip, self.say = narrowed, skip, say
-        self.moment_ns = int(moment.timestamp() * 1e9) if moment is not None else None
+        self.moment_ns = nanoseconds(moment) if moment is not None else None
         self.rows: list[tuple[object, ...]] = []
         self.files = self.bytes = 0
         self.round = choices.number("SELECT max(look) FROM live") + 1
@@ -132,15 +136,20 @@ class _Looker:
         return OPEN
 
     def _unwanted(self, path: bytes, kind: Kind, status: os.stat_result) -> str:
-        """A folder stays: empty, it harms nobody. A file came after the moment where no earlier snapshot has it and it
-        was made or changed since; else it stood there, and nobody asked for it."""
+        """A folder stays: empty, it harms nobody. A file came after the moment where it was made or changed since, by
+        its mtime, and no snapshot had it by then. Else it may have stood there, and nobody asked for it: it stays. Its
+        ctime is no proof: a restore or an rsync before has given every file a new one."""
         if kind == "d" or self.moment_ns is None or (self.only is not None and not self._within(path)):
             return ORPHAN
         if self.narrowed and self.choices.number("SELECT count(*) FROM earlier WHERE key = ?", key_of(path)):
             return ORPHAN
         if self.choices.number("SELECT count(*) FROM lost WHERE key = ?", key_of(path)):
             return OPEN
-        return AFTER if status.st_ctime_ns > self.moment_ns else ORPHAN
+        if status.st_mtime_ns > self.moment_ns:
+            return AFTER
+        if status.st_ctime_ns > self.moment_ns and not self.narrowed:
+            self.choices.find(DOUBTFUL, path)
+        return ORPHAN
 
     def _within(self, path: bytes) -> bool:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
@@ -173,36 +182,42 @@ class _Looker:
 
     def _hash_snapshots(self) -> None:
         """The hashes that no catalogue has, of files that may be right."""
+        query = (
+            "SELECT key, origin FROM wanted JOIN live USING (key) WHERE wanted.sha256 IS NULL AND wanted.kind = 'f' "
+            "AND live.verdict = 'open' AND wanted.source = ? AND key > ? ORDER BY key LIMIT ?"
+        )
         for number, each in enumerate(self.held):
-            root = each.files.root
-            if root is None:
-                continue
-            open_ones = (
-                "FROM wanted JOIN live USING (key) WHERE wanted.sha256 IS NULL AND wanted.kind = 'f' "
-                "AND live.verdict = 'open' AND wanted.source = ?"
-            )
-            rows = self.choices.ask(f"SELECT origin, key {open_ones}", number)
-            origins: dict[bytes, bytes] = dict(rows)
-            with closing(hash_files(root, iter(sorted(origins, key=key_of)), progress=self._read)) as answers:
-                for answer in answers:
-                    if answer.sha256 is not None:
-                        query = "UPDATE wanted SET sha256 = ? WHERE key = ?"
-                        self.choices.ask(query, answer.sha256, origins[answer.path])
+            root, last = each.files.root, b""
+            while root is not None and (rows := list(self.choices.ask(query, number, last, _PAGE))):
+                last = rows[-1][0]
+                found = self._hashes(root, {origin for _, origin in rows})
+                for key, origin in rows:
+                    self.choices.ask("UPDATE wanted SET sha256 = ? WHERE key = ?", found.get(origin), key)
+                self.choices.commit()
+
+    def _hashes(self, root: bytes, paths: Iterable[bytes]) -> dict[bytes, str | None]:
+        with closing(hash_files(root, sorted(paths, key=key_of), progress=self._read)) as answers:
+            return {answer.path: answer.sha256 for answer in answers}
 
     def _hash_live(self) -> None:
-        query = "SELECT key FROM live WHERE verdict = 'open' AND sha256 IS NULL AND key > ? ORDER BY key LIMIT 5000"
-        last = b""
-        while keys := [key for (key,) in self.choices.ask(query, last)]:
-            last = keys[-1]
-            with closing(hash_files(self.live, map(path_of, keys), progress=self._read)) as answers:
-                for answer in answers:
-                    self.choices.ask("UPDATE live SET sha256 = ? WHERE key = ?", answer.sha256, key_of(answer.path))
-            self.choices.commit()
+        self._hash_those("verdict = 'open'")
         self.choices.ask(
             "UPDATE live SET verdict = CASE WHEN live.sha256 = "
             "(SELECT sha256 FROM wanted WHERE wanted.key = live.key AND wanted.kind = 'f') "
             "THEN 'right' ELSE 'wrong' END WHERE verdict = 'open'"
         )
+
+    def _hash_those(self, condition: str) -> None:
+        """Hash the live files of a condition of ours, as far as they are not."""
+        query = (
+            f"SELECT key FROM live WHERE {condition} AND kind = 'f' AND sha256 IS NULL AND key > ? ORDER BY key LIMIT ?"
+        )
+        last = b""
+        while rows := list(self.choices.ask(query, last, _PAGE)):
+            last = rows[-1][0]
+            for path, digest in self._hashes(self.live, (path_of(key) for (key,) in rows)).items():
+                self.choices.ask("UPDATE live SET sha256 = ? WHERE key = ?", digest, key_of(path))
+            self.choices.commit()
 
     def _read(self, count: int) -> None:
         self.bytes += count
@@ -213,41 +228,46 @@ class _Looker:
     def _seek_lost(self) -> None:
         """Files that the database refers to and that no snapshot has: in the live folder under their own name, or under
         another by their content."""
-        for lost in list(self.choices.all_lost()):
-            row = next(
-                iter(self.choices.ask("SELECT size, sha256 FROM live WHERE key = ? AND kind = 'f'", key_of(lost.path))),
-                None,
+        if not self.choices.number("SELECT count(*) FROM lost"):
+            return
+        self._hash_those("size IN (SELECT size FROM lost WHERE sha256 IS NOT NULL)")
+        self.choices.ask("CREATE INDEX IF NOT EXISTS live_by_content ON live (sha256)")
+        last = b""
+        while page := list(self.choices.all_lost(_PAGE, after=last)):
+            last = key_of(page[-1].path)
+            for lost in page:
+                self._seek(lost)
+            self.choices.commit()
+
+    def _seek(self, lost: Lost) -> None:
+        key = key_of(lost.path)
+        here = self._first("SELECT size, sha256 FROM live WHERE key = ? AND kind = 'f'", key)
+        if here is not None and lost.size in (None, here[0]) and lost.sha256 in (None, here[1]):
+            self._take_live(lost, lost.path)
+            self.choices.ask("UPDATE live SET verdict = 'right' WHERE key = ?", key)
+        elif lost.sha256 is not None:
+            query = (
+                "SELECT key FROM live WHERE sha256 = ? AND kind = 'f' AND size = coalesce(?, size) ORDER BY key LIMIT 1"
             )
-            if row is not None and lost.size in (None, row[0]) and lost.sha256 in (None, row[1]):
-                self._take_live(lost.path, lost.path)
-                self.choices.ask("UPDATE live SET verdict = 'right' WHERE key = ?", key_of(lost.path))
-                continue
-            if lost.sha256 is None or lost.size is None:
-                continue
-            if (found := self._elsewhere(lost.sha256, lost.size)) is not None:
-                self._take_live(lost.path, found)
+            if (found := self._first(query, lost.sha256, lost.size)) is not None:
+                self._take_live(lost, path_of(found[0]))
 
-    def _elsewhere(self, digest: str, size: int) -> bytes | None:
-        query = "SELECT key, sha256 FROM live WHERE kind = 'f' AND size = ? ORDER BY key"
-        candidates = list(self.choices.ask(query, size))
-        for key, known in candidates:
-            if known == digest:
-                return path_of(key)
-        unread = [path_of(key) for key, known in candidates if known is None]
-        with closing(hash_files(self.live, unread, progress=self._read)) as answers:
-            for answer in answers:
-                self.choices.ask("UPDATE live SET sha256 = ? WHERE key = ?", answer.sha256, key_of(answer.path))
-                if answer.sha256 == digest:
-                    return answer.path
-        return None
+    def _first(self, query: str, *arguments: object) -> tuple[Any, ...] | None:
+        return next(iter(self.choices.ask(query, *arguments)), None)
 
-    def _take_live(self, path: bytes, origin: bytes) -> None:
+    def _take_live(self, lost: Lost, origin: bytes) -> None:
+        path = lost.path
+        if self.choices.in_the_way(path):
+            self.choices.find(IN_THE_WAY, path)
+            return
         try:
             status = os.stat(os.path.join(self.live, origin), follow_symlinks=False)  # noqa: PTH116, PTH118
         except OSError:
             return
-        row = next(iter(self.choices.ask("SELECT sha256 FROM live WHERE key = ?", key_of(origin))), (None,))
-        self.choices.want(Wanted(entry_of("f", status, path)._replace(sha256=row[0]), LIVE, origin))
+        row = self._first("SELECT sha256 FROM live WHERE key = ?", key_of(origin)) or (None,)
+        if path != origin:
+            self.choices.find(MOVED, path)
+        self.choices.want(Wanted(entry_of("f", status, path)._replace(sha256=row[0]), LIVE, origin, rows=lost.rows))
         self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
 
 

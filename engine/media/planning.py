@@ -176,6 +176,6 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if asked.has_application and files.place != "into":
         finding = "the application goes on while its files change"
         yield Check("application", "warn", None, finding, "stop it first, if it keeps files open or writes into them")
-    if files.moment is not None and not any(each.started_at >= files.moment for each in files.snapshots):
+    if files.moment is not None and not any(each.dated and each.started_at >= files.moment for each in files.snapshots):
         finding = "no snapshot starts at or after this moment: files that changed after the last one are not in it"
         yield Check("files-behind", "warn", False, finding, "take a snapshot now, if the live folder still has them")

@@ -4,8 +4,10 @@ renames on one file system, each written down before it happens; nothing is dele
 No link is followed, in no part of a path: a program that works in the live folder could have put one there.
 """
 
+import itertools
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -16,38 +18,37 @@ from engine.records.errors import RunFailed
 from engine.transfer.durable import sync_file_system
 from engine.transfer.naming import shown
 
-_TOGETHER = 1000
+_PAGE = 1000
 
-_CREATE = "CREATE TABLE IF NOT EXISTS move (number INTEGER PRIMARY KEY, what TEXT, key BLOB, inode INTEGER)"
+# ``place``: its name in the folder of what goes out, where that is another than its own.
+_CREATE = """
+CREATE TABLE IF NOT EXISTS move (number INTEGER PRIMARY KEY, what TEXT, key BLOB, inode INTEGER, place BLOB)
+"""
 # What stands where something wanted must: the thing itself, or a file where a folder must be.
 _GOING = """
-SELECT key, inode FROM live WHERE verdict = 'after' OR (verdict = 'wrong' AND (
+INSERT INTO move (what, key, inode) SELECT 'out', key, inode FROM live
+WHERE verdict = 'after' OR (verdict = 'wrong' AND (
     EXISTS (SELECT 1 FROM wanted WHERE wanted.key = live.key AND needed)
-    OR EXISTS (SELECT 1 FROM wanted WHERE wanted.key > live.key || x'00' AND wanted.key < live.key || x'01')))
+    OR EXISTS (SELECT 1 FROM wanted WHERE needed
+        AND wanted.key > CAST(live.key || x'00' AS BLOB) AND wanted.key < CAST(live.key || x'01' AS BLOB))))
 ORDER BY key
 """
 _COMING = """
-SELECT key, kind FROM wanted WHERE needed
+INSERT INTO move (what, key, inode) SELECT iif(kind = 'd', 'folder', 'in'), key, inode FROM wanted
+WHERE needed AND (kind = 'd' OR inode IS NOT NULL)
 AND NOT EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right') ORDER BY key
 """
+_NAME = 230  # bytes of a name that is made longer; 255 are possible
 
 Say = Callable[[int], None]
 
 
-def plan_moves(choices: Choices, building: bytes) -> None:
+def plan_moves(choices: Choices) -> None:
     """Write down what moves; once written down, it stands."""
     choices.ask(_CREATE)
-    if choices.number("SELECT count(*) FROM move"):
-        return
-    for key, inode in list(choices.ask(_GOING)):
-        choices.ask("INSERT INTO move (what, key, inode) VALUES ('out', ?, ?)", key, inode)
-    for key, kind in list(choices.ask(_COMING)):
-        if kind == "d":
-            choices.ask("INSERT INTO move (what, key, inode) VALUES ('folder', ?, NULL)", key)
-            continue
-        with suppress(FileNotFoundError):
-            inode = os.lstat(building + b"/" + path_of(key)).st_ino
-            choices.ask("INSERT INTO move (what, key, inode) VALUES ('in', ?, ?)", key, inode)
+    if not choices.number("SELECT count(*) FROM move"):
+        choices.ask(_GOING)
+        choices.ask(_COMING)
     choices.commit()
 
 
@@ -71,52 +72,87 @@ class Swap:
 
     def apply(self) -> None:
         """Move what has not moved yet. Raises RunFailed where something else is in the way."""
-        for number, what, key, inode in list(self.choices.ask("SELECT * FROM move ORDER BY number")):
+        for _, _, key, _, _ in self._moves("what = 'made'", "number"):
+            self._dress_folder(self.live, path_of(key))  # killed between the two, it is closed to all
+        last = self.choices.number("SELECT max(number) FROM move")
+        for number, what, key, inode, place in self._moves(f"number <= {last}", "number"):
             path = path_of(key)
             if what == "out":
-                self._rename(self.live, self.aside, path, inode)
+                self._rename(self.live, self.aside, path, inode, place)
             elif what == "in":
                 self._come(path, inode)
-            else:
+            elif what == "folder":
                 self._make_folders(self.live, path + b"/.", note=True)
             if not number & 0x3F:
                 self.say(number)
         self._sync()
 
     def undo(self) -> None:
-        """All back. What others have put in its place meanwhile is kept, in the folder that was built."""
-        for _, what, key, inode in list(self.choices.ask("SELECT * FROM move ORDER BY number DESC")):
+        """All back. What others have put in its place meanwhile is kept, in the folder that was built; what came
+        while things moved, and where something stood before, stays set aside."""
+        for _, _, key, inode, _ in self._moves("what = 'in'", "number DESC"):
+            self._rename(self.live, self.building, path_of(key), inode)
+        for _, _, key, _, _ in self._moves("what = 'made'", "number DESC"):  # inner ones were made later
+            self._unmake(path_of(key))
+        for _, _, key, inode, _ in self._moves("what = 'out' AND place IS NULL", "number DESC"):
             path = path_of(key)
-            if what == "in":
-                self._rename(self.live, self.building, path, inode)
-            elif what == "out":
-                newer = _inode(self.live, path)
-                if newer is not None and newer != inode and _inode(self.aside, path) == inode:
-                    self._rename(self.live, self.building, path, newer)
-                self._rename(self.aside, self.live, path, inode)
-            elif what == "made":
-                self._unmake(path)
+            newer = _inode(self.live, path)
+            if newer is not None and newer != inode and _inode(self.aside, path) == inode:
+                self._rename(self.live, self.building, path, newer, self._free(self.building, path))
+            self._rename(self.aside, self.live, path, inode)
         self._sync()
 
-    def _come(self, path: bytes, inode: int) -> None:
+    def _moves(self, condition: str, order: str) -> Iterator[tuple[int, str, bytes, int | None, bytes | None]]:
+        """Those of a condition of ours, page by page: what is written down meanwhile may or may not be seen."""
+        beyond, last = ("number < ?", 1 << 62) if order.endswith("DESC") else ("number > ?", -1)
+        query = (
+            f"SELECT number, what, key, inode, place FROM move WHERE {condition} AND {beyond} ORDER BY {order} LIMIT ?"
+        )
+        while page := list(self.choices.ask(query, last, _PAGE)):
+            last = page[-1][0]
+            yield from page
+
+    def _come(self, path: bytes, inode: int | None) -> None:
         there = _inode(self.live, path)
         if there is not None and there != inode:
-            # it came since the folder was looked at
-            self.choices.ask("INSERT INTO move (what, key, inode) VALUES ('out', ?, ?)", key_of(path), there)
-            self.choices.commit()
-            self._rename(self.live, self.aside, path, there)
+            self._rename(self.live, self.aside, path, there, self._note_another(path, there))
         self._rename(self.building, self.live, path, inode)
 
-    def _rename(self, source: Opener, target: Opener, path: bytes, inode: int) -> None:
-        """Rename what has this inode; done before, it is done."""
-        if _inode(source, path) != inode:
+    def _note_another(self, path: bytes, inode: int) -> bytes | None:
+        """What came to this path since the folder was looked at goes out, too: where it goes."""
+        query = "SELECT place FROM move WHERE what = 'out' AND key = ? AND inode = ?"
+        for (place,) in self.choices.ask(query, key_of(path), inode):
+            return bytes(place) if place is not None else None
+        place = self._free(self.aside, path)
+        row = (key_of(path), inode, place)
+        self.choices.ask("INSERT INTO move (what, key, inode, place) VALUES ('out', ?, ?, ?)", *row)
+        self.choices.commit()
+        return place
+
+    def _free(self, tree: Opener, path: bytes) -> bytes | None:
+        """A path beside this one at which nothing stands; None where this one is free."""
+        if _inode(tree, path) is None:
+            return None
+        above, slash, name = path.rpartition(b"/")
+        for number in itertools.count(1):
+            place = above + slash + name[:_NAME] + f".came-later-{number}".encode()
+            if _inode(tree, place) is None:
+                break
+        return place
+
+    def _rename(
+        self, source: Opener, target: Opener, path: bytes, inode: int | None, place: bytes | None = None
+    ) -> None:
+        """Rename what has this inode, to ``place`` where that is another; done before, it is done."""
+        if inode is None or _inode(source, path) != inode:
             return
-        self._make_folders(target, path, note=target is self.live)
+        place = place or path
+        self._make_folders(target, place, note=target is self.live)
         above, _, name = path.rpartition(b"/")
-        if _inode(target, path) is not None:
-            place = os.fsdecode(path)
-            raise RunFailed(f"{shown(place)} is in the way", remedy="move it elsewhere, then try again")
-        os.rename(name, name, src_dir_fd=source.enter(above), dst_dir_fd=target.enter(above))
+        above_place, _, new_name = place.rpartition(b"/")
+        if _inode(target, place) is not None:
+            raise RunFailed(f"{shown(os.fsdecode(place))} is in the way", remedy="move it elsewhere, then try again")
+        os.rename(name, new_name, src_dir_fd=source.enter(above), dst_dir_fd=target.enter(above_place))
 
     def _make_folders(self, target: Opener, path: bytes, note: bool) -> None:
         """The folders above a path; those of the live folder are noted, so that they can go again."""
@@ -134,8 +170,10 @@ class Swap:
 
     def _dress_folder(self, target: Opener, folder: bytes) -> None:
         """Owner and mode as the snapshot has them, else as the live or built one."""
+        present = _status(target, folder)
+        if present is None or not stat.S_ISDIR(present.st_mode):
+            return
         known = self.choices.folder(folder)
-        above, _, name = folder.rpartition(b"/")
         if known is not None:
             mode, uid, gid = known.entry.mode, known.entry.uid, known.entry.gid
         else:
@@ -143,10 +181,11 @@ class Swap:
             if status is None:
                 return
             mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
-        handle = target.enter(above)
+        handle = target.enter(folder)
         if os.geteuid() == 0:
-            os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
-        os.chmod(name, mode, dir_fd=handle)
+            os.fchown(handle, uid, gid)
+        os.fchmod(handle, mode)
+        target.enter(b"")  # a folder that may move is not kept open under its path
 
     def _unmake(self, folder: bytes) -> None:
         above, _, name = folder.rpartition(b"/")

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from engine import acts, cli
-from engine.cli import commands
+from engine.cli import commands, following
 from engine.records.errors import RepriseError
 from engine.run import folder as folders
 from engine.run.journal import Journal
@@ -128,7 +128,7 @@ def test_a_run_that_is_left_alone_is_not_called_running_where_it_ended(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], outcome: str | None, code: int
 ) -> None:
     desk, run = a_run(tmp_path, outcome)
-    assert commands._leave(Namespace(json=True), desk, run) == code
+    assert following.leave(Namespace(json=True), desk, run) == code
     document = json.loads(capfdbinary.readouterr().out)
     assert (document["run"], document["outcome"], document["pid"]) == (run, outcome or "interrupted", None)
 
@@ -138,5 +138,5 @@ def test_ctrl_c_while_following_still_gives_the_runs_document(
 ) -> None:
     desk, run = a_run(tmp_path, "completed")
     monkeypatch.setattr(acts, "follow", raising(KeyboardInterrupt()), raising=False)
-    assert commands._follow(Namespace(json=True), desk, run) == 130
+    assert following.follow(Namespace(json=True), desk, run) == 130
     assert json.loads(capfdbinary.readouterr().out)["run"] == run

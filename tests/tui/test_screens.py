@@ -281,6 +281,14 @@ async def test_another_destination_can_be_typed() -> None:
         assert not [ask for ask in driver.source.asked if ask[0] == "start"]
 
 
+async def test_the_users_files_come_along_or_stay_at_a_key() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter")
+        assert driver.source.files_wanted is None
+        await driver.press("m")
+        assert driver.source.files_wanted is True
+
+
 async def test_a_refused_plan_cannot_be_started_and_says_why() -> None:
     async with driving(80, 24) as driver:
         driver.source.refuse = True

@@ -33,7 +33,7 @@ def apply(step: RunningStep) -> None:
             )  # fmt: skip
 
         checked = check()
-        if checked.missing and files.set_aside is not None and os.path.isdir(files.set_aside):
+        if checked.missing and files.set_aside is not None and os.path.isdir(files.set_aside):  # noqa: PTH112
             missing = (each.path for each in read_findings(checked.book, "missing"))
             with writing(files.folder):
                 rescued = rescue(found, missing, os.fsencode(files.set_aside), os.fsencode(files.folder))

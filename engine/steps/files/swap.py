@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from engine.media.bringing import Bringer
+from engine.media.bringing import Bringer, take_anew
 from engine.media.choices import Choices
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
 from engine.records.errors import RunFailed
@@ -31,7 +31,7 @@ def apply(step: RunningStep) -> None:
             if files.place == "beside":
                 swap_whole(Path(files.live), Path(files.building), _aside(files))
             else:
-                plan_moves(choices, os.fsencode(files.building))
+                plan_moves(choices)
                 with _swap(choices, files, say) as swap:
                     swap.apply()
             return os.path.lexists(files.set_aside or "")
@@ -45,12 +45,8 @@ def _look_again(step: RunningStep, files: Files) -> None:
 
     def work(say: Say) -> object:
         with Choices(choices_path(step)) as choices:
-            before = {key: True for (key,) in choices.ask("SELECT key FROM live WHERE verdict = 'right'")}
             look(choices, files, moment, held, say)
-            for (key,) in list(choices.ask("SELECT key FROM live WHERE verdict <> 'right'")):
-                if key in before:  # shared, and changed since: it is copied after all
-                    choices.ask("UPDATE wanted SET inode = NULL WHERE key = ?", key)
-            choices.commit()
+            take_anew(choices)
             Bringer(
                 choices, held, Path(files.live), Path(files.building),
                 whole=files.place != "delta", share=files.place == "beside",
@@ -72,7 +68,7 @@ def undo(step: RunningStep) -> None:
             swap_back(Path(files.live), Path(files.building), _aside(files))
             return
         with Choices(choices_path(step)) as choices:
-            plan_moves(choices, os.fsencode(files.building))
+            plan_moves(choices)
             with _swap(choices, files, say) as swap:
                 swap.undo()
         if files.set_aside is not None:

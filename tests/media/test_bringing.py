@@ -1,0 +1,206 @@
+"""Files copied into the folder that is built: exactly, never through a link, never what is damaged."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.media import bringing
+from engine.media.choices import Choices
+from engine.records.errors import RepriseError
+from tests.media.scenes import Place, Scene, contents, tree
+from tests.media.test_snapshot import ODD
+
+PLACES: list[Place] = ["beside", "delta", "into"]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def lose_everything(scene: Scene) -> None:
+    scene.live.rename(scene.home / "was-live")
+    scene.live.mkdir()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_odd_names_links_holes_modes_and_attributes_come_back_exactly(scene: Scene, place: Place) -> None:
+    for number, name in enumerate(ODD):
+        scene.write(os.fsencode("2026/11/") + name, b"x" * number, number).chmod(0o600 | number)
+    with (scene.live / "holes").open("wb") as file:
+        file.truncate(64 << 20)
+        file.write(b"begin")
+    (scene.live / "outside").symlink_to("../../../etc/passwd")
+    (scene.live / "nowhere").symlink_to("/does/not/exist")
+    (scene.live / "empty").mkdir(mode=0o750)
+    (scene.live / "2026").chmod(0o2775)
+    has_attributes = True
+    try:
+        os.setxattr(scene.live / "holes", "user.origin", b"a scanner")
+    except OSError:
+        has_attributes = False
+    if os.geteuid() == 0:
+        os.chown(scene.live / "2026/11", 1234, 2345)
+        os.chown(scene.live / "2026/11" / os.fsdecode(ODD[1]), 1234, 2345)
+    scene.snapshot(100)
+    before = tree(scene.live)
+    lose_everything(scene)
+    there = scene.restore(None, place)
+    assert tree(there) == before
+    assert (there / "holes").stat().st_blocks * 512 < 1 << 20
+    if has_attributes:
+        assert os.getxattr(there / "holes", "user.origin") == b"a scanner"
+    if os.geteuid() == 0:
+        for path in (there / "2026/11", there / "2026/11" / os.fsdecode(ODD[1])):
+            assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
+    assert scene.lost() == {} and scene.told() == {}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_link_in_the_snapshot_where_its_catalogue_has_a_folder_is_not_followed(
+    scene: Scene, place: Place, tmp_path: Path
+) -> None:
+    scene.write("folder/secret", b"harmless", 1)
+    scene.write("linked", b"harmless", 1)
+    taken = scene.snapshot(10)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"harmless")
+    (taken.path / "folder/secret").unlink()
+    (taken.path / "folder").rmdir()
+    (taken.path / "folder").symlink_to(outside)
+    (taken.path / "linked").unlink()
+    (taken.path / "linked").symlink_to(outside / "secret")
+    lose_everything(scene)
+    there = scene.restore(5, place)
+    assert contents(there) == {}
+    assert scene.lost().keys() == {b"folder/secret", b"linked"}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_link_in_the_live_folder_where_a_folder_must_be_goes_aside_and_nothing_is_written_through_it(
+    scene: Scene, place: Place, tmp_path: Path
+) -> None:
+    scene.write("folder/file", b"content", 1)
+    scene.snapshot(10)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"content")
+    (scene.live / "folder/file").unlink()
+    (scene.live / "folder").rmdir()
+    (scene.live / "folder").symlink_to(outside)
+    before = tree(scene.live)
+    there = scene.restore(5, place)
+    assert contents(there) == {b"folder/file": b"content"}
+    assert not (there / "folder").is_symlink()
+    assert os.listdir(outside) == ["file"]  # noqa: PTH208
+    scene.undo(place)
+    assert tree(scene.live) == before
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_snapshot_has_damaged_is_never_put_in_place_and_is_listed(scene: Scene, place: Place) -> None:
+    for name in ("changed", "longer", "gone", "good"):
+        scene.write(name, b"content", 1)
+    taken = scene.snapshot(10)
+    (taken.path / "changed").write_bytes(b"CONTENT")
+    (taken.path / "longer").write_bytes(b"content and more")
+    (taken.path / "gone").unlink()
+    lose_everything(scene)
+    there = scene.restore(5, place, dict.fromkeys((b"changed", b"longer", b"gone", b"good"), b"content"))
+    assert contents(there) == {b"good": b"content"}
+    lost = scene.lost()
+    assert lost.keys() == {b"changed", b"longer", b"gone"}
+    assert "damaged" in lost[b"changed"] and "damaged" in lost[b"longer"]
+    with Choices(scene.decided) as choices:
+        assert [each.rows for each in choices.all_lost()] == [1, 1, 1]
+
+
+def test_a_right_live_file_is_shared_with_the_folder_that_is_set_aside_and_never_one_of_a_snapshot(
+    scene: Scene,
+) -> None:
+    scene.write("right", b"content", 1)
+    scene.write("wrong", b"content", 1)
+    taken = scene.snapshot(10)
+    scene.write("wrong", b"CONTENT", 1)
+    there = scene.restore(5, "beside")
+    assert contents(there) == {b"right": b"content", b"wrong": b"content"}
+    snapshots = {(taken.path / name).stat().st_ino for name in ("right", "wrong")}
+    assert not {(there / name).stat().st_ino for name in ("right", "wrong")} & snapshots
+    assert (taken.path / "right").stat().st_nlink == 1
+    assert contents(scene.aside)[b"wrong"] == b"CONTENT"
+
+
+def test_what_was_shared_and_changed_in_place_meanwhile_is_copied_after_all_though_the_engine_died_in_between(
+    scene: Scene,
+) -> None:
+    scene.write("file", b"content", 1)
+    scene.snapshot(10)
+    held = scene.decide(5)
+    scene.bring(held, "beside")
+    with (scene.live / "file").open("r+b") as file:
+        file.write(b"CONTENT")
+    with Choices(scene.decided) as choices:  # it had looked again, and died
+        choices.ask("UPDATE live SET verdict = 'wrong'")
+    scene.look(5, held)
+    scene.bring(held, "beside")
+    scene.swap("beside")
+    assert contents(scene.live) == {b"file": b"content"}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_while_copying_it_goes_on_and_folders_get_their_modes(
+    scene: Scene, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        scene.write(f"{number}/deep/file", b"%d" % number, 1)
+        (scene.live / f"{number}").chmod(0o2771)
+    scene.snapshot(10)
+    before = tree(scene.live)
+    lose_everything(scene)
+    held = scene.decide(5, {b"%d/deep/file" % number: b"%d" % number for number in range(6)})
+    real, count = bringing.stream, 0
+
+    class Killed(BaseException):
+        pass
+
+    def dying(*arguments: object) -> tuple[str, int]:
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise Killed
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bringing, "_TOGETHER", 2)
+    monkeypatch.setattr(bringing, "stream", dying)
+    with pytest.raises(Killed):
+        scene.bring(held, place)
+    scene.bring(held, place)
+    assert count in (7, 8)  # those that were committed are not copied again
+    scene.swap(place)
+    assert tree(scene.building if place == "into" else scene.live) == before
+
+
+def test_a_full_or_closed_disk_is_one_clear_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.write("file", b"content", 1)
+    scene.snapshot(10)
+    lose_everything(scene)
+    held = scene.decide(5)
+
+    def full(*arguments: object) -> tuple[str, int]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bringing, "stream", full)
+    with pytest.raises(RepriseError, match=r"building"):
+        scene.bring(held, "beside")
+
+
+def test_the_mode_of_a_folder_that_changed_since_the_moment_is_its_snapshots(scene: Scene) -> None:
+    scene.write("folder/file", b"content", 1)
+    (scene.live / "folder").chmod(0o2775)
+    scene.snapshot(10)  # the folder's mtime is now: younger than the moment
+    lose_everything(scene)
+    there = scene.restore(5, "into")
+    assert stat.S_IMODE((there / "folder").stat().st_mode) == 0o2775
