@@ -85,7 +85,7 @@ class StandInFiles:
             writable=True,
             has_application=True,
         )
-        return make_files_plan(asked, target, None, None, (chosen,), now=NOW)
+        return make_files_plan(asked, target, None, (chosen,), now=NOW)
 
     def files_of_rows(self, desk: Desk, text: str) -> tuple[list[Reference], bool]:
         self.asked.append(("files_of_rows", text))

@@ -78,6 +78,9 @@ class FilesPlanScreen(PlanScreen):
     def action_wait(self) -> None:
         self.say("nothing is replayed, so there is no gate to wait at")
 
+    def action_with_files(self) -> None:
+        self.say("this plan is of the files alone")
+
     def _sure(self, plan: Plan) -> Question | None:
         files = plan.files
         if files is None or files.place == "into":
