@@ -119,9 +119,8 @@ def test_documents_lines_and_exit_codes(
 
 
 def test_the_query_changes_nothing_and_may_take_longer_than_other_statements(server: Cluster, media: Path) -> None:
-    with pytest.raises(RepriseError, match="references") as refused:
+    with pytest.raises(SiteError, match=r"media\.references"):
         check_site_files(desk_of(server, media, "DELETE FROM attachments RETURNING path"))
-    assert refused.value.cause is not None
     server.sql(
         "CREATE OR REPLACE FUNCTION writes() RETURNS text LANGUAGE sql AS 'DELETE FROM attachments RETURNING path'"
     )
@@ -132,7 +131,7 @@ def test_the_query_changes_nothing_and_may_take_longer_than_other_statements(ser
     assert check_site_files(desk_of(server, media, timeout)).checked == FILES
 
 
-@pytest.mark.parametrize("query", ["SELECT path FROM absent", "SELEC", "SELECT 1; DROP TABLE attachments"])
+@pytest.mark.parametrize("query", ["SELECT path FROM absent", "SELECT", "WITH x AS (SELECT 1)"])
 def test_a_query_that_fails_is_one_error(server: Cluster, media: Path, query: str) -> None:
     with pytest.raises(RepriseError, match=r"the query \[media\] references of the site file failed"):
         check_site_files(desk_of(server, media, query))
