@@ -6,8 +6,8 @@ snapshot    a snapshot taken: unchanged files shared with the one before, the ot
 verifying   a snapshot held against its catalogue
 sources     the files of one snapshot, whatever program keeps them
 folders     dated folders without a catalogue, of rsync and rsnapshot
-restic      restic's repositories
-borg        borg's
+restic      restic's repositories; what it prints: restic_output
+borg        borg's repositories; what it prints: borg_output
 programs    these two started so that nothing asks, hangs or shows a password
 fetched     files on their way out of them
 """
