@@ -64,8 +64,7 @@ base_backups = "{server.backups}"
 wal = "{server.archive}"
 [media]
 path = "{media}"
-strip_prefix = "/uploads/"
-{f"references = {json.dumps(references)}" if references else ""}
+{f'strip_prefix = "/uploads/"{chr(10)}references = {json.dumps(references)}' if references else ""}
 """)
     return open_desk(file, media.parent / "state")
 
@@ -131,7 +130,7 @@ def test_the_query_changes_nothing_and_may_take_longer_than_other_statements(ser
     assert check_site_files(desk_of(server, media, timeout)).checked == FILES
 
 
-@pytest.mark.parametrize("query", ["SELECT path FROM absent", "SELECT", "WITH x AS (SELECT 1)"])
+@pytest.mark.parametrize("query", ["SELECT path FROM absent", "SELECT 1 +", "WITH x AS (SELECT 1)"])
 def test_a_query_that_fails_is_one_error(server: Cluster, media: Path, query: str) -> None:
     with pytest.raises(RepriseError, match=r"the query \[media\] references of the site file failed"):
         check_site_files(desk_of(server, media, query))
