@@ -8,6 +8,7 @@ founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 archiving   the live cluster's WAL on its way into the archive
+checking    the users' files held against the database
 copying     a plan that takes a copy
 loading     a dump restored
 keeping     what the policy lets go
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
     from engine.acts.archiving import stream_wal as stream_wal
+    from engine.acts.checking import check_site_files as check_site_files
+    from engine.acts.checking import file_findings as file_findings
     from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.copying import plan_dump as plan_dump
     from engine.acts.copying import plan_image as plan_image
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "checking": ("check_site_files", "file_findings"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "distant": ("fetch_back", "push_all"),

@@ -3,6 +3,8 @@
 arguments   what can be typed
 commands    one function per command: acts in, a document and an exit code out
 documents   records as the JSON of CONTRACT.md
+files       the commands of the users' files, each in a file of its own
+files_check the check of the users' files against the database
 keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
 telling     the same for people, as plain lines
 monitoring  the status, for people, Nagios and Prometheus

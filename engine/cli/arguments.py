@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
+from engine.cli import files
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 from engine.records.target import RecoveryTarget, TargetKind
@@ -143,6 +144,7 @@ def _parser() -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
+    files.add(command("files", "the users' files"), everywhere, {"target": target, "yes": yes})
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import acts
-from engine.cli import arguments, documents, keeping, monitoring, telling
+from engine.cli import arguments, documents, files, keeping, monitoring, telling
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
 from engine.records.runs import RunState
@@ -433,6 +433,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "init": _init,
     "backup": _backup,
     "expire": _expire,
+    "files": files.carry_out,
     "verify": _verify,
     "push": _push,
     "fetch": _fetch,

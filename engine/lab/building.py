@@ -252,7 +252,11 @@ def _write_site(lab: Lab) -> None:
     site = Site(
         Identity(name=SITE_NAME, timezone=_time_zone()),
         database,
-        Media(path=str(lab.media), repository=[MediaRepository("directory", str(lab.media_snapshots))]),
+        Media(
+            path=str(lab.media),
+            repository=[MediaRepository("directory", str(lab.media_snapshots))],
+            references="SELECT path, size, sha256 FROM attachments",
+        ),
         [Source(str(lab.source), mirror=str(lab.source_mirror))] if _has_git() else [],
         Environment(str(lab.images), path=str(lab.software)),
         verify=Verify(sql=list(system.VERIFY)),

@@ -11,6 +11,7 @@ keeping   which copies stay and which go
 status    whether what is protected is copied and proven as the policy wants
 runs      a run as its journal tells it
 lsn       log sequence numbers and segment names
+checking  the users' files held against what the database refers to
 errors    what an operator is told when something cannot be done
 coding    records to JSON and back
 """

@@ -1,0 +1,147 @@
+"""`reprise files check`: what can be typed, the check, its document, CSV and lines."""
+
+import argparse
+import csv
+import io
+import os
+import sys
+import time as clock
+from collections.abc import Callable
+
+from engine import acts
+from engine.cli.documents import Document, time, write
+from engine.cli.telling import SIGNS, duration, size, stamp
+from engine.records.checking import FileCheck, FileFinding
+
+_LISTED = 10_000  # findings of a sort in a document; all are in the CSV
+_SHOWN = 20  # for people
+_SAMPLE = 100  # orphans in a document
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of `files check`."""
+    parser.add_argument(
+        "--against",
+        default="live",
+        metavar="live|RUN",
+        help="the live database and media folder (default), or a run's recovered server",
+    )
+    parser.add_argument(
+        "--csv", action="store_true", help="every finding as a line of CSV: kind, path, rows, size, why"
+    )
+
+
+def carry_out(given: argparse.Namespace) -> int:
+    """Check, and tell. The exit code is 1 where a file is missing or wrong, or a row names none."""
+    desk = acts.open_desk(given.site, given.state)
+    found = acts.check_site_files(desk, given.against, progress=_progress(given.json or given.csv))
+    if given.json:
+        write(_document(found, given.against))
+    elif given.csv:
+        _write_csv(found)
+    else:
+        zone = desk.site.zone
+        if found.resumed_from is not None:
+            print(f"went on with the check of {stamp(found.resumed_from, zone)}: {found.trusted} files unchanged since")
+        _tell(found)
+    return 0 if found.ok else 1
+
+
+def _document(found: FileCheck, against: str) -> Document:
+    return {
+        "against": against,
+        "root": found.root,
+        "checked": found.checked,
+        "missing": [{"path": _name(each), "rows": each.rows} for each in acts.file_findings(found, "missing", _LISTED)],
+        "wrong": [
+            {"path": _name(each), "why": each.why, "rows": each.rows}
+            for each in acts.file_findings(found, "wrong", _LISTED)
+        ],
+        "orphans": {
+            "count": found.orphans,
+            "bytes": found.orphan_bytes,
+            "sample": [_name(each) for each in acts.file_findings(found, "orphan", _SAMPLE)],
+        },
+        "ok": found.ok,
+        "missing_count": found.missing,
+        "wrong_count": found.wrong,
+        "problems": list(found.problems),
+        "bytes_read": found.bytes,
+        "seconds": round(_seconds(found), 3),
+        "resumed": {"from": time(found.resumed_from), "files": found.trusted} if found.resumed_from else None,
+    }
+
+
+def _name(finding: FileFinding) -> str:
+    return os.fsdecode(finding.path)
+
+
+def _seconds(found: FileCheck) -> float:
+    return (found.finished_at - found.started_at).total_seconds()
+
+
+def _write_csv(found: FileCheck) -> None:
+    """Paths stand in it byte for byte."""
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(("kind", "path", "rows", "size", "why"))
+    for kind in ("missing", "wrong", "orphan"):
+        for each in acts.file_findings(found, kind):
+            writer.writerow((kind, _name(each), each.rows, "" if each.size is None else each.size, each.why))
+            if lines.tell() > 1 << 16:
+                _flush(lines)
+    for problem in found.problems:
+        writer.writerow(("problem", "", "", "", problem))
+    _flush(lines)
+    if found.resumed_from is not None:
+        print(f"went on with an earlier check: {found.trusted} files unchanged since", file=sys.stderr)
+
+
+def _flush(lines: io.StringIO) -> None:
+    sys.stdout.buffer.write(os.fsencode(lines.getvalue()))
+    sys.stdout.buffer.flush()
+    lines.seek(0)
+    lines.truncate()
+
+
+def _tell(found: FileCheck) -> None:
+    took = f"{size(found.bytes)} read, {duration(_seconds(found))}"
+    print(f"{found.root}: {found.checked} files that the database refers to, {took}")
+    for kind, count, title in (("missing", found.missing, "missing"), ("wrong", found.wrong, "wrong")):
+        print(f" {SIGNS['bad' if count else 'ok']} {count} {title}")
+        for each in acts.file_findings(found, kind, _SHOWN):
+            rows = f"{each.rows} row{'s' if each.rows != 1 else ''}"
+            print(f"      {_printable(each)}  ({', '.join(filter(None, (each.why, rows)))})")
+        _more(count)
+    for problem in found.problems:
+        print(f" {SIGNS['bad']} {problem}")
+    sign = SIGNS["warn" if found.orphans else "ok"]
+    print(f" {sign} {found.orphans} files that nobody refers to, {size(found.orphan_bytes)}")
+    for each in acts.file_findings(found, "orphan", _SHOWN // 4):
+        print(f"      {_printable(each)}")
+    if found.checked and found.missing == found.checked:
+        print("every file is missing: is the folder mounted, and does strip_prefix fit?")
+
+
+def _more(count: int) -> None:
+    if count > _SHOWN:
+        print(f"      and {count - _SHOWN} more; all of them: reprise files check --csv")
+
+
+def _printable(finding: FileFinding) -> str:
+    """A path for a terminal."""
+    text = finding.path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _progress(quiet: bool) -> Callable[[str, int, int | None], None]:
+    """On stderr, where somebody watches."""
+    shown = [clock.monotonic() + 0.5]
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        now = clock.monotonic()
+        if not quiet and sys.stderr.isatty() and now >= shown[0]:
+            shown[0] = now + 0.5
+            print(f"\r{what}: {done}{f' of {total}' if total is not None else ''} files   ", end="", file=sys.stderr)
+
+    return progress

@@ -1,0 +1,51 @@
+"""A query of the operator's own, whatever number of rows it has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from engine.postgres.connecting import Connection
+from engine.records.errors import RepriseError, Unreachable
+
+_AT_ONCE = 5000  # rows that are fetched at a time
+
+
+@contextmanager
+def asked(connection: Connection, query: str, name: str) -> Iterator[tuple[int, Iterator[tuple[Any, ...]]]]:
+    """The number of columns, and the rows as a stream: a cursor on the server, in a READ ONLY transaction, without a
+    statement timeout. ``name`` is what the query is called in the site file, for errors.
+
+    Raises Unreachable where a table that it reads stays locked for the connection's lock timeout: at a gate a table
+    that the next transaction drops is locked already, and stays so until the server is promoted. Raises RepriseError
+    where the server refuses the query or goes away in the midst of it.
+    """
+    text = query.strip().rstrip(";").encode()
+    try:
+        with connection.transaction():
+            connection.execute("SET TRANSACTION READ ONLY")
+            connection.execute("SET LOCAL statement_timeout = 0")
+            with connection.cursor(name="reprise") as cursor:
+                cursor.itersize = _AT_ONCE
+                cursor.execute(text)
+                yield len(cursor.description or ()), iter(cursor)
+    except psycopg.errors.LockNotAvailable:
+        raise Unreachable(
+            f"a table that the query {name} reads is locked",
+            cause="a transaction that had not ended at this moment holds it (it drops or alters the table)",
+            remedy="at a gate: ask again after reprise finish; else when that transaction has ended",
+        ) from None
+    except psycopg.Error as failure:
+        said = str(failure).strip().splitlines()
+        raise RepriseError(
+            f"the query {name} of the site file failed",
+            cause=said[0] if said else type(failure).__name__,
+            remedy=f"try it in psql, then mend {name}; does the table exist at this moment of the database?",
+        ) from None
+    except UnicodeDecodeError as failure:
+        raise RepriseError(
+            f"the query {name} of the site file returned text that is not in the database's encoding",
+            cause=str(failure),
+            remedy="let it return the path as bytea: convert_to(path, 'SQL_ASCII')",
+        ) from None
