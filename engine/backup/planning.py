@@ -47,6 +47,9 @@ def copying_at(
     )
 
 
+VERIFY = PlannedStep("verify-copy", "verify-copy", "read it back and verify it", None, {})
+
+
 def make_plan(
     site: str,
     created_at: datetime,
