@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from engine.records.copying import Proof
-from engine.records.keeping import Expiry
-from engine.records.lsn import Lsn
-from engine.records.plan import Destination, Plan
-from engine.records.runs import RunState
-from engine.records.status import ScheduleState, SiteStatus
-from engine.records.target import RecoveryTarget
-
 if TYPE_CHECKING:
     from engine.acts import Desk, Moment, Psql, View
+    from engine.records.copying import Proof
+    from engine.records.keeping import Expiry
+    from engine.records.lsn import Lsn
+    from engine.records.plan import Destination, Plan
+    from engine.records.runs import RunState
+    from engine.records.status import ScheduleState, SiteStatus
+    from engine.records.target import RecoveryTarget
 
 
 Action = Literal["finish", "pause"]
