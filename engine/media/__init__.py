@@ -1,6 +1,8 @@
 """The users' files: snapshots of them, and the catalogues that say what a snapshot holds.
 
 catalogue   the file beside a snapshot: every entry with size, time, mode, owner, SHA-256; written and read as a stream
+differing   what differs between two snapshots, or a snapshot and live
+listing     what a snapshot holds, by folder and by name (SQLite)
 walking     a folder's entries in a catalogue's order
 snapshot    a snapshot taken: unchanged files shared with the one before, the others copied and hashed
 verifying   a snapshot held against its catalogue

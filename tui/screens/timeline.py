@@ -48,6 +48,7 @@ class TimelineScreen(TimelineMoving):
         bind("problems", "problems"),
         bind("plan", "plan"),
         bind("plan-dump", "plan_dump"),
+        bind("files", "files"),
     ]
 
     def offer_run(self, runs: Sequence[RunState]) -> None:
@@ -194,6 +195,15 @@ class TimelineScreen(TimelineMoving):
         from tui.screens.plan import PlanScreen
 
         self.app.push_screen(PlanScreen(target, self.aim.at))
+
+    def action_files(self) -> None:
+        """The files as the snapshot that belongs to this moment has them."""
+        if self.aim is None:
+            self.say("the archive is still being read", "muted")
+            return
+        from tui.screens.files import FilesScreen
+
+        self.app.push_screen(FilesScreen(self.aim.at))
 
     def action_problems(self) -> None:
         from tui.screens.problems import ProblemsScreen
