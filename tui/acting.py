@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from engine.records.copies import MediaSnapshot
-from engine.records.copying import Proof
-from engine.records.keeping import Expiry
-from engine.records.lsn import Lsn
-from engine.records.plan import Destination, Plan
-from engine.records.runs import RunState
-from engine.records.status import ScheduleState, SiteStatus
-from engine.records.target import RecoveryTarget
-
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
+
     from engine.acts import Desk, Difference, Entry, Listing, Moment, Psql, Reference, View
+    from engine.records.copies import MediaSnapshot
+    from engine.records.copying import Proof
+    from engine.records.keeping import Expiry
+    from engine.records.lsn import Lsn
+    from engine.records.plan import Destination, Plan
+    from engine.records.runs import RunState
+    from engine.records.status import ScheduleState, SiteStatus
+    from engine.records.target import RecoveryTarget
 
 
 Action = Literal["finish", "pause"]

@@ -29,7 +29,6 @@ from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
 from engine.recovery.windows import axis_spans, recovery_windows
 from engine.site import DatabaseRepository, MediaRepository, Site
-from engine.source.copies import list_bundles, list_mirror
 from engine.wal.index import WalIndex
 
 T = TypeVar("T")
@@ -157,6 +156,8 @@ def _other_copies(site: Site) -> tuple[list[SourceCopy], list[ImageCopy], list[P
     sources: list[SourceCopy] = []
     problems: list[Problem] = []
     for each in site.source:
+        from engine.source.copies import list_bundles, list_mirror  # with sh, which a site without any need not load
+
         place = Path(each.mirror or each.bundles or "")
         read = list_mirror if each.mirror is not None else list_bundles
         found, told = _patiently(place, partial(read, each.path, place))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.acts.desk import Desk
 from engine.acts.looking import View, contents_of, look
+from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.backup.proofs import keep_proof, read_proofs
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
@@ -57,8 +58,8 @@ def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda w
     ``progress`` hears the copy's id, and bytes (for media: files) done and known. Raises UsageError for an id that no
     copy has.
     """
-    subjects = list(_subjects(desk, look(desk)))
     wanted = list(ids)
+    subjects = list(_subjects(desk, look(desk), wanted))
     known = {subject.id for subject in subjects}
     for id in wanted:
         if id not in known:
@@ -100,9 +101,12 @@ def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
     return proof
 
 
-def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
+def _subjects(desk: Desk, view: View, wanted: list[str]) -> Iterable[_Subject]:
+    parents = {backup.parent for backup in view.catalog.base_backups}
     for backup in view.catalog.base_backups:
-        yield _Subject(backup.id, "base", backup.repository, partial(_base, backup, view))
+        # a chain is tried at its end, for all its members; one in the midst of it where it is named
+        whole = backup.incremental and (backup.id in wanted or backup.id not in parents)
+        yield _Subject(backup.id, "base", backup.repository, partial(_base, desk, backup, view, whole))
     for dump in view.catalog.dumps:
         yield _Subject(dump.id, "dump", dump.repository, partial(_dump, desk, dump))
     kinds = {each.path: each.kind for each in desk.site.media.repository} if desk.site.media else {}
@@ -118,17 +122,35 @@ def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
         yield _Subject(id, "wal", repository.wal, partial(_wal, desk, repository))
 
 
-def _base(backup: BaseBackup, view: View, tell: Callable[[int, int | None], None]) -> list[str]:
-    """Its own bytes, and whether what it builds on is there."""
+def _base(
+    desk: Desk, backup: BaseBackup, view: View, whole: bool, tell: Callable[[int, int | None], None]
+) -> list[str]:
+    """Its own bytes, and whether what it builds on is there; ``whole``: and can be combined with it."""
+    chain: tuple[BaseBackup, ...] = ()
     findings = [backup.reason or "not usable"] if not backup.usable else []
     if backup.incremental:
         try:
-            view.reach.chain(backup)
+            chain = tuple(view.reach.chain(backup))
         except ValueError as error:
             findings.append(str(error))
     if not findings and not verify_backup(backup.path, backup.format, tell):
         raise _Unprovable("it has no checksums to be verified by: taken without a manifest")
+    if not findings and whole and chain:
+        findings += _chain(desk, chain)
     return findings
+
+
+def _chain(desk: Desk, chain: tuple[BaseBackup, ...]) -> list[str]:
+    """Tried by pg_combinebackup where this machine has that of the backup's version."""
+    version = chain[-1].version
+    if version is None or version < COMBINES_FROM:
+        return []
+    try:
+        programs = choose_programs(version, desk.site.database.bin_dir)
+    except RepriseError:
+        return []
+    with _scratch(desk) as place:
+        return try_chain(chain, programs, Path(place))
 
 
 def _dump(desk: Desk, dump: Dump, tell: Callable[[int, int | None], None]) -> list[str]:

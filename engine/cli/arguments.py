@@ -3,14 +3,17 @@
 import argparse
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.cli import files
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
-from engine.records.target import RecoveryTarget, TargetKind
+
+if TYPE_CHECKING:
+    from engine.records.target import RecoveryTarget, TargetKind
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,8 +25,23 @@ class _Parser(argparse.ArgumentParser):
 
 def read(words: Sequence[str]) -> argparse.Namespace:
     """Read a command line. Raises UsageError; prints help and leaves on --help."""
-    unsaid = argparse.Namespace(site=None, state=None, json=False)  # here, because both parsers share these options
-    return _parser().parse_args(words, unsaid)
+    with suppress(UsageError):  # what is wrong is said by the parser that knows everything
+        given, left = _of_the_screen().parse_known_args(words, _unsaid())
+        if not left:
+            return given
+    return _parser().parse_args(words, _unsaid())
+
+
+def _unsaid() -> argparse.Namespace:
+    """What is not said. Here, because several parsers share these options."""
+    return argparse.Namespace(site=None, state=None, json=False, command=None)
+
+
+def _of_the_screen() -> _Parser:
+    """All that goes without a command. Apart, because the parsers of the commands hold a first picture up."""
+    parser = _Parser(prog="reprise", parents=[_everywhere()], add_help=False, allow_abbrev=False)
+    _screen_options(parser)
+    return parser
 
 
 def read_time(text: str) -> datetime:
@@ -49,8 +67,10 @@ def read_time(text: str) -> datetime:
     return time
 
 
-def target_of(given: argparse.Namespace) -> RecoveryTarget:
+def target_of(given: argparse.Namespace) -> "RecoveryTarget":
     """The target of a command that takes one. Raises UsageError."""
+    from engine.records.target import RecoveryTarget
+
     kind: TargetKind
     if given.time is not None:
         target = RecoveryTarget("time", time=read_time(given.time))
@@ -85,11 +105,16 @@ def target_of(given: argparse.Namespace) -> RecoveryTarget:
     )
 
 
+def _everywhere() -> _Parser:
+    parser = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--site", type=Path, metavar="FILE", help="the site file")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where runs and the WAL index are kept")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return parser
+
+
 def _parser() -> _Parser:
-    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("--site", type=Path, metavar="FILE", help="the site file")
-    everywhere.add_argument("--state", type=Path, metavar="DIR", help="where runs and the WAL index are kept")
-    everywhere.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    everywhere = _everywhere()
     parser = _Parser(
         prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
     )

@@ -212,13 +212,14 @@ def list_images(store: Path) -> tuple[list[ImageCopy], list[Problem]]:
         if path.name.startswith(".") or not path.name.endswith(NOTE):
             continue
         try:
-            found.append(_read(path))
+            found.append(read_image(path))
         except (OSError, RepriseError, msgspec.DecodeError, ValueError, RecursionError) as error:
             problems.append(Problem(str(path), f"cannot be read: {error}"))
     return sorted(found, key=lambda each: (each.started_at, each.id)), problems
 
 
-def _read(path: Path) -> ImageCopy:
+def read_image(path: Path) -> ImageCopy:
+    """The copy that a note in its store tells of. Raises OSError, DamagedCopy, msgspec.DecodeError, ValueError."""
     with path.open("rb") as file:
         note = msgspec.json.decode(file.read(_MAX_NOTE), type=Note)
     if note.started_at.tzinfo is None or note.stopped_at.tzinfo is None:

@@ -11,8 +11,8 @@ hashing     many files hashed at once, by hashing_worker in processes of their o
 checking    the files held against what the database refers to; check_book is what it keeps on disk
 sources     the files of one snapshot, whatever program keeps them
 folders     dated folders without a catalogue, of rsync and rsnapshot
-restic      restic's repositories
-borg        borg's
+restic      restic's repositories; what it prints: restic_output
+borg        borg's repositories; what it prints: borg_output
 programs    these two started so that nothing asks, hangs or shows a password
 fetched     files on their way out of them
 planning    the plan that brings files back; joining: in the plan of a restore of the database

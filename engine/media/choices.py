@@ -121,11 +121,12 @@ class Choices:
         parts = path.split(b"/")
         above = [b"/".join(parts[:count]) for count in range(1, len(parts))]
         query = "SELECT count(*) FROM wanted WHERE key = ? AND kind <> 'd'"
-        below = "SELECT count(*) FROM wanted WHERE needed AND key > ? AND key < ?"
+        return any(self.number(query, key_of(each)) for each in above) or self.has_wanted_below(path)
+
+    def has_wanted_below(self, path: bytes) -> bool:
         key = key_of(path)
-        return any(self.number(query, key_of(each)) for each in above) or bool(
-            self.number(below, key + b"\x00", key + b"\x01")
-        )
+        query = "SELECT EXISTS (SELECT 1 FROM wanted WHERE needed AND key > ? AND key < ?)"
+        return bool(self.number(query, key + b"\x00", key + b"\x01"))
 
     def all_wanted(self, where: str = "1 ORDER BY key", *arguments: Any) -> Iterator[Wanted]:
         """Those of a condition of ours; what is changed meanwhile may or may not be seen."""
@@ -158,7 +159,7 @@ class Choices:
             rows = self.connection.execute("SELECT path FROM finding WHERE sort = ? LIMIT ?", (sort, _TOLD))
             names = ", ".join(shown(os.fsdecode(path)) for (path,) in rows)
             more = f" and {count - _TOLD} more" if count > _TOLD else ""
-            told.append(f"{sort}: {names}{more}" if count else sort)
+            told.append(f"files that {sort}: {names}{more}" if count else sort)
         return told
 
     # Facts

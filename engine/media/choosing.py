@@ -22,14 +22,15 @@ from engine.media.references import Reference, References, key_of, path_of
 from engine.media.sources import SnapshotFiles
 from engine.records.copies import MediaSnapshot
 
-OLDER = "may be older than the moment: it changed between two snapshots"
-DELETED = "was deleted between two snapshots, before the moment or after it"
-CAME = "came between two snapshots with an older time (moved or unpacked), before the moment or after it"
-CHANGED = "changed while a snapshot was taken: the newer one was taken"
-DIFFER = "differs in snapshots that overlap: the one with the newest time was taken"
-CLASH = "a file where another snapshot has a folder"
-IN_THE_WAY = "a file stands where its folder must"
-MOVED = "found under another name, by its content"
+# What is told of files, after "files that".
+OLDER = "may be older than the moment (changed between two snapshots)"
+DELETED = "may have been deleted before the moment (between two snapshots)"
+CAME = "may have come after the moment (with an older time, between two snapshots)"
+CHANGED = "may be younger than the moment (changed while a snapshot was taken)"
+DIFFER = "differ in snapshots that overlap (the newest was taken)"
+CLASH = "are a folder in another snapshot, or lie in one that is a file there (left out)"
+IN_THE_WAY = "cannot be put back, as a file stands where their folder must"
+MOVED = "were found under another name, by their content"
 _COMMITTED = 20_000  # entries
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -116,6 +117,8 @@ class _Chooser:
             if not each.snapshot.dated:
                 told = "nothing says when it was taken: its files may be older than the moment, or younger"
                 self.choices.find(f"snapshot {each.snapshot.id}: {told}")
+        if all(self.after):
+            self.choices.find("no snapshot began before the moment: what was deleted or moved since is not known")
         if not any(self.after):
             self.choices.find("no snapshot starts at or after the moment: what changed since the last one is not known")
 

@@ -26,7 +26,7 @@ _TOGETHER = 2000  # rows that are written at once
 _PAGE = 5000  # rows that are read at once
 _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}
 
-DOUBTFUL = "is in no snapshot, older than the moment and was put there after it: left where it is"
+DOUBTFUL = "are in no snapshot and older than the moment, but were put there after it (left where they are)"
 
 RIGHT, WRONG, AFTER, ORPHAN, OPEN = "right", "wrong", "after", "orphan", "open"
 
@@ -118,7 +118,8 @@ class _Looker:
         ahead: Wanted | None,
     ) -> str:  # fmt: skip
         if here is None or not here.needed:
-            if kind != "d" and ahead is not None and ahead.path.startswith(path + b"/"):
+            below = here is not None or (ahead is not None and ahead.path.startswith(path + b"/"))
+            if kind != "d" and below and self.choices.has_wanted_below(path):
                 return WRONG  # a folder must stand here
             return self._unwanted(path, kind, status)
         if not stat.S_ISREG(status.st_mode) and kind == "f":
@@ -147,7 +148,7 @@ class _Looker:
             return OPEN
         if status.st_mtime_ns > self.moment_ns:
             return AFTER
-        if status.st_ctime_ns > self.moment_ns and not self.narrowed:
+        if status.st_ctime_ns > self.moment_ns and not self.narrowed and self.round == 1:  # later, our link changed it
             self.choices.find(DOUBTFUL, path)
         return ORPHAN
 

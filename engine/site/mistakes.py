@@ -126,7 +126,7 @@ def _media(site: Site) -> Iterator[Mistake]:
         for key, wrong, right in _media_repository(repository):
             yield f"media.repository[{number}]" + (f".{key}" if key else ""), wrong, right
     if media.references is not None:
-        query = media.references.strip()
+        query = media.references.strip().rstrip(";")
         if not re.match(r"(select|with|table|values)\b", query, re.IGNORECASE) or ";" in query or "\0" in query:
             right = "a single SELECT without ';': SELECT path, size, sha256 FROM attachments"
             yield "media.references", "is not one query", right

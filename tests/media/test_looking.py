@@ -121,3 +121,14 @@ def test_a_folder_where_a_file_must_be_goes_as_a_whole(scene: Scene) -> None:
     assert verdicts(scene) == {}
     with Choices(scene.decided) as choices:
         assert list(choices.ask("SELECT key, verdict FROM live")) == [(b"place", "wrong")]
+
+
+def test_a_file_where_only_a_folder_of_wanted_ones_stood_is_wrong(scene: Scene) -> None:
+    """The folder itself is not asked for: a database refers to what is in it."""
+    scene.write("place/inner", b"x", 1)
+    scene.snapshot(10)
+    (scene.live / "place/inner").unlink()
+    (scene.live / "place").rmdir()
+    scene.write("place", b"a file", 1)
+    scene.decide(5, {b"place/inner": b"x"})
+    assert verdicts(scene) == {b"place": "wrong"}

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.media import borg, restic
-from engine.media.borg import Sorted, read_archives, read_names, read_said
+from engine.media import borg_output, restic_output
+from engine.media.borg_output import Sorted, read_archives, read_names, read_said
 from engine.media.catalogue import Entry
-from engine.media.restic import Complaints, read_listing, read_progress, read_snapshots, unquoted
+from engine.media.restic_output import Complaints, read_listing, read_progress, read_snapshots, unquoted
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.site import MediaRepository
 
@@ -34,13 +34,12 @@ ITEM = {
 }  # fmt: skip
 
 
-class NoTrees:
-    def nodes(self, folder: bytes) -> list[Any]:
-        raise DamagedCopy("not asked for")
+def no_trees(folder: bytes) -> list[Any]:
+    raise DamagedCopy("not asked for")
 
 
 def listed(lines: list[bytes], inside: str) -> list[Entry]:
-    return list(read_listing(iter(lines), inside, NoTrees()))  # type: ignore[arg-type]
+    return list(read_listing(iter(lines), inside, no_trees))
 
 
 def archived(lines: list[bytes], inside: str) -> list[Entry]:
@@ -113,7 +112,7 @@ def test_what_restic_complains_of_costs_those_files_only() -> None:
      (['Ignoring "deadbeef": no matching ID found for prefix'], "no longer in"), ([], "restic failed")],
 )  # fmt: skip
 def test_restics_failures_are_explained(said: list[str], what: str) -> None:
-    error = restic.explained("/r", 1, said)
+    error = restic_output.explained("/r", 1, said)
     assert what in error.message and error.remedy
 
 
@@ -162,8 +161,8 @@ def test_bytes_of_any_kind_are_damaged_copies_at_worst(lines: list[bytes]) -> No
         lambda: archived(lines, ""),
         lambda: list(read_names(iter(lines))),
         lambda: [read_progress(line) for line in lines],
-        lambda: [restic.explained("/r", 1, [line.decode("utf-8", "replace")]) for line in lines],
-        lambda: [borg.explained("/r", 2, [line.decode("utf-8", "replace")]) for line in lines],
+        lambda: [restic_output.explained("/r", 1, [line.decode("utf-8", "replace")]) for line in lines],
+        lambda: [borg_output.explained("/r", 2, [line.decode("utf-8", "replace")]) for line in lines],
     ):
         try:
             read()

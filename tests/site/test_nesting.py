@@ -14,7 +14,10 @@ FIRST = DatabaseRepository("directory", "/b/base", "/b/wal", "/b/dumps")
 SITE = Site(
     Identity("archive"),
     Database("/var/lib/pg", [FIRST, DatabaseRepository("directory", "/c/base", "/c/wal", "/c/dumps")]),
-    Media("/srv/media", [MediaRepository("directory", "/b/media"), MediaRepository("restic", "/b/restic")]),
+    Media(
+        "/srv/media",
+        [MediaRepository("directory", "/b/media"), MediaRepository("restic", "/b/restic", password_file="/root/key")],
+    ),
     [Source("/srv/src", mirror="/b/source/docs.git")],
     Environment("/b/image", path="/srv/docs"),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.media.choices import Choices
 from engine.media.choosing import choose
 from engine.media.references import References
-from engine.records.errors import RepriseError
+from engine.records.errors import RepriseError, RunFailed
 from engine.steps.files.asking import ask
 from engine.steps.files.common import (
     NARROWED,
@@ -27,6 +27,7 @@ from engine.steps.files.common import (
 )
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
+from engine.transfer.naming import shown
 
 NOT_NARROWED = "the database could not say what it refers to: all that the snapshots hold is brought back"
 
@@ -40,6 +41,8 @@ def apply(step: RunningStep) -> None:
         references, why_not = _references(step, path)
         with Choices(choices_path(step)) as choices:
             choose(choices, held, moment, references, only, lambda count: say(json.dumps([count, 0])))
+            if files.only is not None and not choices.number("SELECT count(*) FROM wanted WHERE needed"):
+                _refuse(files.only, choices)
             if references is not None:
                 choices.keep(NARROWED, "yes")
             if why_not:
@@ -48,6 +51,12 @@ def apply(step: RunningStep) -> None:
             return summary(choices, files)
 
     step.fact(files=carried(step, work, heard(step, "looking")))
+
+
+def _refuse(only: str, choices: Choices) -> None:
+    """Nothing of the only path that was asked for is in a snapshot. Raises RunFailed."""
+    if not choices.number("SELECT count(*) FROM lost"):
+        raise RunFailed(f"no snapshot that serves here has {shown(only)}", remedy="look into one: reprise files list")
 
 
 def _references(step: RunningStep, into: Path) -> tuple[References | None, str]:

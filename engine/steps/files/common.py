@@ -20,6 +20,7 @@ from engine.transfer.naming import shown
 
 CHOICES = "files.sqlite"  # in the run's folder
 REFERENCES = "references.sqlite"
+_FAST = "size and time were trusted (--fast): a file whose content changed without them is not seen"
 NARROWED = "narrowed"  # the fact that a database said what is wanted
 _SAMPLE = 100  # files that a report names
 
@@ -90,6 +91,7 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         for each in choices.all_lost(_SAMPLE)
     ]
     moved = "SELECT count(*) FROM live WHERE verdict = 'after' AND kind <> 'd'"
+    orphans = "SELECT count(*) FROM live WHERE verdict = 'orphan' AND kind <> 'd'"
     return {
         "place": files.place,
         "folder": files.folder,
@@ -100,11 +102,11 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         "out": 0 if files.place == "into" else choices.number(moved),
         "out_sample": choices.paths("SELECT key FROM live WHERE verdict = 'after' AND kind <> 'd' ORDER BY key",
                                     limit=_SAMPLE),
-        "orphans": choices.number("SELECT count(*) FROM live WHERE verdict = 'orphan' AND kind <> 'd'"),
+        "orphans": 0 if files.place == "into" else choices.number(orphans),
         "unrecoverable": choices.number("SELECT count(*) FROM lost"),
         "unrecoverable_sample": lost,
         "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
-        "findings": choices.findings(),
+        "findings": [*([_FAST] if files.fast else []), *choices.findings()],
         "list": str(choices.path),
         "whole": whole,
     }  # fmt: skip

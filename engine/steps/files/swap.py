@@ -7,6 +7,7 @@ copied again, and moved out where it came after the moment.
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from engine.media.bringing import Bringer, take_anew
@@ -34,10 +35,16 @@ def apply(step: RunningStep) -> None:
                 plan_moves(choices)
                 with _swap(choices, files, say) as swap:
                     swap.apply()
+                _remove_empty(files.building)
+                with suppress(OSError):
+                    os.rmdir(files.set_aside or "")  # noqa: PTH106  # nothing went out
             return os.path.lexists(files.set_aside or "")
 
     there = carried(step, work, lambda line: step.progress(json.loads(line), None, "files"))
-    step.fact(set_aside=[files.set_aside] if there and files.set_aside else [])
+    step.fact(set_aside=[*_others(step, files), *([files.set_aside] if there and files.set_aside else [])])
+    if there:
+        what = "the folder as it was" if files.place == "beside" else "what was replaced, or came after,"
+        step.note(text=f"{what} stands in {files.set_aside}")
 
 
 def _look_again(step: RunningStep, files: Files) -> None:
@@ -63,19 +70,22 @@ def undo(step: RunningStep) -> None:
     if not step.undo_records:
         return
 
-    def work(say: Say) -> None:
+    def work(say: Say) -> object:
         if files.place == "beside":
             swap_back(Path(files.live), Path(files.building), _aside(files))
-            return
+            return False
         with Choices(choices_path(step)) as choices:
             plan_moves(choices)
             with _swap(choices, files, say) as swap:
                 swap.undo()
         if files.set_aside is not None:
             _remove_empty(files.set_aside)
+            return os.path.lexists(files.set_aside)
+        return False
 
-    carried(step, work)
-    step.fact(set_aside=[])
+    if carried(step, work):
+        step.note(text=f"what others wrote while files moved stays in {files.set_aside}")
+    step.fact(set_aside=_others(step, files))
 
 
 def discard(step: RunningStep) -> None:
@@ -90,7 +100,12 @@ def discard(step: RunningStep) -> None:
 
     if step.undo_records:
         carried(step, work)
-    step.fact(set_aside=[])
+    step.fact(set_aside=_others(step, files))
+
+
+def _others(step: RunningStep, files: Files) -> list[str]:
+    """What other steps of the run have set aside."""
+    return [each for each in step.facts.get("set_aside", []) if each != files.set_aside]
 
 
 def _aside(files: Files) -> Path | None:

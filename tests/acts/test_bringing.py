@@ -1,0 +1,117 @@
+"""The plan that brings users' files back, and the run that carries it out."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.records.errors import UsageError
+from engine.records.plan import Plan
+from tests.acts.sites import LATEST, MediaSite, carry_on, fill, make_site, time_of
+from tests.media.scenes import contents, tree
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> MediaSite:
+    site = make_site(tmp_path)
+    fill(site.live, 10)
+    return site
+
+
+def refusals(plan: Plan) -> dict[str, str]:
+    return {each.name: each.finding for each in plan.checks if each.refuses}
+
+
+def test_a_site_without_a_usable_snapshot_is_refused(site: MediaSite) -> None:
+    assert refusals(site.plan()) == {"media-snapshot": "no usable media snapshot is there"}
+    assert list((site.home / "copies").iterdir()) == []
+
+
+def test_wrong_usage_is_one_clear_error(site: MediaSite, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--into"):
+        site.plan(into=tmp_path / "x", delta=True)
+    for path in ("../x", "/etc/passwd", ".", "a/../../b"):
+        with pytest.raises(UsageError, match="no path in the media folder"):
+            site.plan(only=path)
+    with pytest.raises(UsageError, match="no media snapshot"):
+        site.plan(None, snapshot="nope")
+
+
+def test_a_folder_with_something_in_it_is_never_filled(site: MediaSite, tmp_path: Path) -> None:
+    site.snapshot()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine").touch()
+    assert refusals(site.plan(into=tmp_path / "full")).keys() == {"destination"}
+
+
+def test_what_no_snapshot_shows_is_told_before_the_start(site: MediaSite) -> None:
+    site.snapshot()
+    behind = site.plan(time_of(datetime.now(UTC) + timedelta(seconds=1)))
+    assert "files-behind" in {each.name for each in behind.checks}
+    assert "fast" in {each.name for each in site.plan(fast=True).checks}
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_restored_told_rolled_back_and_nothing_is_left_behind(site: MediaSite, delta: bool) -> None:
+    site.snapshot()
+    right = contents(site.live)
+    (site.live / "0/0.pdf").write_bytes(b"damaged")
+    (site.live / "1/1.pdf").unlink()
+    (site.live / "1/orphan").write_bytes(b"not in the snapshot")
+    before = tree(site.live)
+    state = site.restore(LATEST, delta=delta)
+    assert state.outcome == "completed", state.error
+    assert contents(site.live) == right | {b"1/orphan": b"not in the snapshot"}
+    assert state.files is not None
+    assert (state.files["copied"], state.files["kept"], state.files["orphans"]) == (2, 8, 1)
+    assert any("stands in" in str(note) for note in state.notes)
+    folder = site.desk.state / "runs" / state.run
+    assert carry_on(folder, "rollback").outcome == "rolled-back"
+    assert tree(site.live) == before
+    assert carry_on(folder, "discard").outcome == "discarded"
+    assert {each.name for each in site.home.iterdir()} == {
+        "live", "copies", "backups", "wal", "site.toml", "state"
+    }  # fmt: skip
+
+
+def test_a_delta_that_changes_nothing_leaves_nothing_behind(site: MediaSite) -> None:
+    site.snapshot()
+    before = tree(site.live)
+    state = site.restore(LATEST, delta=True)
+    assert (state.outcome, tree(site.live)) == ("completed", before)
+    assert not [each.name for each in site.home.iterdir() if "before" in each.name or each.name.startswith(".live")]
+
+
+def test_one_file_alone_comes_back_and_nothing_else_changes(site: MediaSite) -> None:
+    site.snapshot()
+    for name in ("0/0.pdf", "1/1.pdf"):
+        (site.live / name).write_bytes(b"damaged")
+    assert site.restore(LATEST, only="0/0.pdf").outcome == "completed"
+    now = contents(site.live)
+    assert (now[b"0/0.pdf"], now[b"1/1.pdf"]) == (b"content of 0", b"damaged")
+
+
+def test_a_path_that_no_snapshot_has_is_an_error_and_nothing_changes(site: MediaSite) -> None:
+    site.snapshot()
+    before = tree(site.live)
+    state = site.restore(LATEST, only="no/such")
+    assert state.outcome == "failed" and state.error is not None and "no/such" in state.error.message
+    assert tree(site.live) == before
+
+
+def test_fast_says_in_its_report_what_it_may_have_missed(site: MediaSite) -> None:
+    site.snapshot()
+    state = site.restore(LATEST, fast=True, delta=True)
+    assert state.files is not None and any("--fast" in each for each in state.files["findings"])
+    assert "--fast" in (site.desk.state / "runs" / state.run / "report.md").read_text()
+
+
+def test_into_another_folder_production_is_not_touched(site: MediaSite, tmp_path: Path) -> None:
+    site.snapshot()
+    before = tree(site.live)
+    state = site.restore(LATEST, into=tmp_path / "there")
+    assert state.outcome == "completed" and contents(tmp_path / "there") == contents(site.live)
+    assert tree(site.live) == before
+    folder = site.desk.state / "runs" / state.run
+    assert carry_on(folder, "discard").outcome == "discarded"
+    assert not (tmp_path / "there").exists()
