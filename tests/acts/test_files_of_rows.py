@@ -35,7 +35,7 @@ host = "{server.socket_dir}"
 port = {server.port}
 run_as = "{server.user.name}"
 """
-    media = 'strip_prefix = "/uploads/"\n' + (f"references = {json.dumps(references)}" if references else "")
+    media = f'strip_prefix = "/uploads/"\nreferences = {json.dumps(references)}' if references else ""
     return FilesSite(home, database, media).desk()
 
 
