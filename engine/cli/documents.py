@@ -190,8 +190,28 @@ def plan(planned: Plan) -> Document:
     return {
         "outcome": "refused" if planned.refused else "planned",
         **_plan_keys(planned),
+        "files": _files(planned),
         "steps": [{"name": step.name, "title": step.title, "bytes": step.bytes} for step in planned.steps],
         "checks": [check(each) for each in planned.checks],
+    }
+
+
+def _files(planned: Plan) -> Document | None:
+    """The users' files of a plan."""
+    files = planned.files
+    if files is None:
+        return None
+    return {
+        "moment": time(files.moment),
+        "snapshots": [each.id for each in files.snapshots],
+        "place": files.place,
+        "folder": files.folder,
+        "set_aside": files.set_aside,
+        "asked": files.asked,
+        "fast": files.fast,
+        "path": files.only,
+        "files": files.files,
+        "bytes": files.bytes,
     }
 
 
@@ -200,6 +220,7 @@ def refusal(planned: Plan) -> Document:
     return {
         **plan(planned),
         "outcome": "refused",
+        "files": None,
         "run": None,
         "data_dir": None,
         "host": None,

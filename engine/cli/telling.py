@@ -256,8 +256,12 @@ def report(state: RunState, zone: ZoneInfo) -> None:
 def _files(told: Mapping[str, Any]) -> None:
     """What came of the users' files."""
     print(f"files       {told['copied']} copied, {size(told['bytes'])}; {told['kept']} were right already")
-    for name, what in (("out", "moved out: they came after"), ("orphans", "not asked for, left as they are")):
-        if told[name]:
+    for name, what in (
+        ("wrong", "live ones were wrong"),
+        ("out", "moved out: they came after"),
+        ("orphans", "not asked for, left as they are"),
+    ):
+        if told.get(name):
             print(f"            {told[name]} {what}")
     for each in told["findings"]:
         print(f" {SIGNS['warn']} {each}")
@@ -308,9 +312,11 @@ def following(quiet: bool, zone: ZoneInfo) -> Callable[[RunState], None]:
                 last["at"] = now
                 left = duration(progress.seconds_left) if progress.seconds_left is not None else "unknown"
                 percent = 100 * progress.done // progress.total
+                done, total = (
+                    str(each) if progress.unit == "files" else size(each) for each in (progress.done, progress.total)
+                )
                 print(
-                    f"         {percent} %  {size(progress.done)} of {size(progress.total)}  left {left}"
-                    f"  {progress.detail}",
+                    f"         {percent} %  {done} of {total}  left {left}  {progress.detail}",
                     flush=True,
                 )
 

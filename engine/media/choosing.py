@@ -57,15 +57,18 @@ def choose(
     references: References | None,
     only: bytes | None = None,
     say: Say = lambda entries: None,
-) -> None:
+) -> bool:
     """Decide, from nothing: what was chosen before is forgotten. ``held`` are the snapshots of `snapshots_for`, by
-    their start. ``only``: nothing but this path and what lies below it. ``say`` hears entries looked at.
+    their start. ``only``: nothing but this path and what lies below it. ``say`` hears entries looked at. Returns
+    whether the snapshots hold anything at all.
 
     Raises OSError, DamagedCopy, Unreachable where a snapshot cannot be read: without it nothing can be decided.
     """
     choices.forget()
-    _Chooser(choices, held, moment, references, only, say).choose()
+    chooser = _Chooser(choices, held, moment, references, only, say)
+    chooser.choose()
     choices.commit()
+    return chooser.found_any
 
 
 class _Chooser:
@@ -89,11 +92,12 @@ class _Chooser:
             for each, after in zip(held, self.after, strict=True)
         ]
         self.last_file: Wanted | None = None
+        self.found_any = False
 
     def choose(self) -> None:
         with ExitStack() as opened:
             streams: list[Iterator[tuple[bytes, int, Entry | Reference]]] = [
-                _keyed(number, opened.enter_context(each.files.entries())) for number, each in enumerate(self.held)
+                self._keyed(number, opened.enter_context(each.files.entries())) for number, each in enumerate(self.held)
             ]
             if self.references is not None:
                 streams.append((key_of(each.path), len(self.held), each) for each in self.references)
@@ -121,6 +125,11 @@ class _Chooser:
             self.choices.find("no snapshot began before the moment: what was deleted or moved since is not known")
         if not any(self.after):
             self.choices.find("no snapshot starts at or after the moment: what changed since the last one is not known")
+
+    def _keyed(self, number: int, entries: Iterator[Entry]) -> Iterator[tuple[bytes, int, Entry | Reference]]:
+        for entry in entries:
+            self.found_any = True
+            yield key_of(entry.path), number, entry
 
     def _asked(self, path: bytes) -> bool:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
@@ -297,10 +306,6 @@ class _Chooser:
             self.choices.want(Wanted(entry._replace(path=path), number, entry.path, rows=rows))
             self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
             self.choices.find(MOVED, path)
-
-
-def _keyed(number: int, entries: Iterator[Entry]) -> Iterator[tuple[bytes, int, Entry | Reference]]:
-    return ((key_of(entry.path), number, entry) for entry in entries)
 
 
 def _fits(entry: Entry, reference: Reference) -> bool:

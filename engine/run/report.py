@@ -149,7 +149,11 @@ def files_told(files: Mapping[str, Any] | None) -> list[str]:
         return []
     size = humanize.naturalsize(files["bytes"], binary=True)
     lines = ["", "## Users' files", "", f"- {files['copied']} copied, {size}; {files['kept']} were right already"]
-    for name, told in (("out", "moved out"), ("orphans", "not asked for, left as they are")):
+    for name, told in (
+        ("wrong", "live ones were wrong"),
+        ("out", "moved out"),
+        ("orphans", "not asked for, left as they are"),
+    ):
         if files.get(name):
             lines.append(f"- {files[name]} {told}")
     if files["unrecoverable"]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.media.catalogue import catalogue_of
+from engine.media.snapshot import take_snapshot
 from engine.records.errors import UsageError
 from engine.records.plan import Plan
 from tests.acts.sites import LATEST, MediaSite, carry_on, fill, make_site, time_of
@@ -115,3 +117,17 @@ def test_into_another_folder_production_is_not_touched(site: MediaSite, tmp_path
     folder = site.desk.state / "runs" / state.run
     assert carry_on(folder, "discard").outcome == "discarded"
     assert not (tmp_path / "there").exists()
+
+
+def test_a_snapshot_that_holds_nothing_is_no_reason_to_empty_the_live_folder(site: MediaSite) -> None:
+    site.snapshot()
+    plan = site.plan(LATEST, delta=True)
+    with_nothing = next((site.home / "copies").glob("*.catalogue.zst"))
+    empty = site.home / "empty"
+    empty.mkdir()
+    take_snapshot(empty, site.home / "other", None)
+    catalogue_of(site.home / "other").replace(with_nothing)
+    before = tree(site.live)
+    state = carry_on(site.begin(plan))
+    assert state.outcome == "failed" and state.error is not None and "hold no file" in state.error.message
+    assert tree(site.live) == before

@@ -5,14 +5,17 @@ Times are seconds since BEGAN. The files' mtimes are set to them; their ctimes a
 
 import hashlib
 import os
+import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from engine.media.bringing import Bringer, take_anew
+from engine.media.catalogue import Entry, catalogue_of, open_catalogue
 from engine.media.choices import Choices
 from engine.media.choosing import Held, choose
 from engine.media.looking import look_at_live
@@ -69,6 +72,10 @@ class Scene:
     def __post_init__(self) -> None:
         self.live.mkdir()
         self.copies.mkdir()
+
+    def pack(self) -> None:
+        """From now on, snapshots must be fetched."""
+        self.held = [Held(each.snapshot, Packed(each.snapshot)) for each in self.held]
 
     @property
     def live(self) -> Path:
@@ -186,3 +193,24 @@ class Scene:
 def same_everywhere(*roots: Path) -> Iterable[object]:
     """All that the files in these folders hold."""
     return {content for root in roots if root.is_dir() for content in contents(root).values()}
+
+
+class Packed:
+    """A snapshot whose files must be fetched, and that knows no hashes, as restic's are."""
+
+    def __init__(self, snapshot: MediaSnapshot) -> None:
+        self.snapshot, self.fetched = snapshot, 0
+
+    root = None
+
+    @contextmanager
+    def entries(self) -> Iterator[Iterator[Entry]]:
+        with open_catalogue(catalogue_of(self.snapshot.path)) as catalogue:
+            yield (each._replace(sha256=None) for each in catalogue)
+
+    def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
+        for name in paths.read_bytes().split(b"\0")[:-1]:
+            place = os.fsencode(into) + b"/" + name
+            os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+            shutil.copyfile(os.fsencode(self.snapshot.path) + b"/" + name, place)
+            self.fetched += 1

@@ -204,3 +204,23 @@ def test_the_mode_of_a_folder_that_changed_since_the_moment_is_its_snapshots(sce
     lose_everything(scene)
     there = scene.restore(5, "into")
     assert stat.S_IMODE((there / "folder").stat().st_mode) == 0o2775
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_must_be_fetched_comes_in_pages_and_what_is_right_all_the_same_stays(
+    scene: Scene, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bringing, "_FETCHED_AT_ONCE", 2)
+    for number in range(5):
+        scene.write(f"{number}/file", b"%d" % number, 1)
+    scene.snapshot(10)
+    scene.pack()
+    scene.write("3/file", b"x", 1)
+    (scene.live / "4/file").unlink()
+    before = (scene.live / "0/file").stat().st_ino
+    there = scene.restore(5, place)
+    assert contents(there) == {b"%d/file" % number: b"%d" % number for number in range(5)}
+    if place == "delta":
+        assert (there / "0/file").stat().st_ino == before
+        assert contents(scene.aside) == {b"3/file": b"x"}
+    assert not [each for each in os.listdir(there) if each.startswith(".")]  # noqa: PTH208

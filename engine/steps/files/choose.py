@@ -29,6 +29,8 @@ from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 from engine.transfer.naming import shown
 
+EMPTY = "the snapshots hold no file of the media folder"
+INSIDE = "look into one: reprise files list; of restic and borg, set where in it the media folder stands (inside)"
 NOT_NARROWED = "the database could not say what it refers to: all that the snapshots hold is brought back"
 
 
@@ -40,7 +42,11 @@ def apply(step: RunningStep) -> None:
     def work(say: Say) -> object:
         references, why_not = _references(step, path)
         with Choices(choices_path(step)) as choices:
-            choose(choices, held, moment, references, only, lambda count: say(json.dumps([count, 0])))
+            found = choose(choices, held, moment, references, only, lambda count: say(json.dumps([count, 0])))
+            if not found and files.asked != "gate":
+                raise RunFailed(EMPTY, remedy=INSIDE)
+            if not found:
+                choices.find(f"{EMPTY}: {INSIDE}")
             if files.only is not None and not choices.number("SELECT count(*) FROM wanted WHERE needed"):
                 _refuse(files.only, choices)
             if references is not None:
