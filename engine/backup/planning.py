@@ -96,7 +96,7 @@ def place_checks(place: Place, owner: OsUser, bytes: int | None) -> Iterable[Che
     same-device."""
     yield _repository(place, owner)
     if place.others is not None:
-        yield _open_to_others(place, owner)
+        yield _open_to_others(place)
     yield _another_run(place)
     yield _disk_space(place, bytes)
     if (warned := same_device(place)) is not None:
@@ -115,13 +115,13 @@ def _repository(place: Place, owner: OsUser) -> Check:
     return _check("repository", True, f"{place.folder} can be written by {owner.name}")
 
 
-def _open_to_others(place: Place, owner: OsUser) -> Check:
+def _open_to_others(place: Place) -> Check:
     """Root would write where another user can put a link, or another folder, under a name that is used next."""
     return _check(
         "repository-safe",
         False,
-        f"root would write copies into {place.folder}, in which {place.others} may rename and replace what is there",
-        f"let its owner alone write there: chmod go-w {place.folder}; or make a folder of {owner.name}'s own inside it",
+        f"root would write copies into {place.folder}, in which {place.others} may make and replace names",
+        f"let its owner alone write there, and above it: chmod go-w {place.folder}",
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.records.errors import DamagedCopy
-from engine.transfer.contents import CONTROL, MANIFEST, is_dropped
+from engine.transfer.contents import CONTROL, MANIFEST, TABLESPACES, is_dropped
 from engine.transfer.failures import writing
 from engine.transfer.naming import shown
 from engine.transfer.reading import list_archives, list_plain, read_archive, read_file, read_manifest_file
@@ -31,6 +31,7 @@ def write_skeleton(backup: Path, format: str, into: Path) -> None:
     manifest = read_manifest_file(backup)
     with writing(into):
         into.mkdir(mode=0o700)
+        (into / TABLESPACES).mkdir()  # it is looked into, also where there are none
         if manifest is not None:
             (into / MANIFEST).write_bytes(manifest)
     files = _plain(backup) if format == "plain" else _tar(backup)

@@ -110,7 +110,7 @@ def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it
         pytest.skip("mounting a small file system needs root")
     operator = operator_for(cluster, open_dir)
     cluster.sql("CREATE TABLE ledger AS SELECT generate_series(1, 1000) AS id")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(cluster.backups)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0755", "tmpfs", str(cluster.backups)], check=True)
     try:
         own(cluster.backups, cluster.user)
         refused = operator.call("backup", "base", expect=3).document
