@@ -25,6 +25,10 @@ LOOSE = st.sampled_from([
     b"'", b"''", b'"', b"$$", b"$a$", b"\\", b"\\'", b"--", b"/*", b"*/", b";", b"E'", b"e", b"\\c d\n", b"\\.\n",
     b"E", b"\n", b";\n", b"/", b"-",
 ])  # fmt: skip
+# What a scanner that takes quotes wrongly in a row swallows up to the next odd quote: a connect.
+HIDING = st.sampled_from([b"E'\\''", b"1 -- '\n", b"1 /* ' */"]).map(
+    lambda odd: b"INSERT INTO t VALUES (" + odd + b");\n\\connect d\n-- ';\n"
+)
 ROW = st.lists(BALANCED, max_size=6).map(lambda pieces: b"INSERT INTO t VALUES (" + b"".join(pieces) + b");\n")
 ANY = st.lists(st.one_of(BALANCED, BALANCED, BALANCED, LOOSE), max_size=5).map(b"".join)
 WHOLE = st.sampled_from([
@@ -34,7 +38,9 @@ WHOLE = st.sampled_from([
     b"SELECT pg_catalog.lowrite(0, '\\x00');\n",
     b"INSERT INTO t VALUES (1, 'a');\n", b"INSERT INTO t VALUES (2);\r\n",
 ])  # fmt: skip
-SCRIPTS = st.lists(st.one_of(ROW, ROW, WHOLE, WHOLE, ANY.map(lambda piece: b"SELECT " + piece + b";\n")), max_size=8)
+SCRIPTS = st.lists(
+    st.one_of(ROW, ROW, HIDING, WHOLE, WHOLE, ANY.map(lambda piece: b"SELECT " + piece + b";\n")), max_size=8
+)
 
 
 class Refused(Exception):
