@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from engine.cli import files
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 
@@ -29,7 +28,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         given, left = _of_the_screen().parse_known_args(words, _unsaid())
         if not left:
             return given
-    return _parser().parse_args(words, _unsaid())
+    return _parser("files" in words).parse_args(words, _unsaid())
 
 
 def _unsaid() -> argparse.Namespace:
@@ -113,7 +112,7 @@ def _everywhere() -> _Parser:
     return parser
 
 
-def _parser() -> _Parser:
+def _parser(files: bool) -> _Parser:
     everywhere = _everywhere()
     parser = _Parser(
         prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
@@ -169,7 +168,11 @@ def _parser() -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
-    files.add(command("files", "the users' files"), everywhere, {"target": target, "maybe-target": maybe, "yes": yes})
+    of_files = command("files", "the users' files")
+    if files:  # what these commands need is not loaded for others
+        from engine.cli.files import add
+
+        add(of_files, everywhere, {"target": target, "maybe-target": maybe, "yes": yes})
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)
