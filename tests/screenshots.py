@@ -36,6 +36,14 @@ class Camera:
                 raise SystemExit(f"never saw {words} on:\n{self.text}")
             await self.pilot.pause(0.05)
 
+    async def gone(self, word: str, seconds: float = 60) -> None:
+        """Until this word stands on it no more."""
+        deadline = time.monotonic() + seconds
+        while word in self.text:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"never went {word} from:\n{self.text}")
+            await self.pilot.pause(0.05)
+
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
@@ -46,6 +54,26 @@ class Camera:
         path = PICTURES / f"{name}{self.suffix}.png"
         write_png(self.app, path, title="reprise")
         print(path.relative_to(PICTURES.parent), flush=True)
+
+
+async def files(camera: Camera) -> None:
+    """The files of a snapshot, one of them held against live and the other snapshots; the plan that restores it."""
+    await camera.press("f")
+    await camera.until("changed")
+    newest = camera.text.split("files", 1)[1].split()[0]
+    await camera.press("enter", "left_square_bracket")  # so that both of them are looked into
+    await camera.gone(newest)
+    await camera.press("tab")
+    await camera.until(newest)
+    await camera.press("enter", "enter", "enter")
+    await camera.until("live:")
+    await camera.take("files")
+    await camera.press("R")
+    await camera.until("its plan comes first")
+    await camera.press("enter")
+    await camera.until("Ready", "Cannot start")
+    await camera.take("files-plan")
+    await camera.press("escape", "escape")
 
 
 async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyphs, theme: str | None) -> None:
@@ -92,6 +120,9 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.until("stays")
         await camera.take("expiry")
         await camera.press("escape")
+        await camera.press("2")
+        await camera.until("archive ")
+        await files(camera)
         await camera.press("?")
         await camera.take("help")
         await camera.press("escape", ":")

@@ -13,7 +13,7 @@ from engine.records.plan import Destination
 from engine.records.survey import OsUser, Programs, Survey
 from engine.site import Database, DatabaseRepository, Identity, Site
 from engine.survey import take_survey
-from engine.survey.machine import file_system, is_mount_point
+from engine.survey.machine import file_system, is_mount_point, unmounted_above
 from engine.survey.managers import find_managers
 from engine.survey.patience import within
 from tests.clusters import Cluster
@@ -182,6 +182,25 @@ def test_an_absent_folders_file_system_is_its_nearest_ancestors(tmp_path: Path) 
     assert is_mount_point(Path(found.mount_point))
     assert 0 < found.free_bytes <= found.total_bytes
     assert not is_mount_point(tmp_path)
+
+
+def test_a_mount_point_of_fstab_that_is_not_mounted_is_found_from_any_folder_that_would_lie_there(
+    tmp_path: Path,
+) -> None:
+    place, fstab = tmp_path / "back up", tmp_path / "fstab"
+    (place / "wal").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(place)
+    written = str(place).replace(" ", "\\040")
+    fstab.write_text(
+        f"# {tmp_path} x\n/dev/a / ext4 defaults 0 1\n/dev/b none swap sw\nnas:/b {written} nfs noauto 0 0\n\n/dev"
+    )
+    for folder in (place, place / "wal", place / "not" / "there", tmp_path / "link" / "wal"):
+        assert unmounted_above(folder, fstab) == place
+    for folder in (tmp_path, tmp_path / "back up too", Path("/")):
+        assert unmounted_above(folder, fstab) is None
+    assert unmounted_above(place, tmp_path / "no fstab") is None
+    fstab.write_text("proc /proc proc defaults 0 0\n")
+    assert unmounted_above(Path("/proc/self"), fstab) is None
 
 
 def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

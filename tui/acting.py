@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from engine.records.copying import Proof
-from engine.records.keeping import Expiry
-from engine.records.lsn import Lsn
-from engine.records.plan import Destination, Plan
-from engine.records.runs import RunState
-from engine.records.status import ScheduleState, SiteStatus
-from engine.records.target import RecoveryTarget
-
 if TYPE_CHECKING:
-    from engine.acts import Desk, Moment, Psql, View
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from engine.acts import Desk, Difference, Entry, Listing, Moment, Psql, Reference, View
+    from engine.records.copies import MediaSnapshot
+    from engine.records.copying import Proof
+    from engine.records.keeping import Expiry
+    from engine.records.lsn import Lsn
+    from engine.records.plan import Destination, Plan
+    from engine.records.runs import RunState
+    from engine.records.status import ScheduleState, SiteStatus
+    from engine.records.target import RecoveryTarget
 
 
 Action = Literal["finish", "pause"]
@@ -35,6 +39,7 @@ class Acts(Protocol):
         /,
         *,
         action: Action,
+        files: bool | None = None,
         view: View | None = None,
     ) -> Plan: ...
     def start(self, desk: Desk, plan: Plan, /) -> str: ...
@@ -43,6 +48,26 @@ class Acts(Protocol):
     def plan_base_backup(self, desk: Desk, /, *, incremental: bool = False) -> Plan: ...
     def plan_media_snapshot(self, desk: Desk, /) -> Plan: ...
     def plan_source_copies(self, desk: Desk, /) -> list[Plan]: ...
+    def file_snapshots(self, desk: Desk, /) -> list[MediaSnapshot]: ...
+    def snapshot_at(self, snapshots: list[MediaSnapshot], at: datetime, /) -> MediaSnapshot | None: ...
+    def list_files(self, desk: Desk, snapshot: str, progress: Callable[[int], None] = ..., /) -> Listing: ...
+    def compare_files(self, desk: Desk, a: str, b: str, /) -> AbstractContextManager[Iterator[Difference]]: ...
+    def plan_files(
+        self,
+        desk: Desk,
+        target: RecoveryTarget | None,
+        /,
+        *,
+        into: Path | None = None,
+        delta: bool = False,
+        only: str | None = None,
+        snapshot: str | None = None,
+    ) -> Plan: ...
+    def files_of_rows(self, desk: Desk, text: str, /) -> tuple[list[Reference], bool]: ...
+    def content_in(
+        self, desk: Desk, snapshots: list[MediaSnapshot], sha256: bytes, /
+    ) -> list[tuple[str, list[bytes] | None]]: ...
+    def live_file(self, desk: Desk, path: bytes, /) -> Entry | None: ...
     def plan_image(self, desk: Desk, /) -> Plan: ...
     def plan_dump_restore(
         self, desk: Desk, dump: str, /, *, database: str | None = None, beside: bool = False

@@ -37,17 +37,20 @@ class RepriseApp(Session):
     ]
     mind_hang_up = False
 
-    def on_mount(self) -> None:
+    def get_default_screen(self) -> Painted:
+        """The first screen, in the place of Textual's empty one, which would be laid out and painted under it."""
+        from tui.screens.timeline import TimelineScreen
+
         unknown = sorted(set(self.settings.keys) - set(KEYS))
         if unknown:
             self.problems.append(f"settings: keys.{unknown[0]}: there is no such key; ids stand in the help")
+        return TimelineScreen()
+
+    def on_mount(self) -> None:
         if self.settings.keys:
             self.set_keymap({id: keys for id, keys in self.settings.keys.items() if id in KEYS})
         if self.mind_hang_up:
             self._mind_hang_up()
-        from tui.screens.timeline import TimelineScreen
-
-        self.push_screen(TimelineScreen())
 
     # Leaving
 
@@ -67,7 +70,7 @@ class RepriseApp(Session):
         self.exit()
 
     async def action_back(self) -> None:
-        if len(self.screen_stack) > 2:
+        if len(self.screen_stack) > 1:
             self.pop_screen()
         elif isinstance(self.screen, Painted):
             self.screen.say("this is the first screen; q leaves", "muted")
@@ -111,7 +114,7 @@ class RepriseApp(Session):
         elif where == "drills":
             self._say("drills come with the drills' own scenarios")
         elif where == "timeline":
-            while len(self.screen_stack) > 2:
+            while len(self.screen_stack) > 1:
                 self.pop_screen()
         elif where == "runs":
             from tui.screens.runs import RunsScreen

@@ -7,12 +7,14 @@ desk        what every act stands on
 founding    the first site file
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
+browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
 archiving   the live cluster's WAL on its way into the archive
 checking    the users' files held against the database
 copying     a plan that takes a copy
 bringing    users' files brought back
 loading     a dump restored
 keeping     what the policy lets go
+apart       places that are one on disk
 distant     the second places
 proving     copies verified
 scheduling  what runs by itself
@@ -33,6 +35,18 @@ if TYPE_CHECKING:
     from engine.acts.archiving import set_up_archiving as set_up_archiving
     from engine.acts.archiving import stream_wal as stream_wal
     from engine.acts.bringing import plan_files as plan_files
+    from engine.acts.browsing import Difference as Difference
+    from engine.acts.browsing import Entry as Entry
+    from engine.acts.browsing import Listed as Listed
+    from engine.acts.browsing import Listing as Listing
+    from engine.acts.browsing import Reference as Reference
+    from engine.acts.browsing import compare_files as compare_files
+    from engine.acts.browsing import content_in as content_in
+    from engine.acts.browsing import file_snapshots as file_snapshots
+    from engine.acts.browsing import files_of_rows as files_of_rows
+    from engine.acts.browsing import list_files as list_files
+    from engine.acts.browsing import live_file as live_file
+    from engine.acts.browsing import snapshot_at as snapshot_at
     from engine.acts.checking import check_site_files as check_site_files
     from engine.acts.checking import file_findings as file_findings
     from engine.acts.copying import plan_base_backup as plan_base_backup
@@ -88,8 +102,22 @@ if TYPE_CHECKING:
     from engine.acts.watching import status as status
 
 _WHERE = {
-    "bringing": ("plan_files",),
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "bringing": ("plan_files",),
+    "browsing": (
+        "Difference",
+        "Entry",
+        "Listed",
+        "Listing",
+        "Reference",
+        "compare_files",
+        "content_in",
+        "file_snapshots",
+        "files_of_rows",
+        "list_files",
+        "live_file",
+        "snapshot_at",
+    ),
     "checking": ("check_site_files", "file_findings"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),

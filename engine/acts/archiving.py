@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.acts.desk import Desk, writable
-from engine.archiving.command import SCRIPT_NAME, archive_command, mark_archive, write_script
+from engine.acts.looking import contents_of, look
+from engine.acts.mounted import emptied, not_mounted, recall, remember, unmarked
+from engine.archiving.command import MARK, SCRIPT_NAME, archive_command, mark_archive, write_script
 from engine.archiving.settings import ASKED, changes, obstacles
 from engine.catalog.directory import read_repository
 from engine.postgres.connecting import Connection, QueryFailed, set_for_all
@@ -45,10 +47,11 @@ def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False) -
     if not planned.ok:
         raise Refused(planned.findings[0], remedy="nothing was changed; see to that first")
     user, findings = _user(desk), []
-    script = _script(desk, user)
+    script, repository = _script(desk, user), desk.site.database.repository[0]
     script.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_script(script)
-    mark_archive(Path(desk.site.database.repository[0].wal), (user.uid, user.gid) if is_root() else None)
+    mark_archive(Path(repository.wal), (user.uid, user.gid) if is_root() else None)
+    remember(desk.state, repository.wal, contents_of(desk, repository))
     with _asked(desk, user) as (connection, _, _):
         try:
             for change in planned.changes:
@@ -147,10 +150,24 @@ def _command(desk: Desk, user: OsUser, zstd: bool) -> str:
 
 
 def _place_obstacles(desk: Desk, user: OsUser) -> list[str]:
-    wal = desk.site.database.repository[0].wal
+    """Why the folder cannot become the archive. Our mark in an empty folder says that it is meant, whatever lay there
+    before."""
+    repository = desk.site.database.repository[0]
+    wal = repository.wal
+    if (away := not_mounted(wal)) is not None:
+        return [away]
     if not Path(wal).is_dir():
         return [f"{wal} is not there: make it, and give it to {user.name}"]
-    return [] if may_write(user, wal) else [f"{user.name} cannot write into {wal}"]
+    if not may_write(user, wal):
+        return [f"{user.name} cannot write into {wal}"]
+    contents, seen = contents_of(desk, repository), recall(desk.state, wal)
+    if not contents.archive_answers:
+        return [f"{wal} does not answer"]
+    if contents.marked or contents.wal_files:
+        return []
+    indexed = bool(look(desk).histories[repository.base_backups].timelines())
+    why = emptied(wal, contents, seen, indexed=indexed) or unmarked(wal, contents, seen)
+    return [f"{why}; if a new archive is meant to begin there, make the file {wal}/{MARK}"] if why is not None else []
 
 
 def _arrived(desk: Desk, segment: str) -> list[str] | None:

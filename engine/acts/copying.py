@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from engine.source.git import git, who_reads
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.survey.server import ask_databases, ask_server
-from engine.system.users import current_user, default_run_as, may_reach, may_write
+from engine.system.users import current_user, default_run_as, is_root, may_reach, may_write, who_else_writes
 
 
 def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["tar", "plain"] = "tar") -> Plan:
@@ -200,7 +201,17 @@ def place_of(desk: Desk, folder: str, owner: OsUser, source: str | None) -> Plac
         writable=exists and may_write(owner, folder),
         held_by=lock_holder(repository_lock(desk.state, folder)),
         source_device=original.device if original is not None and original.nearest == source else None,
+        others=_others(desk, folder, owner) if exists and is_root() else None,
     )
+
+
+def _others(desk: Desk, folder: str, owner: OsUser) -> str | None:
+    """Who may write into a folder but those in whose hands its copies are anyway: their owner, and who runs
+    PostgreSQL's programs."""
+    users, database = [owner], desk.site.database
+    with suppress(RepriseError):
+        users.append(default_run_as(database.run_as, database.data_dir))
+    return within(5, lambda: who_else_writes(folder, users), None)
 
 
 def _free_moment(repository: str) -> datetime:

@@ -42,7 +42,7 @@ def push_all(desk: Desk, *, progress: Progress) -> list[str]:
                 send(dump.path, "dump", repository.second)
     for media in site.media.repository if site.media else []:
         before: str | None = None
-        for snapshot in catalog.media_snapshots if media.second else ():
+        for snapshot in catalog.media_snapshots if media.second and media.kind == "directory" else ():
             if snapshot.usable and snapshot.repository == media.path:
                 send(snapshot.path, "media", media.second or "", before)
                 before = snapshot.path.name

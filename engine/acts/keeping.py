@@ -1,18 +1,18 @@
 """Keeping copies as long as the policy says, and no longer."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
+from engine.acts.apart import refuse_one_place_for_two
 from engine.acts.desk import Desk, writable
 from engine.acts.following import damaged_runs, runs
 from engine.acts.looking import View, contents_of, look, read_archive
-from engine.archiving.command import MARK
+from engine.acts.mounted import emptied, not_mounted, recall, unmarked
 from engine.backup.expiring import leaving_copies, leaving_wal, newest_change, parts_beside, sweep, take_away
 from engine.backup.proofs import failed_ids, read_proofs
 from engine.catalog.media import read_media
@@ -39,8 +39,10 @@ _OVER = ("completed", "rolled-back", "discarded")
 def expire(desk: Desk, *, apply: bool = False) -> Expiry:
     """What the policy lets go; with ``apply`` it is deleted, under the locks of the site and its repositories.
 
-    Raises RepriseError where a run holds one of them, or something cannot be deleted.
+    Raises Refused where two places are one on disk, RepriseError where a run holds one of them, or something cannot be
+    deleted.
     """
+    refuse_one_place_for_two(desk.site)
     if not apply:
         return _judge(desk)
     writable(desk)
@@ -58,7 +60,8 @@ def _places(site: Site) -> Iterator[tuple[Path, KeptKind]]:
         if repository.dumps is not None:
             yield Path(repository.dumps), "dump"
     for media in site.media.repository if site.media else ():
-        yield Path(media.path), "media"
+        if media.kind == "directory":
+            yield Path(media.path), "media"
 
 
 @contextmanager
@@ -124,6 +127,8 @@ def _judge(desk: Desk) -> Expiry:
         leaving += gone
     firsts = [each.from_at for each in kept_windows if each.from_at]
     for place in desk.site.media.repository if desk.site.media else []:
+        if place.kind != "directory":
+            continue  # another program's: what leaves it is that program's to say
         found = read_media(place, place.path)
         if not found.answers:
             findings.append(f"{place.path} does not answer: all of it stays")
@@ -217,32 +222,16 @@ def _judge_backups(
         busy |= written
 
 
-class _Seen(msgspec.Struct):
-    """What an earlier expiry saw of an archive."""
-
-    segments: bool = False
-    marked: bool = False
-
-
 def _not_the_archive(desk: Desk, repository: DatabaseRepository) -> str | None:
-    """Why the folder that is there now cannot be the archive: it is empty, or has no mark, and had. Else it is
-    remembered what it has. Asked before the index forgets what is gone. None also where it does not answer."""
-    contents = contents_of(desk, repository)
+    """Why the folder that is there now cannot be the archive: fstab's mount is away, it is empty, or has no mark, and
+    had. Asked before the index forgets what is gone. None also where it does not answer."""
+    wal, contents = repository.wal, contents_of(desk, repository)
     if not contents.archive_answers:
         return None
-    digest = hashlib.sha256(repository.wal.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    memory = desk.state / "index" / f"{digest}.seen"
-    seen = _Seen()
-    with suppress(OSError, msgspec.DecodeError):
-        seen = msgspec.json.decode(memory.read_bytes(), type=_Seen)
-    if not contents.wal_files and (seen.segments or look(desk).histories[repository.base_backups].timelines()):
-        return f"{repository.wal} is empty, and had WAL (is it mounted?): all stays"
-    if seen.marked and not contents.marked:
-        return f"{repository.wal} lacks the mark {MARK} that it had (is it mounted?): all stays"
-    with suppress(OSError):
-        memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        memory.write_bytes(msgspec.json.encode(_Seen(bool(contents.wal_files), contents.marked)))
-    return None
+    seen = recall(desk.state, wal)
+    indexed = bool(look(desk).histories[repository.base_backups].timelines())
+    why = not_mounted(wal) or emptied(wal, contents, seen, indexed=indexed) or unmarked(wal, contents, seen)
+    return f"{why}: all stays" if why is not None else None
 
 
 def now() -> datetime:

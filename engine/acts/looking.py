@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from engine.acts.desk import Desk
 from engine.acts.following import measured, runs
+from engine.acts.mounted import remember
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
-from engine.catalog.media import read_media
+from engine.catalog.media import MediaContents, read_media
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
@@ -27,8 +28,7 @@ from engine.recovery.planning import long_steps
 from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
 from engine.recovery.windows import axis_spans, recovery_windows
-from engine.site import DatabaseRepository, Site
-from engine.source.copies import list_bundles, list_mirror
+from engine.site import DatabaseRepository, MediaRepository, Site
 from engine.wal.index import WalIndex
 
 T = TypeVar("T")
@@ -89,6 +89,7 @@ def read_archive(
     for repository in desk.site.database.repository:
         contents = contents_of(desk, repository)
         if contents.archive_answers:
+            remember(desk.state, repository.wal, contents)
             _index(desk, repository).refresh(contents.wal_files, contents.histories, progress=progress, stop=stop)
 
 
@@ -110,7 +111,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         problems += found.problems
     media = []
     for place in desk.site.media.repository if desk.site.media else []:
-        contents = read_media(place, place.path)
+        contents = media_of(desk, place)
         media += contents.snapshots
         problems += contents.problems
     sources, images, more = _other_copies(desk.site)
@@ -155,6 +156,8 @@ def _other_copies(site: Site) -> tuple[list[SourceCopy], list[ImageCopy], list[P
     sources: list[SourceCopy] = []
     problems: list[Problem] = []
     for each in site.source:
+        from engine.source.copies import list_bundles, list_mirror  # with sh, which a site without any need not load
+
         place = Path(each.mirror or each.bundles or "")
         read = list_mirror if each.mirror is not None else list_bundles
         found, told = _patiently(place, partial(read, each.path, place))
@@ -180,6 +183,17 @@ def _patiently(place: Path, read: Callable[[], tuple[list[T], list[Problem]]]) -
 def contents_of(desk: Desk, repository: DatabaseRepository, *, list_wal: bool = True) -> RepositoryContents:
     """What lies in a repository now; never raises for what lies there."""
     return read_repository(repository, repository.base_backups, cache=backup_cache(desk), list_wal=list_wal)
+
+
+def media_of(desk: Desk, repository: MediaRepository) -> MediaContents:
+    """The snapshots of the users' files in a repository now; never raises for what lies there."""
+    return read_media(
+        repository,
+        repository.path,
+        media_path=desk.site.media.path if desk.site.media else "/",
+        zone=desk.site.zone,
+        cache=desk.state / "index",
+    )
 
 
 def backup_cache(desk: Desk) -> Path:

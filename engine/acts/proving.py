@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.acts.desk import Desk
 from engine.acts.looking import View, contents_of, look
+from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.backup.proofs import keep_proof, read_proofs
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
@@ -40,8 +41,15 @@ class _Subject:
     work: Callable[[Callable[[int, int | None], None]], list[str]]
 
 
+_OWN_CHECK = {"restic": "restic check --read-data", "borg": "borg check --verify-data"}
+
+
 class _Unprovable(Exception):
     """All of it can be read, and there is nothing to hold it against."""
+
+
+class _NotOurs(_Unprovable):
+    """Another program's copy, which that program verifies: nothing of it is remembered, nor held against it."""
 
 
 def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda what, done, total: None) -> list[Proof]:
@@ -50,8 +58,8 @@ def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda w
     ``progress`` hears the copy's id, and bytes (for media: files) done and known. Raises UsageError for an id that no
     copy has.
     """
-    subjects = list(_subjects(desk, look(desk)))
     wanted = list(ids)
+    subjects = list(_subjects(desk, look(desk), wanted))
     known = {subject.id for subject in subjects}
     for id in wanted:
         if id not in known:
@@ -65,12 +73,12 @@ def proofs(desk: Desk) -> list[Proof]:
 
 
 def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
-    started, ok = time.monotonic(), None
+    started, ok, ours = time.monotonic(), None, True
     try:
         findings = subject.work(lambda done, total: progress(subject.id, done, total))
         ok = not findings
     except _Unprovable as why:
-        findings = [str(why)]
+        findings, ours = [str(why)], not isinstance(why, _NotOurs)
     except (DamagedCopy, Unreachable) as error:
         ok = False
         findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
@@ -88,18 +96,23 @@ def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
         tuple(findings),
         round(time.monotonic() - started, 3),
     )
-    if not desk.read_only:
+    if ours and not desk.read_only:
         keep_proof(desk.state, proof)
     return proof
 
 
-def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
+def _subjects(desk: Desk, view: View, wanted: list[str]) -> Iterable[_Subject]:
+    parents = {backup.parent for backup in view.catalog.base_backups}
     for backup in view.catalog.base_backups:
-        yield _Subject(backup.id, "base", backup.repository, partial(_base, backup, view))
+        # a chain is tried at its end, for all its members; one in the midst of it where it is named
+        whole = backup.incremental and (backup.id in wanted or backup.id not in parents)
+        yield _Subject(backup.id, "base", backup.repository, partial(_base, desk, backup, view, whole))
     for dump in view.catalog.dumps:
         yield _Subject(dump.id, "dump", dump.repository, partial(_dump, desk, dump))
+    kinds = {each.path: each.kind for each in desk.site.media.repository} if desk.site.media else {}
     for snapshot in view.catalog.media_snapshots:
-        yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot))
+        kind = kinds.get(snapshot.repository, "directory")
+        yield _Subject(snapshot.id, "media", snapshot.repository, partial(_media, snapshot, kind))
     for source in view.catalog.sources:
         yield _Subject(source.id, "source", str(source.path.parent), partial(_source, desk, source))
     for image in view.catalog.images:
@@ -109,17 +122,35 @@ def _subjects(desk: Desk, view: View) -> Iterable[_Subject]:
         yield _Subject(id, "wal", repository.wal, partial(_wal, desk, repository))
 
 
-def _base(backup: BaseBackup, view: View, tell: Callable[[int, int | None], None]) -> list[str]:
-    """Its own bytes, and whether what it builds on is there."""
+def _base(
+    desk: Desk, backup: BaseBackup, view: View, whole: bool, tell: Callable[[int, int | None], None]
+) -> list[str]:
+    """Its own bytes, and whether what it builds on is there; ``whole``: and can be combined with it."""
+    chain: tuple[BaseBackup, ...] = ()
     findings = [backup.reason or "not usable"] if not backup.usable else []
     if backup.incremental:
         try:
-            view.reach.chain(backup)
+            chain = tuple(view.reach.chain(backup))
         except ValueError as error:
             findings.append(str(error))
     if not findings and not verify_backup(backup.path, backup.format, tell):
         raise _Unprovable("it has no checksums to be verified by: taken without a manifest")
+    if not findings and whole and chain:
+        findings += _chain(desk, chain)
     return findings
+
+
+def _chain(desk: Desk, chain: tuple[BaseBackup, ...]) -> list[str]:
+    """Tried by pg_combinebackup where this machine has that of the backup's version."""
+    version = chain[-1].version
+    if version is None or version < COMBINES_FROM:
+        return []
+    try:
+        programs = choose_programs(version, desk.site.database.bin_dir)
+    except RepriseError:
+        return []
+    with _scratch(desk) as place:
+        return try_chain(chain, programs, Path(place))
 
 
 def _dump(desk: Desk, dump: Dump, tell: Callable[[int, int | None], None]) -> list[str]:
@@ -134,9 +165,13 @@ def _dump(desk: Desk, dump: Dump, tell: Callable[[int, int | None], None]) -> li
     return []
 
 
-def _media(snapshot: MediaSnapshot, tell: Callable[[int, int | None], None]) -> list[str]:
+def _media(snapshot: MediaSnapshot, kind: str, tell: Callable[[int, int | None], None]) -> list[str]:
+    if kind in ("restic", "borg"):
+        raise _NotOurs(f"{kind} keeps it: what says whether it is whole is {_OWN_CHECK[kind]}")
     if not snapshot.usable:
         return [snapshot.reason or "not usable"]
+    if kind == "rsync":
+        raise _NotOurs("it has no catalogue to be verified by: another program took it")
     if not snapshot.has_catalogue:
         raise _Unprovable("it has no catalogue to be verified by: another program took it")
     return verify_snapshot(snapshot.path, lambda files, bytes: tell(files, snapshot.files))

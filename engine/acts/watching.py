@@ -1,6 +1,7 @@
 """How the five protected things stand, for a glance, a monitor, or a screen."""
 
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from engine.survey.archiver import ask_archiver
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.system.users import default_run_as
+from engine.transfer.naming import shown
 
 _COUNTING_SECONDS = 20.0
+_GRACE_SECONDS = 5.0  # for a file system that does not answer the last question
 
 
 def status(desk: Desk, view: View | None = None) -> SiteStatus:
@@ -68,6 +71,8 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
         original = originals[name]
         device = _device(original)
         for folder in folders:
+            if not folder.startswith("/"):
+                continue  # a repository of restic's or borg's elsewhere: the catalog says whether it answers
             room = file_system(folder)
             if room is None or room.nearest != folder:
                 away.add(folder)
@@ -78,7 +83,7 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
     return LiveFacts(
         archiver,
         no_archiver,
-        _changed_files(site, since) if places["files"] else None,
+        *(_changed_files(site, since) if places["files"] else (None, None)),
         rooms,
         frozenset(beside),
         frozenset(away),
@@ -90,22 +95,47 @@ def _device(path: str | None) -> int | None:
     return room.device if room is not None and Path(path or "").exists() else None
 
 
-def _changed_files(site: Site, since: datetime | None) -> int | None:
-    """How many of the users' files changed since; None where there is no snapshot, or counting takes too long."""
+def _changed_files(site: Site, since: datetime | None) -> tuple[int | None, str | None]:
+    """How many of the users' files changed since, else why that is not known; neither where there is no snapshot."""
     if site.media is None or since is None:
-        return None
+        return None, None
     path, limit = site.media.path, since.timestamp()
-    return within(_COUNTING_SECONDS, lambda: _count_newer(path, limit), None)
+    counted = within(_COUNTING_SECONDS + _GRACE_SECONDS, lambda: _count_newer(path, limit, _COUNTING_SECONDS), None)
+    if counted is None:
+        return None, f"changed files were not counted: {path} does not answer"
+    count, problem = counted
+    if problem is None:
+        return count, None
+    return None, f"at least {count} files changed since the newest copy: {problem}"
 
 
-def _count_newer(folder: str, limit: float) -> int:
-    count = 0
+def _count_newer(folder: str, limit: float, seconds: float) -> tuple[int, str | None]:
+    """The files whose status changed at ``limit`` (seconds since 1970) or later, and why these may not be all. Of the
+    folders the last by name come first: named by date, they hold what is new."""
+    count, problem, deadline = 0, None, time.monotonic() + seconds
     ahead = [folder]
     while ahead:
-        with os.scandir(ahead.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    ahead.append(entry.path)
-                elif entry.stat(follow_symlinks=False).st_ctime >= limit:
-                    count += 1
-    return count
+        place, deeper = ahead.pop(), []
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if time.monotonic() > deadline:
+                        return count, f"they could not all be counted within {seconds:g} seconds"
+                    if entry.is_dir(follow_symlinks=False):
+                        deeper.append(entry.path)
+                    elif _changed(entry, limit):
+                        count += 1
+        except FileNotFoundError:
+            if place == folder:
+                problem = f"{shown(place)} is not there"
+        except OSError as error:
+            problem = f"{shown(place)} cannot be read ({error.strerror})"
+        ahead += sorted(deeper)
+    return count, problem
+
+
+def _changed(entry: os.DirEntry[str], limit: float) -> bool:
+    try:
+        return entry.stat(follow_symlinks=False).st_ctime >= limit
+    except FileNotFoundError:  # gone since it was listed
+        return False

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from engine.backup.planning import Place, copying_at, make_plan, place_checks
+from engine.backup.planning import VERIFY, Place, copying_at, make_plan, place_checks
 from engine.environment.images import NOTE
 from engine.records.plan import Check, Plan, PlannedStep
 from engine.records.survey import OsUser
@@ -35,7 +35,8 @@ def plan_image(
     if left_out:
         checks.append(Check("left-out", "info", True, f"has copies of its own, left out: {', '.join(left_out)}"))
     checks += place_checks(place, owner, None)
-    return make_plan(site, now, copying, [step], checks, bytes=None, measured=measured)
+    steps = [step, VERIFY] if form == "packed" else [step]  # nothing was written of a registered one, but its note
+    return make_plan(site, now, copying, steps, checks, bytes=None, measured=measured)
 
 
 def _origin(origin: str, answers: bool) -> Check:

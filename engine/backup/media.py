@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from engine.backup.planning import Place, copying_at, make_plan, place_checks
+from engine.backup.planning import VERIFY, Place, copying_at, make_plan, place_checks
 from engine.records.copies import MediaSnapshot
 from engine.records.plan import Check, Plan, PlannedStep
 from engine.records.survey import OsUser
@@ -33,7 +33,7 @@ def plan_media(
     shared = f", sharing what did not change with {before.id}" if before is not None else ""
     step = PlannedStep("take-media", "take-media", f"copy {live}{shared}", None, {"live": live, "files": known})
     checks = [_live(live, live_answers), *place_checks(place, owner, None)]
-    return make_plan(site, now, copying, [step], checks, bytes=None, measured=measured)
+    return make_plan(site, now, copying, [step, VERIFY], checks, bytes=None, measured=measured)
 
 
 def _live(live: str, answers: bool) -> Check:

@@ -26,6 +26,7 @@ class Place:
     writable: bool  # by the owner of the copies
     held_by: LockHolder | None = None
     source_device: int | None = None
+    others: str | None = None  # who else may rename what lies in it ("everybody", "the group staff"); as root only
 
 
 def copying_at(
@@ -45,6 +46,9 @@ def copying_at(
     return Copying(
         kind, id or name, str(folder), str(folder / name), draft, owner, programs=programs, parent=parent, second=second
     )
+
+
+VERIFY = PlannedStep("verify-copy", "verify-copy", "read it back and verify it", None, {})
 
 
 def make_plan(
@@ -88,8 +92,11 @@ def second_folder(second: str, kind: CopyKind) -> str:
 
 
 def place_checks(place: Place, owner: OsUser, bytes: int | None) -> Iterable[Check]:
-    """Whether the repository can take a copy of so many bytes: repository, another-run, disk-space, same-device."""
+    """Whether the repository can take a copy of so many bytes: repository, repository-safe, another-run, disk-space,
+    same-device."""
     yield _repository(place, owner)
+    if place.others is not None:
+        yield _open_to_others(place)
     yield _another_run(place)
     yield _disk_space(place, bytes)
     if (warned := same_device(place)) is not None:
@@ -106,6 +113,16 @@ def _repository(place: Place, owner: OsUser) -> Check:
         remedy = f"give it to {owner.name}, or set run_as to its owner"
         return _check("repository", False, f"{owner.name} cannot write into {place.folder}", remedy)
     return _check("repository", True, f"{place.folder} can be written by {owner.name}")
+
+
+def _open_to_others(place: Place) -> Check:
+    """Root would write where another user can put a link, or another folder, under a name that is used next."""
+    return _check(
+        "repository-safe",
+        False,
+        f"root would write copies into {place.folder}, in which {place.others} may make and replace names",
+        f"let its owner alone write there, and above it: chmod go-w {place.folder}",
+    )
 
 
 def _another_run(place: Place) -> Check:

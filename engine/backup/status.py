@@ -33,12 +33,13 @@ class Newest(NamedTuple):
 @dataclass(frozen=True)
 class LiveFacts:
     """What was asked of the machine. ``changed_files``: how many of the users' files are newer than the newest
-    snapshot (None: not counted). ``rooms``: the file system of each repository that answered; ``beside``: repositories
-    on the device of what they protect; ``away``: those that did not answer."""
+    snapshot (None: not known), ``uncounted``: why that is not known. ``rooms``: the file system of each repository that
+    answered; ``beside``: repositories on the device of what they protect; ``away``: those that did not answer."""
 
     archiver: ArchiverFacts | None = None
     no_archiver: str | None = None
     changed_files: int | None = None
+    uncounted: str | None = None
     rooms: Mapping[str, FileSystem] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     away: frozenset[str] = frozenset()
@@ -164,6 +165,8 @@ def _findings(
             if free < _NEARLY_FULL:
                 told = f"{place} has {naturalsize(room.free_bytes, binary=True)} left ({100 * free:.0f} %)"
                 yield Level.CRITICAL if free < _FULL else Level.WARNING, told
+    if name == "files" and live.uncounted is not None:
+        yield Level.OK, live.uncounted
     if name == "database-incremental":
         yield from _archiving(live)
 

@@ -1,4 +1,4 @@
-"""Snapshots of the users' files: a repository of kind ``directory`` has one folder for each.
+"""Snapshots of the users' files, whatever keeps them. A repository of kind ``directory`` has one folder for each.
 
 What a snapshot's interval was stands in ``<id>.json`` beside its folder (``started_at``, ``stopped_at``: ISO 8601 with
 ``Z``; ``files``; ``bytes``), else in the folder's name (``2026-11-23T04:00:00Z``), else only its mtime is known.
@@ -9,16 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from engine.catalog.files import read_small, strange_name
+from engine.catalog.foreign import list_foreign
 from engine.catalog.waiting import PATIENCE, with_patience
+from engine.media.folders import list_snapshots
 from engine.records.copies import MediaSnapshot, Problem
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.site import MediaRepository
 from engine.transfer.naming import shown
 
+_UTC = ZoneInfo("UTC")
+_PROGRAMS_PATIENCE = 180.0  # seconds
 _NAMED = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)[T_ -]?(\d\d)[:-]?(\d\d)(?:[:-]?(\d\d))?(Z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 
 
@@ -40,12 +45,32 @@ class MediaContents:
     answers: bool = True
 
 
-def read_media(repository: MediaRepository, name: str, *, patience: float = PATIENCE) -> MediaContents:
-    """List the snapshots, oldest first. Raises nothing for what lies there."""
+def read_media(
+    repository: MediaRepository,
+    name: str,
+    *,
+    media_path: str = "/",
+    zone: ZoneInfo = _UTC,
+    cache: Path | None = None,
+    patience: float = PATIENCE,
+) -> MediaContents:
+    """List the snapshots, oldest first. ``media_path`` is the site's media folder, ``zone`` its time zone; ``cache`` is
+    a folder in which it is remembered what restic and borg said. Raises nothing for what lies there."""
     root = Path(repository.path)
     remedy = "see whether it is mounted and readable"
+
+    def read(alive: Callable[[], None]) -> MediaContents:
+        if repository.kind == "directory":
+            return _read(root, name, alive)
+        if repository.kind == "rsync":
+            return MediaContents(*list_snapshots(repository, zone, alive))
+        found = list_foreign(repository, media_path, cache)
+        return MediaContents(found.snapshots, found.problems, found.answers)
+
+    if repository.kind in ("restic", "borg"):
+        patience = max(patience, _PROGRAMS_PATIENCE)  # they have time limits of their own
     try:
-        return with_patience(lambda alive: _read(root, name, alive), repository.path, patience)
+        return with_patience(read, repository.path, patience)
     except Unreachable as error:
         return MediaContents([], [Problem(repository.path, f"{error.message}: {error.cause}", remedy)], False)
     except OSError as error:

@@ -1,6 +1,7 @@
 """The command line: arguments in, acts, documents out.
 
 arguments   what can be typed
+opening     the screen on a site; nothing else is imported for it
 commands    one function per command: acts in, a document and an exit code out
 documents   records as the JSON of CONTRACT.md
 files       the commands of the users' files, each in a file of its own
@@ -16,8 +17,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from engine.records.errors import RepriseError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+STOPPED_LOOKING = "stopped looking; a run that was started goes on (reprise runs)"
 
 
 def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) -> int:
@@ -25,11 +32,11 @@ def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) 
 
     ``open_screen(desk, ascii=…, mouse=…)`` is handed in, because the engine knows no screen.
     """
-    from engine.cli import arguments, commands, following
+    from engine.cli import arguments
 
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = commands.carry_out(arguments.read(words), open_screen)
+        code = _carry_out(arguments.read(words), open_screen)
         if sys.stdout is not None:
             sys.stdout.flush()  # a reader that is gone is noticed here, not when Python leaves
         return code
@@ -41,12 +48,22 @@ def main(argv: Sequence[str] | None = None, *, open_screen: Callable[..., int]) 
     except EOFError:
         return _fail(UsageError("the input ended before an answer came; nothing was done"), words)
     except KeyboardInterrupt:
-        return _fail(_StoppedLooking(following.STOPPED_LOOKING), words)
+        return _fail(_StoppedLooking(STOPPED_LOOKING), words)
     except Exception as error:  # a defect of ours: say so in one line, keep the traceback for the report
         if os.environ.get("REPRISE_DEBUG"):
             raise
         remedy = "see whether it started a run: reprise runs; set REPRISE_DEBUG=1 to see where it was, and report it"
         return _fail(RepriseError(f"a defect in Reprise: {type(error).__name__}: {error}", remedy=remedy), words)
+
+
+def _carry_out(given: "Namespace", open_screen: Callable[..., int]) -> int:
+    if given.command is None:
+        from engine.cli.opening import open_on
+
+        return open_on(given.site, given, open_screen)
+    from engine.cli import commands
+
+    return commands.carry_out(given, open_screen)
 
 
 class _StoppedLooking(RepriseError):

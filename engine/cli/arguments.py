@@ -3,14 +3,16 @@
 import argparse
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from engine.cli import files
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
-from engine.records.target import RecoveryTarget, TargetKind
+
+if TYPE_CHECKING:
+    from engine.records.target import RecoveryTarget, TargetKind
 
 
 class _Parser(argparse.ArgumentParser):
@@ -22,8 +24,23 @@ class _Parser(argparse.ArgumentParser):
 
 def read(words: Sequence[str]) -> argparse.Namespace:
     """Read a command line. Raises UsageError; prints help and leaves on --help."""
-    unsaid = argparse.Namespace(site=None, state=None, json=False)  # here, because both parsers share these options
-    return _parser().parse_args(words, unsaid)
+    with suppress(UsageError):  # what is wrong is said by the parser that knows everything
+        given, left = _of_the_screen().parse_known_args(words, _unsaid())
+        if not left:
+            return given
+    return _parser("files" in words).parse_args(words, _unsaid())
+
+
+def _unsaid() -> argparse.Namespace:
+    """What is not said. Here, because several parsers share these options."""
+    return argparse.Namespace(site=None, state=None, json=False, command=None)
+
+
+def _of_the_screen() -> _Parser:
+    """All that goes without a command. Apart, because the parsers of the commands hold a first picture up."""
+    parser = _Parser(prog="reprise", parents=[_everywhere()], add_help=False, allow_abbrev=False)
+    _screen_options(parser)
+    return parser
 
 
 def read_time(text: str) -> datetime:
@@ -49,8 +66,10 @@ def read_time(text: str) -> datetime:
     return time
 
 
-def target_of(given: argparse.Namespace) -> RecoveryTarget:
+def target_of(given: argparse.Namespace) -> "RecoveryTarget":
     """The target of a command that takes one. Raises UsageError."""
+    from engine.records.target import RecoveryTarget
+
     kind: TargetKind
     if given.time is not None:
         target = RecoveryTarget("time", time=read_time(given.time))
@@ -85,11 +104,16 @@ def target_of(given: argparse.Namespace) -> RecoveryTarget:
     )
 
 
-def _parser() -> _Parser:
-    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("--site", type=Path, metavar="FILE", help="the site file")
-    everywhere.add_argument("--state", type=Path, metavar="DIR", help="where runs and the WAL index are kept")
-    everywhere.add_argument("--json", action="store_true", help="one JSON document on stdout")
+def _everywhere() -> _Parser:
+    parser = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--site", type=Path, metavar="FILE", help="the site file")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where runs and the WAL index are kept")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return parser
+
+
+def _parser(files: bool) -> _Parser:
+    everywhere = _everywhere()
     parser = _Parser(
         prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
     )
@@ -144,7 +168,11 @@ def _parser() -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
-    files.add(command("files", "the users' files"), everywhere, {"target": target, "maybe-target": maybe, "yes": yes})
+    of_files = command("files", "the users' files")
+    if files:  # what these commands need is not loaded for others
+        from engine.cli.files import add
+
+        add(of_files, everywhere, {"target": target, "maybe-target": maybe, "yes": yes})
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     command("report", "a run's report", run)

@@ -3,10 +3,10 @@
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from engine import acts
 from engine.cli import arguments, documents, files, following, keeping, monitoring, telling
+from engine.cli.opening import open_on
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
 
@@ -14,9 +14,7 @@ Given = argparse.Namespace
 
 
 def carry_out(given: Given, open_screen: Callable[..., int]) -> int:
-    """Do what the command line says. Returns the exit code; raises RepriseError."""
-    if given.command is None:
-        return _screen(given, given.site, open_screen)
+    """Do what a command says. Returns the exit code; raises RepriseError."""
     if given.command == "demo":
         return _demo(given, open_screen)
     return _COMMANDS[given.command](given)
@@ -24,11 +22,6 @@ def carry_out(given: Given, open_screen: Callable[..., int]) -> int:
 
 def _desk(given: Given) -> acts.Desk:
     return acts.open_desk(given.site, given.state)
-
-
-def _screen(given: Given, site: Path | None, open_screen: Callable[..., int]) -> int:
-    desk = acts.open_desk(site, given.state, read_only=given.read_only)
-    return open_screen(desk, ascii=given.ascii, mouse=not given.no_mouse)
 
 
 def _catalog(given: Given) -> int:
@@ -188,7 +181,7 @@ def _demo(given: Given, open_screen: Callable[..., int]) -> int:
         return 0
     try:
         lab.start_server()
-        return _screen(given, lab.site_file, open_screen)
+        return open_on(lab.site_file, given, open_screen)
     finally:
         acts.leave_demo(lab, given.state)
 

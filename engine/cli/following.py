@@ -4,14 +4,13 @@ import argparse
 import sys
 
 from engine import acts
-from engine.cli import documents, telling
+from engine.cli import STOPPED_LOOKING, documents, telling
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Plan
 from engine.records.runs import RunState
 
 Given = argparse.Namespace
 
-STOPPED_LOOKING = "stopped looking; a run that was started goes on (reprise runs)"
 EXIT_OF_OUTCOME = {"completed": 0, "rolled-back": 0, "discarded": 0, "running": 0, "paused": 4}
 
 

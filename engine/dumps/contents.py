@@ -3,12 +3,12 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.dumps.layout import DumpFormat
-from engine.dumps.scripts import AboutDatabase, read_script
+from engine.dumps.scripts import AboutDatabase, Setting, read_script
 from engine.postgres.running import run
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.records.survey import OsUser, Programs
@@ -26,11 +26,13 @@ _WHAT_COUNTS = re.compile(r"\s*(TEMPLATE|ENCODING|LC_COLLATE|LC_CTYPE|LOCALE|LOC
 class Original:
     """The dumped database itself. ``options``: the part of CREATE DATABASE that says encoding and locale. Each of
     ``statements`` (owner, settings, privileges, comment, in the dump's order) is pieces that the database's quoted name
-    joins, as text of ``encoding`` whose bytes are kept as surrogates where they are not UTF-8."""
+    joins, as text of ``encoding`` whose bytes are kept as surrogates where they are not UTF-8. ``settings``: the
+    parameters that a plain dump sets for its own loading."""
 
     options: str
     encoding: str
     statements: list[list[str]]
+    settings: list[str] = field(default_factory=list)
 
 
 def count_entries(programs: Programs, dump: Path, user: OsUser) -> int:
@@ -71,17 +73,25 @@ def read_original(programs: Programs, dump: Path, format: DumpFormat, user: OsUs
             return _original(read_script(file))
 
 
-def plain_script(dump: Path) -> Iterator[bytes]:
-    """A plain dump without what creates its database, connects to it or is about it. Raises DamagedCopy."""
+def plain_script(dump: Path, unset: Collection[str] = ()) -> Iterator[bytes]:
+    """A plain dump without what creates its database, connects to it or is about it, and without what sets one of
+    the parameters ``unset``. Raises DamagedCopy."""
     with open_compressed(dump) as file:
-        yield from (piece for piece in read_script(file) if isinstance(piece, bytes))
+        for piece in read_script(file):
+            if isinstance(piece, bytes):
+                yield piece
+            elif isinstance(piece, Setting) and piece.name not in unset:
+                yield piece.statement
 
 
-def _original(script: Iterator[bytes | AboutDatabase]) -> Original:
+def _original(script: Iterator[bytes | AboutDatabase | Setting]) -> Original:
     options, encoding = "", "UTF8"
     statements: list[list[str]] = []
     names: set[bytes] = set()
+    settings: dict[str, None] = {}
     for piece in script:
+        if isinstance(piece, Setting):
+            settings[piece.name] = None
         if not isinstance(piece, AboutDatabase):
             continue
         names.add(piece.name.strip(b'"'))
@@ -97,7 +107,7 @@ def _original(script: Iterator[bytes | AboutDatabase]) -> Original:
         raise DamagedCopy("the dump is about several databases", cause="only one database can be loaded")
     counting = _WHAT_COUNTS.findall(options.lstrip().removeprefix("WITH"))
     named = " ".join(f"{name} = {value}" for name, value in counting if name != "TEMPLATE")
-    return Original(f"WITH TEMPLATE = template0 {named}".rstrip(), encoding, statements)
+    return Original(f"WITH TEMPLATE = template0 {named}".rstrip(), encoding, statements, list(settings))
 
 
 def _text(piece: bytes) -> str:

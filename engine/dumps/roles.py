@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 _NAME = r'(?:"((?:[^"]|"")+)"|([A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*))'
 _CREATE = re.compile(rf"CREATE ROLE {_NAME}\Z")
 _ALTER = re.compile(rf"ALTER ROLE {_NAME} (?:WITH|SET) ", re.DOTALL)
+_SETS = re.compile(rf"ALTER ROLE {_NAME} SET ")
 _GRANT = re.compile(rf"GRANT {_NAME} TO {_NAME}(?: |\Z)", re.DOTALL)
 _COMMENT = re.compile(rf"COMMENT ON ROLE {_NAME} IS ", re.DOTALL)
 
@@ -40,6 +41,11 @@ def read_roles(text: str) -> list[Role]:
             if name in roles:
                 roles[name].memberships.append(statement)
     return list(roles.values())
+
+
+def sets_parameter(statement: str) -> bool:
+    """Whether one of a role's statements sets a parameter for its sessions."""
+    return _SETS.match(statement) is not None
 
 
 def _plain(quoted: str | None, bare: str | None) -> str:

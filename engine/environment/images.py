@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
@@ -18,6 +19,7 @@ import msgspec
 from engine.records.coding import to_json
 from engine.records.copies import ImageCopy, Problem
 from engine.records.errors import DamagedCopy, RepriseError, RunFailed
+from engine.system.dying import die_with
 from engine.transfer.failures import unwritable, writing
 from engine.transfer.naming import shown
 from engine.transfer.noting import write_new
@@ -65,7 +67,12 @@ def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress)
         open(into, "xb", buffering=0, opener=_private) as file,
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=_environment()
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_environment(),
+            preexec_fn=partial(die_with, os.getpid()),
         ) as tar,
     ):
         assert tar.stdout is not None
@@ -150,7 +157,14 @@ def _untar(archive: Path, into: Path, progress: Progress) -> str:
     digest = hashlib.sha256()
     with (
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(words, stdin=subprocess.PIPE, stderr=errors, bufsize=0, env=_environment()) as tar,
+        subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stderr=errors,
+            bufsize=0,
+            env=_environment(),
+            preexec_fn=partial(die_with, os.getpid()),
+        ) as tar,
         open_compressed(archive, digest) as stream,
     ):
         assert tar.stdin is not None
@@ -198,13 +212,14 @@ def list_images(store: Path) -> tuple[list[ImageCopy], list[Problem]]:
         if path.name.startswith(".") or not path.name.endswith(NOTE):
             continue
         try:
-            found.append(_read(path))
+            found.append(read_image(path))
         except (OSError, RepriseError, msgspec.DecodeError, ValueError, RecursionError) as error:
             problems.append(Problem(str(path), f"cannot be read: {error}"))
     return sorted(found, key=lambda each: (each.started_at, each.id)), problems
 
 
-def _read(path: Path) -> ImageCopy:
+def read_image(path: Path) -> ImageCopy:
+    """The copy that a note in its store tells of. Raises OSError, DamagedCopy, msgspec.DecodeError, ValueError."""
     with path.open("rb") as file:
         note = msgspec.json.decode(file.read(_MAX_NOTE), type=Note)
     if note.started_at.tzinfo is None or note.stopped_at.tzinfo is None:

@@ -5,7 +5,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from engine.media.borg import BorgFiles
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
+from engine.media.folders import FolderFiles
+from engine.media.restic import ResticFiles
 from engine.records.copies import MediaSnapshot
 from engine.site import MediaRepository
 
@@ -13,9 +16,10 @@ from engine.site import MediaRepository
 class SnapshotFiles(Protocol):
     """What one snapshot holds, relative to the media folder."""
 
-    def entries(self) -> AbstractContextManager[Iterator[Entry]]:
-        """Its entries in a catalogue's order; a file's ``sha256`` is None where the snapshot does not know it. Raises
-        OSError, DamagedCopy, Unreachable."""
+    def entries(self, *, hashes: bool = True) -> AbstractContextManager[Iterator[Entry]]:
+        """Its entries in a catalogue's order; a file's ``sha256`` is None where the snapshot does not know it. Without
+        ``hashes`` it is None too where it would have to be made (borg: by reading every file); who only browses wants
+        none. Raises OSError, RepriseError."""
         ...
 
     @property
@@ -33,7 +37,15 @@ class SnapshotFiles(Protocol):
 
 def open_snapshot(snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> SnapshotFiles:
     """The files of a snapshot of this repository; ``media_path`` is the site's media folder. Runs nothing yet."""
-    return _Catalogued(snapshot)
+    match repository.kind:
+        case "rsync":
+            return FolderFiles(snapshot, repository)
+        case "restic":
+            return ResticFiles(snapshot, repository, media_path)
+        case "borg":
+            return BorgFiles(snapshot, repository, media_path)
+        case _:
+            return _Catalogued(snapshot) if snapshot.has_catalogue else FolderFiles(snapshot, repository)
 
 
 class _Catalogued:
@@ -43,7 +55,7 @@ class _Catalogued:
         self._snapshot = snapshot
 
     @contextmanager
-    def entries(self) -> Iterator[Iterator[Entry]]:
+    def entries(self, *, hashes: bool = True) -> Iterator[Iterator[Entry]]:
         with open_catalogue(catalogue_of(self._snapshot.path)) as catalogue:
             yield iter(catalogue)
 

@@ -1,91 +1,122 @@
 """A snapshot held against its catalogue: every file read once, nothing missing, nothing that is not in it."""
 
-import hashlib
 import os
 import stat
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
+from engine.media.hashing import hash_files
 from engine.media.walking import walk
 from engine.records.errors import DamagedCopy
 from engine.transfer.naming import shown
 
-_BLOCK = 1 << 20  # bytes
 _TOLD = 50  # findings by name
 
+Progress = Callable[[int, int], None]
 
-def verify_snapshot(snapshot: Path, progress: Callable[[int, int], None] = lambda files, bytes: None) -> list[str]:
-    """What is wrong with a snapshot, the first fifty findings and the number of more; empty where all is right.
-    ``progress`` hears files and bytes read. Raises OSError where the snapshot or its catalogue cannot be read."""
-    findings: list[str] = []
-    more = files = read = 0
+
+def verify_snapshot(
+    snapshot: Path, progress: Progress = lambda files, bytes: None, *, shared_with: Path | None = None
+) -> list[str]:
+    """What is wrong with a snapshot, the first fifty findings and the number of more; empty where all is right. A file
+    that is one with the same file of ``shared_with``, another snapshot, is not read. ``progress`` hears files and
+    bytes done.
+
+    Raises OSError where the snapshot or its catalogue cannot be read, Unreachable, RunFailed.
+    """
+    verifier = _Verifier(snapshot, shared_with, progress)
     try:
-        for finding, size in _compare(snapshot):
-            files, read = files + 1, read + size
-            if not files & 0x3F:
-                progress(files, read)
-            if finding is None:
-                continue
-            if len(findings) < _TOLD:
-                findings.append(finding)
-            else:
-                more += 1
+        verifier.run()
     except DamagedCopy as error:
-        findings.append(f"{error.message}: {error.cause}" if error.cause else error.message)
-    progress(files, read)
-    return [*findings, f"and {more} more"] if more else findings
+        verifier.tell(f"{error.message}: {error.cause}" if error.cause else error.message)
+    progress(verifier.files, verifier.bytes)
+    return [*verifier.findings, f"and {verifier.more} more"] if verifier.more else verifier.findings
 
 
-def _compare(snapshot: Path) -> Iterator[tuple[str | None, int]]:
-    """A merge of the catalogue and the folder, which come in the same order: a finding (or None) and bytes read for
-    each entry of either."""
-    buffer = memoryview(bytearray(_BLOCK))
-    there = walk(os.fsencode(snapshot))
-    found = next(there, None)
-    with open_catalogue(catalogue_of(snapshot)) as catalogue:
-        for entry in catalogue:
-            while found is not None and tuple(found[0].split(b"/")) < entry.key:
-                yield f"{_name(found[0])} is not in the catalogue", 0
-                found = next(there, None)
-            if found is None or found[0] != entry.path:
-                yield f"{_name(entry.path)} is missing", 0
-                continue
-            yield _check(entry, found[1], buffer)
-            found = next(there, None)
-    while found is not None:
-        yield f"{_name(found[0])} is not in the catalogue", 0
+class _Verifier:
+    def __init__(self, snapshot: Path, shared_with: Path | None, progress: Progress) -> None:
+        self.snapshot, self.progress = snapshot, progress
+        self.shared_with = os.fsencode(shared_with) if shared_with is not None else None
+        self.findings: list[str] = []
+        self.more = self.files = self.bytes = 0
+        self.awaited: deque[Entry] = deque()  # files that are being read, in order
+
+    def run(self) -> None:
+        with closing(hash_files(os.fsencode(self.snapshot), self._to_read(), progress=self._read)) as answers:
+            for answer in answers:
+                entry = self.awaited.popleft()
+                if answer.sha256 is None:
+                    self.tell(f"{_name(entry.path)} cannot be read: {os.strerror(answer.errno)}")
+                elif answer.sha256 != entry.sha256:
+                    self.tell(f"{_name(entry.path)} has other content than the catalogue says")
+                self._count()
+
+    def tell(self, finding: str) -> None:
+        if len(self.findings) < _TOLD:
+            self.findings.append(finding)
+        else:
+            self.more += 1
+
+    def _read(self, bytes: int) -> None:
+        """Some more bytes, also in the midst of a large file."""
+        self.bytes += bytes
+        self.progress(self.files, self.bytes)
+
+    def _count(self) -> None:
+        self.files += 1
+        if not self.files & 0xFF:
+            self.progress(self.files, self.bytes)
+
+    def _to_read(self) -> Iterator[bytes]:
+        """A merge of the catalogue and the folder, which come in the same order: the files whose content is to be
+        looked at. All else is told at once."""
+        there = walk(os.fsencode(self.snapshot))
         found = next(there, None)
+        with open_catalogue(catalogue_of(self.snapshot)) as catalogue:
+            for entry in catalogue:
+                while found is not None and tuple(found[0].split(b"/")) < entry.key:
+                    self.tell(f"{_name(found[0])} is not in the catalogue")
+                    found = next(there, None)
+                if found is None or found[0] != entry.path:
+                    self.tell(f"{_name(entry.path)} is missing")
+                    continue
+                if self._wants_reading(entry, found[1]):
+                    self.awaited.append(entry)
+                    yield entry.path
+                elif entry.kind == "f":
+                    self._count()
+                found = next(there, None)
+        while found is not None:
+            self.tell(f"{_name(found[0])} is not in the catalogue")
+            found = next(there, None)
 
+    def _wants_reading(self, entry: Entry, found: os.DirEntry[bytes]) -> bool:
+        name = _name(entry.path)
+        try:
+            status = found.stat(follow_symlinks=False)
+            kind = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}.get(stat.S_IFMT(status.st_mode))
+            if kind != entry.kind:
+                self.tell(f"{name} is another kind of file than the catalogue says")
+            elif kind == "l" and os.readlink(found.path) != entry.target:  # noqa: PTH115
+                self.tell(f"{name} leads elsewhere than the catalogue says")
+            elif kind == "f" and status.st_size != entry.size:
+                self.tell(f"{name} has {status.st_size} bytes, the catalogue says {entry.size}")
+            else:
+                return kind == "f" and not self._is_shared(entry.path, status)
+        except OSError as problem:
+            self.tell(f"{name} cannot be read: {problem.strerror}")
+        return False
 
-def _check(entry: Entry, found: os.DirEntry[bytes], buffer: memoryview) -> tuple[str | None, int]:
-    try:
-        status = found.stat(follow_symlinks=False)
-        kind = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}.get(stat.S_IFMT(status.st_mode))
-        if kind != entry.kind:
-            return f"{_name(entry.path)} is another kind of file than the catalogue says", 0
-        if kind == "l" and os.readlink(found.path) != entry.target:  # noqa: PTH115
-            return f"{_name(entry.path)} leads elsewhere than the catalogue says", 0
-        if kind != "f":
-            return None, 0
-        if status.st_size != entry.size:
-            return f"{_name(entry.path)} has {status.st_size} bytes, the catalogue says {entry.size}", 0
-        digest, size = _digest(found.path, buffer)
-    except OSError as problem:
-        return f"{_name(entry.path)} cannot be read: {problem.strerror}", 0
-    return (None if digest == entry.sha256 else f"{_name(entry.path)} has other content than the catalogue says"), size
-
-
-def _digest(path: bytes, buffer: memoryview) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        while count := os.readv(handle, [buffer]):
-            digest.update(buffer[:count])
-            size += count
-    finally:
-        os.close(handle)
-    return digest.hexdigest(), size
+    def _is_shared(self, path: bytes, status: os.stat_result) -> bool:
+        if self.shared_with is None or status.st_nlink == 1:
+            return False
+        try:
+            return os.path.samestat(status, os.lstat(self.shared_with + b"/" + path))
+        except OSError:
+            return False
 
 
 def _name(path: bytes) -> str:

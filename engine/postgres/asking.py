@@ -1,6 +1,7 @@
 """A query of the operator's own, whatever number of rows it has."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,19 +23,43 @@ def asked(connection: Connection, query: str, name: str) -> Iterator[tuple[int, 
     where the server refuses the query or goes away in the midst of it.
     """
     text = query.strip().rstrip(";").encode()
+    with _told(name), connection.transaction():
+        connection.execute("SET TRANSACTION READ ONLY")
+        connection.execute("SET LOCAL statement_timeout = 0")
+        with connection.cursor(name="reprise") as cursor:
+            cursor.itersize = _AT_ONCE
+            cursor.execute(text)
+            yield len(cursor.description or ()), iter(cursor)
+
+
+def rows_with(
+    connection: Connection, query: str, words: Sequence[str], name: str, *, most: int, seconds: float
+) -> list[tuple[Any, ...]]:
+    """The first ``most`` rows of a query in whose text all these words stand, in any case; READ ONLY. Raises what
+    ``asked`` raises, and Unreachable where the server takes longer than ``seconds``."""
+    inner = query.strip().rstrip(";").replace("%", "%%")
+    text = f"SELECT * FROM (\n{inner}\n) r WHERE r::text ILIKE ALL (%s) LIMIT %s".encode()
+    patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in words]
+    with _told(name), connection.transaction():
+        connection.execute("SET TRANSACTION READ ONLY")
+        connection.execute(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}".encode())
+        return connection.execute(text, (patterns, most)).fetchall()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What the server says against the query ``name``, as errors of ours."""
     try:
-        with connection.transaction():
-            connection.execute("SET TRANSACTION READ ONLY")
-            connection.execute("SET LOCAL statement_timeout = 0")
-            with connection.cursor(name="reprise") as cursor:
-                cursor.itersize = _AT_ONCE
-                cursor.execute(text)
-                yield len(cursor.description or ()), iter(cursor)
+        yield
     except psycopg.errors.LockNotAvailable:
         raise Unreachable(
             f"a table that the query {name} reads is locked",
             cause="a transaction that had not ended at this moment holds it (it drops or alters the table)",
             remedy="at a gate: ask again after reprise finish; else when that transaction has ended",
+        ) from None
+    except psycopg.errors.QueryCanceled:
+        raise Unreachable(
+            f"the query {name} took too long", cause="it was ended by its time limit", remedy="ask for less"
         ) from None
     except psycopg.Error as failure:
         said = str(failure).strip().splitlines()

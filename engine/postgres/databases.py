@@ -95,9 +95,34 @@ def run_statement(connection: Connection, statement: str) -> None:
         ) from None
 
 
-def describe_database(connection: Connection, statements: Sequence[Sequence[str]], encoding: str) -> None:
+def run_setting(connection: Connection, statement: str) -> str | None:
+    """One statement that sets a parameter for a database or a role. Where the server refuses it (another version's
+    parameter, an extension's), nothing is lost that cannot be set later: what it said is returned. Raises RepriseError
+    where the connection broke."""
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except QueryFailed as failure:
+        told = str(failure).strip().partition("\n")[0]
+        if connection.closed:
+            raise RepriseError("the server has gone", cause=told) from None
+        return told
+    return None
+
+
+def unknown_settings(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Which of these parameters this server has not."""
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE current_setting(name, true) IS NULL", [list(names)]
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+def describe_database(connection: Connection, statements: Sequence[Sequence[str]], encoding: str) -> list[str]:
     """Apply what a dump says of its database (dumps.contents.Original) to the one connected to. From inside it, as
-    pg_restore does: bytes in shared catalogs have no encoding but the reading database's. Raises RepriseError."""
+    pg_restore does: bytes in shared catalogs have no encoding but the reading database's. Settings that the server
+    refuses are returned, as it says. Raises RepriseError."""
+    refused = []
     if encoding != "SQL_ASCII":
         connection.execute("SELECT set_config('client_encoding', %s, false)", [encoding])
     codec = connection.info.encoding
@@ -105,7 +130,11 @@ def describe_database(connection: Connection, statements: Sequence[Sequence[str]
     quoted = Identifier(row[0] if row else "").as_string(connection)
     for pieces in statements:
         text = [piece.encode("utf-8", "surrogateescape").decode(codec, "replace") for piece in pieces]
-        run_statement(connection, quoted.join(text))
+        if not text[-1].startswith(" SET "):
+            run_statement(connection, quoted.join(text))
+        elif told := run_setting(connection, quoted.join(text)):
+            refused.append(told)
+    return refused
 
 
 def stays_in(database: str) -> bytes:

@@ -7,10 +7,12 @@ half open, ``low <= start < high``, and speak of a record by the LSN of its star
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from engine.records.copies import RestorePoint, Timeline
 from engine.records.lsn import Lsn
+
+if TYPE_CHECKING:
+    from engine.records.copies import RestorePoint, Timeline
 
 EndKind = Literal["commit", "abort", "prepare", "commit prepared", "abort prepared"]
 
@@ -79,7 +81,7 @@ class WalHistory(Protocol):
     @property
     def segment_size(self) -> int: ...
 
-    def timelines(self) -> Mapping[int, Timeline]:
+    def timelines(self) -> "Mapping[int, Timeline]":
         """All timelines that history files or segments name, by id."""
         ...
 
@@ -111,7 +113,7 @@ class WalHistory(Protocol):
         """The commit or abort of this transaction; a subtransaction's id finds its top-level transaction's."""
         ...
 
-    def restore_points(self, piece: Piece) -> Sequence[RestorePoint]:
+    def restore_points(self, piece: Piece) -> "Sequence[RestorePoint]":
         """Named restore points in WAL order."""
         ...
 

@@ -33,10 +33,11 @@ class RemotePlace:
         return [*words, *(["-p", str(self.port)] if self.port else [])]
 
     def run(self, *words: str, timeout: float | None = 120) -> str:
-        """One command there; its words reach the remote shell quoted. Raises Unreachable, RepriseError."""
+        """One command there; its words reach the remote shell quoted. ssh ends with this process.
+        Raises Unreachable, RepriseError."""
         command = [*self.shell, "--", self.login, shlex.join(words)]
         try:
-            return run_program(command, timeout=timeout)
+            return run_program(command, timeout=timeout, outlives=False)
         except Unreachable:
             raise Unreachable(
                 f"{self.login} does not answer", remedy="see that its sshd runs and can be reached"

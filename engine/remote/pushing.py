@@ -3,10 +3,13 @@
 A copy travels under a name with a dot and is renamed when it is whole, so that a reader of that repository never sees
 half of it. What is there already is never changed: a copy with the same name must have the same content, and so must
 the files beside it. A draft is only added to: what is left of another attempt there, and does not belong, is refused.
+Before that, what it shares with other copies leaves it: rsync sets modes and owners in place, and theirs are not ours.
 """
 
 import os
+import random
 import re
+import secrets
 import shlex
 import shutil
 import struct
@@ -20,13 +23,27 @@ from engine.transfer.naming import shown
 
 _PROGRESS = re.compile(r"\s*([\d,]+)\s+\d+%")
 _VANISHED = 24  # rsync(1), "EXIT VALUES": files that went away while it worked
-_DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")  # --itemize-changes, but for mere attributes
+# --itemize-changes: contents and kinds; then mode, owner and group where these alone differ
+_DIFFERS = re.compile(r"(?:[<>ch][fdLDS]\S*|\*deleting) ")
+_ATTRIBUTES_DIFFER = re.compile(r"\.[fdLDS]\S*[pog]\S* ")
+_FILE_DIFFERS = re.compile(r"[<>ch]f\S* (.*)", re.DOTALL)
+# Owners count where the receiver is root, groups where it may set them: it holds against what it would have set.
+_ATTRIBUTES = ("--perms", "--owner", "--group", "--numeric-ids")
 
 _SEND = ("--archive", "--numeric-ids", "--partial", "--info=progress2")
 # Under its own name a file is there whole or not at all, and one that is there stays.
 _SEND_NEW = ("--archive", "--numeric-ids", "--ignore-existing", "--partial-dir=.draft-partial", "--info=progress2")
 # Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
 _MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
+# What another attempt left of a copy ($2) is taken over under a name of our own ($3), so that whoever still works on it
+# cannot name it; then what it shares with other copies leaves it. In a folder that may not be written nothing could.
+_TAKE_OVER = (
+    'cd -- "$1" || exit; for old in "./.draft-$2" "./.draft-$2"~*; do '
+    'test ! -L "$old" || { echo "$old is a link" >&2; exit 1; }; '
+    'test ! -e "$old" || { mv -nT -- "$old" "./$3" && break; }; done; '
+    'test ! -d "./$3" || find "./$3" -xdev \\( -type d ! -perm -700 -exec chmod u+rwx {} \\; \\)'
+    " -o \\( ! -type d -links +1 -exec rm -f {} + \\)"
+)
 # The draft ($1) gets its name ($2), on disk; a sync of all file systems where that server's cannot sync one.
 # Old versions of mv -n succeed where they did nothing.
 _NAME = 'mv -nT -- "$1" "$2" && test ! -e "$1" && { sync -f -- "$2" 2>/dev/null || sync; }'
@@ -35,6 +52,7 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _LONG_HEADER = struct.Struct("<HHIQI4xQII")  # XLogLongPageHeaderData (src/include/access/xlog_internal.h)
 _IS_LONG = 0x0002  # XLP_LONG_HEADER
 _PACKED = (b"\x1f\x8b", b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd")  # gzip, lz4, zstd: their lengths are their own
+_SAMPLE = 8  # archived files that were there before and are read again, here and there, with each push
 _SMALLEST_SEGMENT = 1 << 20  # bytes (initdb --wal-segsize)
 
 Progress = Callable[[int], None]
@@ -52,7 +70,9 @@ def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | No
         _hold(names, beside[0], f"{_remote(into)}/", into, ["--checksum"])
     if copy.name in there:
         return compare(copy, into.below(copy.name))
-    draft = into.below(f".draft-{copy.name}")
+    name = f".draft-{copy.name}~{secrets.token_hex(4)}"
+    into.run("sh", "-c", _TAKE_OVER, "sh", into.path, copy.name, name, timeout=None)
+    draft = into.below(name)
     shared = [f"--link-dest={into.path}/{parent}"] if parent in there and copy.is_dir() else []
     _send(copy, draft, shared, progress)
     compare(copy, draft)
@@ -68,18 +88,33 @@ def push_mirror(mirror: Path, into: RemotePlace, progress: Progress) -> None:
 
 
 def push_wal(folder: Path, into: RemotePlace, progress: Progress) -> list[str]:
-    """Send every archived file that is not there yet, and see that all have the right size there. What is there is
-    never replaced, so a segment that is shorter than a segment is not sent: returns the names of those.
+    """Send every archived file that is not there yet. What is there is never replaced, so a segment that is shorter
+    than a segment is not sent: returns the names of those. Then all are held against what is there: by their sizes; by
+    checksum what was sent now, what has another time there, and some others, other ones each time.
 
     Raises DamagedCopy, Unreachable, RepriseError.
     """
     into.run("mkdir", "-p", into.path)
     whole, short = _archived(folder)
-    names = "".join(f"{name}\0" for name in whole)
-    listed, source, target = ["--files-from=-", "--from0"], f"{os.fspath(folder)}/", f"{_remote(into)}/"
+    names, listed = _listing(whole), ["--files-from=-", "--from0"]
+    source, target = f"{os.fspath(folder)}/", f"{_remote(into)}/"
+    told = _differences([source], target, into, ["--times", *listed], names)  # in size or time, or absent
+    suspect = {_unescaped(found[1]) for line in told if (found := _FILE_DIFFERS.match(line))}
     _rsync([*_SEND_NEW, *listed], [source], target, into, progress, names=names)
     _hold([source], folder, target, into, ["--size-only", *listed], names)
+    others = [name for name in whole if name not in suspect]
+    suspect.update(random.sample(others, min(_SAMPLE, len(others))))
+    _hold([source], folder, target, into, ["--checksum", *listed], _listing(sorted(suspect)))
     return short
+
+
+def _listing(names: Sequence[str]) -> bytes:
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _unescaped(told: str) -> str:
+    """A name as rsync prints it (rsync(1), --8-bit-output): every byte that is no printable ASCII as \\#ooo."""
+    return os.fsdecode(re.sub(rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8)]), told.encode()))
 
 
 def refuse_short(short: Sequence[str]) -> None:
@@ -126,11 +161,12 @@ def _is_short(segment: Path) -> bool:
 
 
 def compare(original: Path, there: RemotePlace, *, alone: bool = True) -> None:
-    """Hold what is there against the original: contents by checksum, which that server computes; ``alone``: nothing
-    else may be there. Raises DamagedCopy, Unreachable, RepriseError."""
+    """Hold what is there against the original: contents by checksum, which that server computes, modes, and owners as
+    far as it can set them; ``alone``: nothing else may be there. Raises DamagedCopy, Unreachable, RepriseError."""
     slash = "/" if original.is_dir() else ""
     source, target = f"{os.fspath(original)}{slash}", f"{_remote(there)}{slash}"
-    _hold([source], original, target, there, ["--recursive", "--links", "--checksum", *(["--delete"] if alone else [])])
+    words = ["--recursive", "--links", "--checksum", *_ATTRIBUTES, *(["--delete"] if alone else [])]
+    _hold([source], original, target, there, words)
 
 
 def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
@@ -149,7 +185,7 @@ def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
     draft.mkdir(mode=0o700, parents=True, exist_ok=True)
     source, target = f"{_remote(there)}/", f"{os.fspath(draft)}/"
     _rsync([*_SEND, "--hard-links", "--exclude=.draft-*"], [source], target, there, progress)
-    words = ["--recursive", "--links", "--checksum", "--delete", "--exclude=.draft-*"]
+    words = ["--recursive", "--links", "--checksum", *_ATTRIBUTES, "--delete", "--exclude=.draft-*"]
     _hold([source], draft, target, there, words)
     try:
         draft.rename(into)
@@ -160,18 +196,34 @@ def fetch(there: RemotePlace, into: Path, progress: Progress) -> None:
 
 
 def _hold(
-    sources: Sequence[str], here: Path, target: str, there: RemotePlace, words: Sequence[str], names: str | None = None
+    sources: Sequence[str],
+    here: Path,
+    target: str,
+    there: RemotePlace,
+    words: Sequence[str],
+    names: bytes | None = None,
 ) -> None:
-    """Let rsync say, without doing it, what it would have to do. Raises DamagedCopy where that is anything."""
+    """Raises DamagedCopy where rsync would have to do anything."""
+    told = _differences(sources, target, there, words, names)
+    wrong, how = [line for line in told if _DIFFERS.match(line)], "differ"
+    if not wrong:
+        wrong, how = [line for line in told if _ATTRIBUTES_DIFFER.match(line)], "differ in mode or owner"
+    if wrong:
+        raise DamagedCopy(
+            f"{there} is not what {shown(here)} is",
+            cause=f"{len(wrong)} files {how}, {wrong[0].split(' ', 1)[1].strip()} for one",
+            remedy="see which of the two is right: reprise verify; one whose name begins with .draft- may be removed",
+        )
+
+
+def _differences(
+    sources: Sequence[str], target: str, there: RemotePlace, words: Sequence[str], names: bytes | None
+) -> list[str]:
+    """Let rsync say, without doing it, what it would have to do; a line each, as --itemize-changes has it."""
     told: list[str] = []
     words = [*words, "--dry-run", "--out-format=%i %n"]
     _rsync(words, sources, target, there, lambda done: None, told.append, names=names, vanishing=False)
-    if wrong := [line for line in told if _DIFFERS.match(line)]:
-        raise DamagedCopy(
-            f"{there} is not what {shown(here)} is",
-            cause=f"{len(wrong)} files differ, {wrong[0].split(' ', 1)[1].strip()} for one",
-            remedy="see which of the two is right: reprise verify; one whose name begins with .draft- may be removed",
-        )
+    return told
 
 
 def _send(path: Path, there: RemotePlace, words: Sequence[str], progress: Progress) -> None:
@@ -185,7 +237,7 @@ def _remote(place: RemotePlace) -> str:
 
 def _rsync(
     words: Sequence[str], sources: Sequence[str], target: str, place: RemotePlace, progress: Progress,
-    hear: Callable[[str], None] = lambda line: None, *, names: str | None = None, vanishing: bool = True,
+    hear: Callable[[str], None] = lambda line: None, *, names: bytes | None = None, vanishing: bool = True,
 ) -> None:  # fmt: skip
     """``names`` is its standard input. ``vanishing``: files may go away while it works."""
     program = shutil.which("rsync")

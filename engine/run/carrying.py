@@ -92,6 +92,13 @@ class Carrying:
         self.meter.tell(done, total, unit, detail)
         self._serve()
 
+    def waiting(self, detail: str) -> None:
+        last = self.meter.last
+        if last is None:
+            self.progress(0, None, detail=detail)
+        else:
+            self.progress(last.done, last.total, last.unit, detail)
+
     def safe_point(self) -> None:
         self._serve()
         while self._desk.story.held and not self._desk.cancelled:

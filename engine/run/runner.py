@@ -31,6 +31,7 @@ from engine.run.story import Act, Story
 from engine.steps import BUILDING, LASTING, step_module
 from engine.steps.protocol import Stopped
 from engine.steps.report import keep_server_log
+from engine.steps.shared.children import see_that_it_answers
 
 EXIT_CODES = {"completed": 0, "rolled-back": 0, "discarded": 0}
 _ALLOWED_BY: dict[Act, str] = {"apply": "resume", "rollback": "rollback", "discard": "discard"}
@@ -118,6 +119,7 @@ class Engine:
         for path, what in wanted:
             self._locks.append(take_lock(path, self.folder.name, f"another run holds {what}"))
         if self.plan.destination.kind in ("in-place", "repository"):
+            see_that_it_answers(destination)
             held = hold_folder(destination, f"another run holds {destination}")
             self._locks += [held] if held is not None else []
 

@@ -4,6 +4,7 @@ tables      its tables and keys, as typed records
 durations   "5min", "7d"
 reading     where it is found; read and written
 mistakes    what is wrong in it, and what would be right
+nesting     places that must be apart
 """
 
 from engine.site.reading import find_site, read_site, state_dir, write_site

@@ -11,11 +11,13 @@ import msgspec
 
 from engine.site import tables
 from engine.site.durations import FORM, read_duration
-from engine.site.tables import Site
+from engine.site.nesting import clashes
+from engine.site.tables import MediaRepository, Site
 
 Mistake = tuple[str, str, str]
 
 _PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a list", "object": "a table"}
+_APART = "a folder of its own, apart from the other one"
 _SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
 
 
@@ -36,7 +38,8 @@ def explain(error: str) -> tuple[str, str, str | None]:
         right_words, got = (_PLAIN_WORDS.get(word.split(" ")[0], word) for word in wrong.groups())
         return table or "the file", f"is {got}", f"it must be {right_words}"
     if value := re.fullmatch(r"Invalid enum value (.*)", what):
-        return table, f"unknown value {value[1]}", 'kind = "directory"'
+        kinds = '"directory", "rsync", "restic" or "borg"' if plain_table.startswith("media") else '"directory"'
+        return table, f"unknown value {value[1]}", f"kind = {kinds}"
     return table or "the file", what, None
 
 
@@ -60,6 +63,7 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     yield from _database(site)
     yield from _sources(site)
     yield from _environment(site)
+    yield from _media(site)
     yield from _rules(site)
     for key, path in _paths(site):
         if path is not None and (not path.startswith("/") or "\0" in path or "\n" in path):
@@ -67,6 +71,12 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     for key, second in _seconds(site):
         if second is not None and not _is_place(second):
             yield key, f"{second!r} is no place on another server", "ssh://user@host/path or ssh://user@host:port/path"
+    for clash in clashes(site):
+        yield (
+            clash.inner.key,
+            f"{clash.inner.path} is, or lies in, {clash.outer.path}, which is {clash.outer.key}",
+            _APART,
+        )
 
 
 def _identity(site: Site) -> Iterator[Mistake]:
@@ -108,6 +118,59 @@ def _has_password(url: str) -> bool:
     return bool(found and at) and (":" in login or scheme.lower() in ("http", "https"))
 
 
+def _media(site: Site) -> Iterator[Mistake]:
+    media = site.media
+    if media is None:
+        return
+    for number, repository in enumerate(media.repository):
+        for key, wrong, right in _media_repository(repository):
+            yield f"media.repository[{number}]" + (f".{key}" if key else ""), wrong, right
+    if media.references is not None:
+        query = media.references.strip().rstrip(";")
+        if not re.match(r"(select|with|table|values)\b", query, re.IGNORECASE) or ";" in query or "\0" in query:
+            right = "a single SELECT without ';': SELECT path, size, sha256 FROM attachments"
+            yield "media.references", "is not one query", right
+    if media.strip_prefix is not None and media.references is None:
+        yield "media.strip_prefix", "means nothing without references", "references, or no strip_prefix"
+    if media.strip_prefix is not None and not (media.strip_prefix and media.strip_prefix.isprintable()):
+        yield "media.strip_prefix", f"{media.strip_prefix!r} stands in front of no path", 'such as "/uploads/"'
+
+
+def _media_repository(repository: MediaRepository) -> Iterator[Mistake]:
+    """What is wrong in one repository of users' files, by key."""
+    foreign = repository.kind in ("restic", "borg")
+    if not foreign:
+        for key in ("password_command", "password_file", "program"):
+            if getattr(repository, key) is not None:
+                yield key, f"means nothing for kind {repository.kind}", "for kinds restic and borg only"
+    else:
+        if repository.password_command is not None and repository.password_file is not None:
+            yield "", "both password_command and password_file", "one of them"
+        if repository.kind == "restic" and repository.password_command is None and repository.password_file is None:
+            right = 'password_file = "/etc/reprise/restic.password", or password_command'
+            yield "", "neither password_command nor password_file", right
+        if not repository.path or repository.path.startswith("-") or not repository.path.isprintable():
+            yield "path", f"{repository.path!r} is no repository", f"what {repository.kind} takes: a folder, or a URL"
+        elif _has_password(repository.path):
+            yield "path", "it holds a password, which everybody could read", _WITHOUT_PASSWORD[repository.kind]
+        if repository.program is not None and (repository.program.startswith("-") or "\0" in repository.program):
+            yield "program", f"{repository.program!r} is no program", f'such as "/usr/local/bin/{repository.kind}"'
+    if repository.second is not None and repository.kind != "directory":
+        yield "second", f"means nothing for kind {repository.kind}", "for kind directory only: others are only read"
+    inside = repository.inside
+    if inside is not None and (
+        repository.kind == "directory" or ".." in inside.split("/") or not inside.isprintable() or not inside
+    ):
+        wrong = "means nothing for kind directory" if repository.kind == "directory" else f"{inside!r} leads elsewhere"
+        yield "inside", wrong, "the media folder's place in a snapshot, for kinds rsync, restic and borg"
+
+
+_WITHOUT_PASSWORD = {
+    "restic": "the URL without it, and RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD in the environment",
+    "borg": "the URL without it, and an ssh key",
+}
+
+
 def _environment(site: Site) -> Iterator[Mistake]:
     environment = site.environment
     if environment is not None and (environment.path is None) == (environment.image is None):
@@ -142,7 +205,9 @@ def _paths(site: Site) -> Iterator[tuple[str, str | None]]:
     if site.media is not None:
         yield "media.path", site.media.path
         for number, media in enumerate(site.media.repository):
-            yield f"media.repository[{number}].path", media.path
+            if media.kind in ("directory", "rsync"):
+                yield f"media.repository[{number}].path", media.path
+            yield f"media.repository[{number}].password_file", media.password_file
     for number, source in enumerate(site.source):
         yield f"source[{number}].mirror", source.mirror
         yield f"source[{number}].bundles", source.bundles

@@ -66,7 +66,10 @@ def read_site(path: Path) -> Site:
 
 
 def write_site(site: Site, path: Path) -> None:
-    """Write a site file (0600, atomically, never over one that exists). Raises SiteError."""
+    """Write a site file (0600, atomically, never over one that exists). Raises SiteError, also where
+    it could not be read again."""
+    for key, wrong, right in mistakes(site):
+        raise SiteError(f"{path} was not written: {key}: {wrong}", remedy=right)
     tables = {name: table for name, table in msgspec.to_builtins(site).items() if table}
     data = tomli_w.dumps(tables).encode()
     draft = path.with_name(f".{path.name}.{os.getpid()}")

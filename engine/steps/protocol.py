@@ -68,6 +68,10 @@ class RunningStep(Protocol):
         """Measured progress; call it as often as convenient, the run thins it out."""
         ...
 
+    def waiting(self, detail: str) -> None:
+        """Say what the step waits for; how far it is stays as it was told last."""
+        ...
+
     def safe_point(self) -> None:
         """A place where the run may be held or stopped: waits while the operator holds the run, raises Stopped where
         he cancelled it. Call it at least once a second."""

@@ -142,7 +142,7 @@ def _inside(site: Site, path: Path) -> str | None:
     for repository in site.database.repository:
         own += [repository.base_backups, repository.wal, *([repository.dumps] if repository.dumps else [])]
     if site.media is not None:
-        own += [site.media.path, *(each.path for each in site.media.repository)]
+        own += [site.media.path, *(each.path for each in site.media.repository if each.path.startswith("/"))]
     real = path.resolve()
     return next((folder for folder in own if real.is_relative_to(Path(folder).resolve())), None)
 

@@ -11,6 +11,7 @@ from engine.records.survey import FileSystem
 from engine.survey.patience import within
 from engine.system.programs import run_program
 
+FSTAB = Path("/etc/fstab")
 _LOGIND = ("busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1")
 
 
@@ -57,8 +58,27 @@ def is_mount_point(folder: Path) -> bool:
     return any(_unescape(line.split(" ")[4]) == name for line in lines if line.count(" ") > 4)
 
 
+def unmounted_above(folder: Path, fstab: Path = FSTAB) -> Path | None:
+    """The mount point of fstab(5), at this folder or above it, that would hold it and is not mounted; None: there is
+    none. What is mounted deeper than that counts: the folder lies there."""
+    folder = folder.resolve()
+    actual = mount_point_of(folder)
+    try:
+        lines = fstab.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
+    written = [Path(_unescape(each[1])) for each in fields if len(each) > 2 and each[1].startswith("/")]
+    away = [
+        place
+        for place in (each.resolve() for each in written)
+        if folder.is_relative_to(place) and place != actual and place.is_relative_to(actual)
+    ]
+    return max(away, key=lambda place: len(place.parts), default=None)
+
+
 def _unescape(name: str) -> str:
-    """mountinfo writes space, tab, newline and backslash as octal numbers."""
+    """mountinfo and fstab write space, tab, newline and backslash as octal numbers."""
     for written, meant in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         name = name.replace(written, meant)
     return name

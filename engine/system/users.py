@@ -1,9 +1,10 @@
 """Operating-system users: who runs PostgreSQL's programs. They refuse to run as root (src/backend/main/main.c)."""
 
+import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from engine.records.errors import RepriseError
@@ -126,6 +127,27 @@ def may_write(user: OsUser, path: str | Path) -> bool:
         return may_reach(user, path) and _allowed(user, groups, Path(path).resolve().stat(), 0o3)
     except OSError:
         return False
+
+
+def who_else_writes(folder: str | Path, users: Collection[OsUser]) -> str | None:
+    """Who may make and rename files in a folder beside its owner and these users: ``everybody``, or ``the group …``;
+    None where nobody may. A group is theirs where it is the primary one of one of them, or has no other members; root
+    is one of them. A folder above in which everybody may rename (no sticky bit) counts too. Raises OSError."""
+    real = Path(folder).resolve()
+    status = real.stat()
+    above = [parent.stat().st_mode for parent in real.parents]
+    if status.st_mode & stat.S_IWOTH or any(mode & stat.S_IWOTH and not mode & stat.S_ISVTX for mode in above):
+        return "everybody"
+    if not status.st_mode & stat.S_IWGRP or status.st_gid in (0, *(user.gid for user in users)):
+        return None
+    known = pwd.getpwall()
+    trusted = {each.pw_name for each in known if each.pw_uid in (0, status.st_uid, *(user.uid for user in users))}
+    try:
+        group = grp.getgrgid(status.st_gid)
+    except KeyError:
+        return f"the group {status.st_gid}"
+    members = {*group.gr_mem, *(each.pw_name for each in known if each.pw_gid == status.st_gid)}
+    return f"the group {group.gr_name}" if members - trusted else None
 
 
 def _allowed(user: OsUser, groups: frozenset[int], status: os.stat_result, wanted: int) -> bool:

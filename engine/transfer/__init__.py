@@ -10,6 +10,7 @@ writing    files and folders of the copy: owner, mode, checksum, early write-bac
 checksums  those of a backup manifest
 expected   what a manifest says must be there, and whether it was
 incremental  what an incremental backup's files become once combined
+skeleton   a backup without its contents, for pg_combinebackup to try a chain on
 ledger     which files of an unfinished copy are complete, so that a resumed one need not write them again
 durable    when what was written is on disk
 tar        the entries of a tar stream

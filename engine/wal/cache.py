@@ -59,7 +59,7 @@ CREATE TABLE node (
 
 
 class Cache:
-    """Connections to one index file: one for each thread."""
+    """Connections to one index file: one for each thread. Those of threads that have ended are closed."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, made anew where it is damaged, foreign or of another schema: ``note`` then says so. Raises
@@ -68,7 +68,7 @@ class Cache:
         self.note: str | None = None
         self._local = threading.local()
         self._guard = threading.Lock()
-        self._all: list[sqlite3.Connection] = []
+        self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._generation = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,22 @@ class Cache:
         if own is not None and own[0] == self._generation:
             found: sqlite3.Connection = own[1]
             return found
+        connection = self._connect()
+        with self._guard:
+            ended = [each for each in self._all if not each[0].is_alive()]  # a screen asks from many short threads
+            self._all = [each for each in self._all if each not in ended]
+            self._all.append((threading.current_thread(), connection))
+        for _, left in ended:
+            with contextlib.suppress(sqlite3.Error):
+                left.close()
+        self._local.own = self._generation, connection
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA cache_size = -2000")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             with writing(connection):
                 if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -98,9 +110,6 @@ class Cache:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-        with self._guard:
-            self._all.append(connection)
-        self._local.own = self._generation, connection
         return connection
 
     def rebuild(self, why: str) -> None:
@@ -113,7 +122,7 @@ class Cache:
     def close(self) -> None:
         with self._guard:
             self._generation += 1
-            for connection in self._all:
+            for _, connection in self._all:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
             self._all.clear()

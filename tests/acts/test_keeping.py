@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.acts import keeping
 from engine.acts.copying import plan_media_snapshot
 from engine.acts.desk import Desk, open_desk
 from engine.acts.keeping import expire
@@ -14,7 +15,7 @@ from engine.archiving.command import MARK
 from engine.backup import expiring
 from engine.backup.proofs import keep_proof
 from engine.records.copying import Proof
-from engine.records.errors import RepriseError
+from engine.records.errors import Refused, RepriseError
 from engine.run.locks import hold_folder
 
 NOW = datetime.now(UTC)
@@ -221,3 +222,52 @@ def test_a_folder_that_is_worked_on_with_another_state_folder_is_left_alone(desk
     finally:
         held.release()
     expire(desk, apply=True)
+
+
+LABEL = """START WAL LOCATION: 0/{number}000028 (file 00000001000000000000000{number})
+CHECKPOINT LOCATION: 0/{number}000060
+BACKUP METHOD: streamed
+BACKUP FROM: primary
+START TIME: {at}
+LABEL: pg_basebackup base backup
+START TIMELINE: 1
+"""
+
+
+def test_a_backup_in_which_something_was_changed_within_the_hour_stays_however_old_it_says_it_is(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (4, 5):
+        folder = tmp_path / "base" / f"b{number}"
+        (folder / "global").mkdir(parents=True)
+        (folder / "PG_VERSION").write_text("17\n")
+        at = days_ago(10 - number).strftime("%Y-%m-%d %H:%M:%S UTC")
+        (folder / "backup_label").write_text(LABEL.format(number=number, at=at))
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (days_ago(10 - number).timestamp(),) * 2)  # which says nothing: ctime is now
+    assert expire(desk).leaving == ()
+    monkeypatch.setattr(keeping, "newest_change", lambda path: days_ago(3))
+    assert {each.verdict.id for each in expire(desk).leaving} == {"b4", "b5"}
+
+
+def test_whatever_is_written_renamed_or_replaced_in_a_copy_is_its_newest_change(tmp_path: Path) -> None:
+    (tmp_path / "copy" / "deep").mkdir(parents=True)
+    path = tmp_path / "copy" / "deep" / "file"
+    path.write_text("x")
+    os.utime(path, (0, 0))
+    assert expiring.newest_change(tmp_path / "copy") > NOW - timedelta(minutes=1)
+    assert expiring.newest_change(tmp_path / "none") > NOW - timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_nothing_is_deleted_where_two_places_are_one_on_disk(desk: Desk, tmp_path: Path, inside: str) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    real = (tmp_path / "live").rename(tmp_path / "media" / "elsewhere")
+    (real / "deeper").mkdir()
+    (tmp_path / "live").symlink_to(real / inside)
+    for apply in (False, True):
+        with pytest.raises(Refused, match=r"media\.path") as caught:
+            expire(desk, apply=apply)
+        assert "media.repository[0].path" in str(caught.value)
+    assert "m4" in names(tmp_path / "media")

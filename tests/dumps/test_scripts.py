@@ -1,8 +1,10 @@
 """A plain dump on its way to psql: what is about its database is taken out, everything else stays byte for byte."""
 
+from io import BytesIO
+
 import pytest
 
-from engine.dumps.scripts import AboutDatabase, read_script
+from engine.dumps.scripts import AboutDatabase, Setting, read_script
 from engine.records.errors import DamagedCopy
 
 CLOSING = b"--\n-- PostgreSQL database dump complete\n--\n"
@@ -35,12 +37,12 @@ SET standard_conforming_strings = on;
 
 
 def passed(script: bytes) -> bytes:
-    pieces = read_script(script.splitlines(keepends=True))
+    pieces = (each.statement if isinstance(each, Setting) else each for each in read_script(BytesIO(script)))
     return b"".join(piece for piece in pieces if isinstance(piece, bytes))
 
 
 def about(script: bytes) -> list[AboutDatabase]:
-    pieces = read_script((script + CLOSING).splitlines(keepends=True))
+    pieces = read_script(BytesIO(script + CLOSING))
     return [piece for piece in pieces if isinstance(piece, AboutDatabase)]
 
 
@@ -94,6 +96,7 @@ def test_who_grants_is_told_with_the_grant() -> None:
         b"\\encoding UTF8 \\connect postgres\n",
         b"COPY t FROM stdin; SELECT 1;\n\\.\n",
         b"ALTER/**/DATABASE d OWNER TO e;\n",
+        b"SELECT E'\\x4'\n'1';\n",
         b"-- PostgreSQL database cluster dump\n",
     ],
 )
@@ -106,3 +109,14 @@ def test_what_no_dump_of_one_database_holds_is_refused(script: bytes) -> None:
 def test_a_script_that_is_cut_off_is_refused(end: int) -> None:
     with pytest.raises(DamagedCopy, match="cut off"):
         passed(BODY[:end])
+
+
+def test_an_escaped_string_that_goes_on_in_the_next_line_is_joined_as_the_server_reads_it() -> None:
+    script = b"SELECT E'a\\\\' -- it's\n  'b\\'; \\c postgres', 'c'\n'd\\';\n"
+    assert passed(script + CLOSING) == script.replace(b"' -- it's\n  '", b"") + CLOSING
+
+
+def test_what_sets_a_parameter_is_told_with_its_name() -> None:
+    script = b"SET a = 1;\nset SESSION B to 'x;';\nSET SESSION AUTHORIZATION c;\nSELECT 'SET f = 1;';\n"
+    found = [each for each in read_script(BytesIO(script + CLOSING)) if isinstance(each, Setting)]
+    assert [(each.name, each.statement) for each in found] == [("a", b"SET a = 1;"), ("b", b"set SESSION B to 'x;';")]

@@ -9,6 +9,7 @@ import pytest
 from tests.clusters import Cluster, make_cluster, own
 from tests.end_to_end.large import make_large
 from tests.end_to_end.middle import operator_with_repository
+from tests.end_to_end.mounts import Hanging
 from tests.end_to_end.operator import Operator
 from tests.recorded import once_a_run
 
@@ -54,3 +55,12 @@ def lent(shared_cluster: Cluster) -> Iterator[Cluster]:
     for place in (shared_cluster.backups, shared_cluster.backups.with_name("dumps")):
         for entry in place.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+@pytest.fixture
+def hanging(open_dir: Path) -> Iterator[Hanging]:
+    """What `repository` holds, seen through a file system that can hang."""
+    (open_dir / "repository").mkdir(exist_ok=True)
+    mount = Hanging(open_dir / "repository", open_dir / "mounted")
+    yield mount
+    mount.close()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.records.runs import RunState, StepState
+from engine.run.control import send
 from engine.run.folder import find_run, read_run
 from tests.clusters import Cluster, processes_below, wait_until
 from tests.end_to_end.operator import CHECKOUT, Operator, operator_for
@@ -106,6 +107,24 @@ class Run:
             return int(Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0])
         except (OSError, IndexError):
             return 1 << 62
+
+
+def answers_at_once(run: Run) -> None:
+    """The engine hears its operator, whatever hangs."""
+    began = time.monotonic()
+    assert send(run.folder, "status", timeout=3)["ok"]
+    assert send(run.folder, "hold", timeout=3)["ok"]
+    assert send(run.folder, "go-on", timeout=3)["ok"]
+    assert time.monotonic() - began < 3
+    assert run.operator.call("report", run.name, expect=0).document["outcome"] == "running"
+
+
+def cancelled(run: Run) -> None:
+    """The operator cancels it, and it ends soon, whatever hangs."""
+    began = time.monotonic()
+    run.operator.call("cancel", run.name, "--yes", expect=0)
+    assert time.monotonic() - began < 15
+    assert run.state.outcome == "interrupted"
 
 
 def kill_server(data_dir: Path, *, all_of_it: bool = True) -> None:

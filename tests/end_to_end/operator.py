@@ -92,7 +92,7 @@ class Operator:
 def _why(said: Said) -> str:
     """What a failed expectation needs to show."""
     checks = [check for check in said.document.get("checks", []) if check["ok"] is not True]
-    told = {key: said.document.get(key) for key in ("outcome", "error", "reached", "steps")}
+    told = {key: said.document.get(key) for key in ("outcome", "error", "reached", "steps", "results")}
     return json.dumps([said.code, told, checks], indent=1) + said.errors
 
 

@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from engine.acts import mounted
+from engine.archiving.command import MARK
 from tests.clusters import Cluster, wait_until
 from tests.end_to_end.operator import operator_for
 
@@ -50,6 +54,8 @@ def test_an_archive_that_goes_away_is_found_and_when_it_comes_back_nothing_is_mi
     cluster.sql("SELECT pg_switch_wal()")
     failed = "SELECT failed_count > 0 FROM pg_stat_archiver"
     wait_until(lambda: cluster.value(failed), "the archive command does not fail")
+    refused = operator.call("archiving", "set-up", "--yes", expect=1).document
+    assert "lacks the mark" in refused["findings"][0]
     assert list(cluster.archive.iterdir()) == []
     cluster.archive.rmdir()
     away.rename(cluster.archive)
@@ -58,3 +64,42 @@ def test_an_archive_that_goes_away_is_found_and_when_it_comes_back_nothing_is_mi
     segments = sorted(path.name for path in cluster.archive.iterdir() if len(path.name) == 24)
     numbers = [int(name[8:], 16) for name in segments]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _unset(cluster: Cluster) -> None:
+    cluster.sql("ALTER SYSTEM SET archive_command = ''")
+    cluster.sql("SELECT pg_reload_conf()")
+    wait_until(lambda: cluster.value("SHOW archive_command") in ("", "(disabled)"), "no reload")
+
+
+def test_a_mount_point_of_fstab_that_is_not_mounted_does_not_become_the_archive(
+    cluster: Cluster, open_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = operator_for(cluster, open_dir)
+    _unset(cluster)
+    fstab = open_dir / "fstab"
+    monkeypatch.setattr(mounted, "FSTAB", fstab)
+    (cluster.archive / MARK).touch()  # of a set-up that met the empty folder: it proves nothing
+    for place in (cluster.archive, cluster.archive.parent):
+        fstab.write_text(f"nas:/backup {place} nfs defaults 0 0\n")
+        refused = operator.ask("archiving", "set-up", "--yes", expect=1).document
+        assert f"{place} is a mount point in {fstab}, and not mounted" in refused["findings"][0]
+    assert cluster.value("SHOW archive_command") in ("", "(disabled)")
+    fstab.write_text(f"nas:/backup {open_dir} nfs defaults 0 0\n")
+    operator.ask("archiving", "set-up", "--yes", expect=0)
+
+
+def test_an_empty_folder_that_bears_the_mark_begins_a_new_archive(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    cluster.sql("SELECT pg_switch_wal()")
+    wait_until(lambda: any(cluster.archive.iterdir()), "nothing is archived")
+    operator.ask("status")  # sees the WAL that is there
+    _unset(cluster)
+    cluster.archive.rename(cluster.archive.with_name("old"))
+    cluster.archive.mkdir()
+    os.chown(cluster.archive, cluster.user.uid, cluster.user.gid)
+    operator.ask("status")  # the index forgets what is gone
+    refused = operator.ask("archiving", "set-up", "--yes", expect=1).document
+    assert "is empty, and had WAL" in refused["findings"][0] and MARK in refused["findings"][0]
+    (cluster.archive / MARK).touch()
+    operator.ask("archiving", "set-up", "--yes", expect=0)

@@ -92,3 +92,60 @@ def test_a_repository_that_is_away_loses_nothing(cluster: Cluster, open_dir: Pat
     away.rename(cluster.backups)
     assert said["delete"] == []
     assert str(cluster.backups) in said["findings"][0]
+
+
+@pytest.fixture
+def two_backups(cluster: Cluster, open_dir: Path) -> Operator:
+    """A history whose first backup, and the WAL before the second one, are past their time in two days."""
+    operator = operator_for(cluster, open_dir)
+    policy(operator, "base_backups = { count = 1 }")
+    for _ in range(2):
+        cluster.sql("SELECT pg_logical_emit_message(true, 'test', 'x')")
+        cluster.switch()
+        operator.call("backup", "base", expect=0)
+    aged(cluster)
+    return operator
+
+
+def kinds_going(listed: dict[str, Any]) -> set[str]:
+    return {each["kind"] for each in listed["delete"]}
+
+
+def test_whatever_may_be_a_backup_and_cannot_be_read_as_one_holds_all_the_wal(
+    two_backups: Operator, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kinds_going(expire(two_backups, monkeypatch)) == {"base", "wal"}
+    foreign, half = cluster.backups / "cluster-b", cluster.backups / "20261101T020000Z"
+    (foreign / "main").mkdir(parents=True)
+    listed = expire(two_backups, monkeypatch)
+    assert kinds_going(listed) == {"base"} and str(foreign) in listed["findings"][0]
+    (foreign / "main").rmdir()
+    foreign.rmdir()
+    foreign.symlink_to("nowhere")
+    assert kinds_going(expire(two_backups, monkeypatch)) == {"base"}
+    foreign.unlink()
+    half.mkdir()
+    (half / "PG_VERSION").write_text("15\n")
+    assert kinds_going(expire(two_backups, monkeypatch)) == {"base"}  # it does not say from where on it needs WAL
+    (half / "PG_VERSION").unlink()
+    half.rmdir()
+    assert kinds_going(expire(two_backups, monkeypatch)) == {"base", "wal"}
+
+
+@pytest.mark.parametrize("known_by", ["the index", "an earlier expiry"])
+def test_nothing_goes_while_an_archive_that_had_wal_is_empty(
+    two_backups: Operator, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, known_by: str
+) -> None:
+    assert kinds_going(expire(two_backups, monkeypatch)) == {"base", "wal"}
+    for path in (two_backups.home / "state" / "index").glob("*.seen" if known_by == "the index" else "*.sqlite*"):
+        path.unlink()
+    away = cluster.archive.rename(cluster.archive.with_name("away"))
+    cluster.archive.mkdir()
+    before = backups_of(cluster)
+    for words in ((), ("--apply", "--yes")):
+        listed = expire(two_backups, monkeypatch, *words)
+        assert listed["delete"] == [] and "is empty, and had WAL" in listed["findings"][0]
+    assert backups_of(cluster) == before
+    cluster.archive.rmdir()
+    away.rename(cluster.archive)
+    assert kinds_going(expire(two_backups, monkeypatch)) == {"base", "wal"}

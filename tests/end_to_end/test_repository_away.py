@@ -1,7 +1,6 @@
 """The repository goes away in the middle of a run: moved, unmounted, or hanging as a hard NFS mount does. The run says
 so and stays an operator's to command; when the repository is back, it ends as an undisturbed one does."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +12,15 @@ from engine.run.control import send
 from engine.steps.shared.promotion import standing
 from tests.clusters import Cluster
 from tests.end_to_end.large import MB, data_dir_of, into, is_whole, nothing_starts_below
-from tests.end_to_end.middle import FEED, WORKER, Run, operator_with_repository, start_run
+from tests.end_to_end.middle import (
+    FEED,
+    WORKER,
+    Run,
+    answers_at_once,
+    cancelled,
+    operator_with_repository,
+    start_run,
+)
 from tests.end_to_end.mounts import Hanging, mount_again, mounted, unmount
 from tests.end_to_end.operator import Operator
 
@@ -100,32 +107,6 @@ def _at_the_gate(cluster: Cluster, home: Path, repository: Path) -> tuple[Operat
 # -- it hangs
 
 
-@pytest.fixture
-def hanging(open_dir: Path) -> Iterator[Hanging]:
-    """What `repository` holds, seen through a file system that can hang."""
-    (open_dir / "repository").mkdir(exist_ok=True)
-    mount = Hanging(open_dir / "repository", open_dir / "mounted")
-    yield mount
-    mount.close()
-
-
-def _answers_at_once(run: Run) -> None:
-    """The engine hears its operator, whatever hangs."""
-    began = time.monotonic()
-    assert send(run.folder, "status", timeout=3)["ok"]
-    assert send(run.folder, "hold", timeout=3)["ok"]
-    assert send(run.folder, "go-on", timeout=3)["ok"]
-    assert time.monotonic() - began < 3
-    assert run.operator.call("report", run.name, expect=0).document["outcome"] == "running"
-
-
-def _cancelled(run: Run) -> None:
-    began = time.monotonic()
-    run.operator.call("cancel", run.name, "--yes", expect=0)
-    assert time.monotonic() - began < 15
-    assert run.state.outcome == "interrupted"
-
-
 @pytest.mark.parametrize("then", ["goes on", "rolled back"])
 def test_a_repository_that_hangs_in_mid_copy_is_named_and_the_run_stays_the_operators(
     hanging: Hanging, large: Cluster, open_dir: Path, then: str
@@ -135,12 +116,12 @@ def test_a_repository_that_hangs_in_mid_copy_is_named_and_the_run_stays_the_oper
     with run.stopped_in("copy", WORKER, 20 * MB):
         hanging.hang()
     assert str(hanging.place / "base" / "one") in run.wait_for_words("waiting: no byte")
-    _answers_at_once(run)
+    answers_at_once(run)
     if then == "goes on":
         hanging.go_on()
         is_whole(operator, operator.call("attach", run.name, expect=0).document)
         return
-    _cancelled(run)
+    cancelled(run)
     nothing_starts_below(operator.copy_to())
     assert operator.call("rollback", run.name, "--yes", expect=0).document["outcome"] == "rolled-back"
     assert not operator.copy_to().exists()
@@ -155,13 +136,13 @@ def test_a_repository_that_hangs_in_mid_replay_is_named_and_the_run_stays_the_op
     with run.stopped_in("replay", FEED, 8 * MB):
         hanging.hang()
     run.wait_for_words("waiting: the archive does not answer")
-    _answers_at_once(run)
+    answers_at_once(run)
     assert standing(data_dir_of(run), 1) == "behind the gate"
     if then == "goes on":
         hanging.go_on()
         is_whole(operator, operator.call("attach", run.name, expect=0).document)
         return
-    _cancelled(run)
+    cancelled(run)
     hanging.go_on()
     is_whole(operator, operator.call("resume", run.name, "--yes", expect=0).document)
 
@@ -175,8 +156,8 @@ def test_an_archive_that_hangs_when_production_is_stopped_leaves_the_run_to_the_
     send(run.folder, "finish")
     run.wait_for_step("salvage")
     assert str(hanging.place / "wal") in run.wait_for_words("does not answer")
-    _answers_at_once(run)
-    _cancelled(run)
+    answers_at_once(run)
+    cancelled(run)
     assert cluster.server.pid() is None
     if then == "rolled back":  # while it hangs
         assert operator.call("rollback", run.name, "--yes", expect=0).document["outcome"] == "rolled-back"

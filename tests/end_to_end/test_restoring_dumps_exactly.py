@@ -103,6 +103,29 @@ def test_a_plain_dump_that_is_cut_off_is_not_loaded_as_if_it_were_whole(operator
     assert databases(cluster) == {NAME}
 
 
+def test_settings_that_this_server_does_not_know_are_left_out_and_told(operator: Operator, cluster: Cluster) -> None:
+    copy = operator.call("backup", "dump", "--database", NAME, "--format", "plain", expect=0).document["copy"]
+    contents, roles_file = Path(copy["path"]) / "database.sql", Path(copy["path"]) / "globals.sql"
+    script = contents.read_bytes()
+    known = b"SET client_min_messages = warning;\n"
+    assert script.count(known) > 0 and script.count(b" SET work_mem TO '7MB';\n") == 1
+    script = script.replace(known, known + b"SET timeout_of_2035 = 0;\n")
+    script = script.replace(b" SET work_mem TO '7MB';\n", b" SET memory_of_2035 TO '7MB';\n")
+    joined = b"INSERT INTO public.cards VALUES (E'joined: '\n  -- a remark\n  '\\'; \\\\c postgres');\n"
+    head, closing = script.split(b"--\n-- PostgreSQL database dump complete")
+    contents.write_bytes(head + joined + b"--\n-- PostgreSQL database dump complete" + closing)
+    with roles_file.open("a") as file:
+        file.write("CREATE ROLE later;\nALTER ROLE later SET style_of_2035 TO 'on';\n")
+    done = operator.call("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=0).document
+    notes = str(operator.call("report", done["run"], expect=0).document)
+    for name in ("timeout_of_2035", "memory_of_2035", "style_of_2035"):
+        assert name in notes
+    assert described(cluster, "two")[1:] != described(cluster, NAME)[1:]
+    assert "later" in roles(cluster)
+    lines = {line for (line,) in ask(cluster, "SELECT line FROM public.cards", "two")}
+    assert lines == {line for (line,) in ask(cluster, "SELECT line FROM public.cards")} | {"joined: '; \\c postgres"}
+
+
 def test_a_discard_leaves_the_roles_and_the_database_of_a_completed_run(operator: Operator, cluster: Cluster) -> None:
     dump = operator.call("backup", "dump", "--database", NAME, expect=0).document["copy"]["id"]
     cluster.sql("DROP ROLE guest")

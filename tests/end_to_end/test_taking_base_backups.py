@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import acts
 from engine.run.folder import find_run, read_run
 from tests.clusters import Cluster, own, test_programs
 from tests.end_to_end.operator import Operator, operator_for
@@ -47,7 +48,9 @@ def test_a_full_backup_is_taken_verified_and_listed_and_can_be_restored(cluster:
     assert restored(operator, "--latest") == {1, 2}
 
 
-def test_incremental_ones_build_a_chain_until_a_full_one_is_due(cluster: Cluster, open_dir: Path) -> None:
+def test_incremental_ones_build_a_chain_until_a_full_one_is_due(
+    cluster: Cluster, open_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if test_programs().version < 17:
         pytest.skip("incremental backups exist from PostgreSQL 17 on")
     operator = operator_for(cluster, open_dir)
@@ -61,6 +64,9 @@ def test_incremental_ones_build_a_chain_until_a_full_one_is_due(cluster: Cluster
     cluster.sql("INSERT INTO ledger VALUES (9)")
     cluster.switch()
     assert all(each["ok"] for each in operator.call("verify", "--all", expect=0).document["results"])
+    monkeypatch.setattr("engine.acts.proving.try_chain", lambda chain, *_: [f"tried: {len(chain)}"])
+    proofs = acts.verify(acts.open_desk(operator.site, operator.home / "state"))
+    assert {each.id: each.findings for each in proofs if each.findings} == {copy["id"]: ("tried: 4",)}
     plan = operator.ask("plan", "--latest", "--into", operator.copy_to(), expect=0).document
     assert len(plan["chain"]) == 4
     assert restored(operator, "--latest") == {0, 1, 2, 9}
@@ -104,7 +110,7 @@ def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it
         pytest.skip("mounting a small file system needs root")
     operator = operator_for(cluster, open_dir)
     cluster.sql("CREATE TABLE ledger AS SELECT generate_series(1, 1000) AS id")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(cluster.backups)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0755", "tmpfs", str(cluster.backups)], check=True)
     try:
         own(cluster.backups, cluster.user)
         refused = operator.call("backup", "base", expect=3).document

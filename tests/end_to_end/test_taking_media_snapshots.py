@@ -103,3 +103,15 @@ def test_two_at_once_are_refused_and_the_first_goes_on(operator: Operator) -> No
     assert "another run" in json.dumps(refused.document) or "another-run" in json.dumps(refused.document)
     attached = operator.call("attach", started["run"], expect=0).document
     assert attached["copy"]["files"] == 6000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="refused to root alone")
+def test_root_copies_into_no_folder_in_which_everybody_may_rename(operator: Operator) -> None:
+    fill(operator.home / "live", 1, 100)
+    copies = operator.home / "copies"
+    copies.chmod(0o777)
+    refused = operator.call("backup", "media", expect=3).document
+    assert "repository-safe" in refused["error"]["message"]
+    assert list(copies.iterdir()) == []
+    copies.chmod(0o700)
+    assert operator.call("backup", "media", expect=0).document["copy"]["files"] == 1

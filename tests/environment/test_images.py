@@ -4,15 +4,19 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from engine.environment import images
 from engine.environment.images import pack, unpack
+from engine.postgres.processes import is_alive
 from engine.records.copies import ImageCopy
 from engine.records.errors import DamagedCopy, RunFailed
+from tests.clusters import wait_until
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -78,3 +82,32 @@ def test_what_is_no_archive_is_said_so_by_tar(tmp_path: Path) -> None:
     image.path.write_bytes(os.urandom(8 << 20))
     with pytest.raises(RunFailed, match="could not be unpacked"):
         unpack(image, tmp_path / "into", silent)
+
+
+@pytest.mark.parametrize("work", ["pack", "unpack"])
+def test_tar_ends_with_the_engine_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    image = packed(tmp_path, b"content")
+    tar, noted = tmp_path / "bin" / "tar", tmp_path / "pid"
+    tar.parent.mkdir()
+    tar.write_text(f"#!/bin/sh\necho $$ >{noted}\nexec sleep 60\n")  # one that waits for its disk, not for us
+    tar.chmod(0o755)
+    monkeypatch.setattr(images, "_environment", lambda: {"PATH": f"{tar.parent}:/usr/bin:/bin"})
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if work == "pack":
+                pack(tmp_path / "origin-1", tmp_path / "2.tar.zst", [], silent)
+            else:
+                unpack(image, tmp_path / "into", silent)
+        finally:
+            os._exit(1)
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
+    program = int(noted.read_text())
+    assert is_alive(program)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    try:
+        wait_until(lambda: not is_alive(program), "it lives on", timeout=5)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(program, signal.SIGKILL)

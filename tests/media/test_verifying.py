@@ -63,3 +63,17 @@ def test_a_flood_of_findings_is_counted_not_listed(snapshot: Path) -> None:
     findings = verify_snapshot(snapshot)
     assert len(findings) == 51
     assert findings[-1] == "and 150 more"
+
+
+def test_files_shared_with_the_snapshot_before_are_not_read_again_all_others_are(snapshot: Path) -> None:
+    live = snapshot.with_name("live")
+    (live / "2026/11/27/b.pdf").write_bytes(b"another")
+    (live / "2026/11/27/twin.pdf").hardlink_to(live / "2026/11/27/b.pdf")
+    take_snapshot(live, snapshot.with_name("s2"), snapshot)
+    told: list[tuple[int, int]] = []
+    second = snapshot.with_name("s2")
+    assert verify_snapshot(second, lambda files, bytes: told.append((files, bytes)), shared_with=snapshot) == []
+    assert told[-1] == (4, 2 * len(b"another"))
+    flip(second / "2026/11/27/b.pdf")
+    found = verify_snapshot(second, shared_with=snapshot)
+    assert found == ["2026/11/27/b.pdf has other content than the catalogue says"]

@@ -3,16 +3,21 @@
 import os
 import shutil
 import signal
+import stat
 import struct
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from engine.postgres.processes import is_alive
 from engine.records.errors import DamagedCopy, Refused, RepriseError, Unreachable
+from engine.remote import pushing
 from engine.remote.places import RemotePlace, read_place
 from engine.remote.pushing import compare, fetch, push, push_wal, refuse_short
+from engine.system.users import is_root
 from tests.clusters import wait_until
 from tests.remote.sshd import running_sshd
 
@@ -94,6 +99,185 @@ def test_unchanged_files_are_shared_there_with_the_copy_before(vault: tuple[Remo
     assert len(inodes) == 1
 
 
+def wrapped_rsync(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a script in rsync's place; ``$rsync`` is the real one."""
+    (folder / "bin").mkdir(parents=True)
+    rsync = folder / "bin" / "rsync"
+    rsync.write_text(f"#!/bin/sh\nrsync={shutil.which('rsync')}\n{script}\n")
+    rsync.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{rsync.parent}:{os.environ['PATH']}")
+
+
+def test_a_push_that_is_taken_up_again_changes_nothing_of_the_copy_before(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path
+) -> None:
+    place, folder = vault[0].below("resumed"), vault[1] / "resumed"
+    (copy / "2026" / "closed").mkdir()
+    (copy / "2026" / "closed" / "c.pdf").write_bytes(b"c" * 100)
+    (copy / "2026" / "closed").chmod(0o500)
+    push(copy, place, [], None, silent)
+    after = copy.with_name("20261127T030000Z")
+    copy.rename(after)
+    (after / "2026" / "new.pdf").write_text("new")
+    before = {path: path.lstat() for path in (folder / copy.name).rglob("*")}
+    with pytest.MonkeyPatch.context() as patch:
+        wrapped_rsync(tmp_path, patch, 'case "$*" in *--dry-run*) exit 12;; esac; exec $rsync "$@"')
+        with pytest.raises(Unreachable):
+            push(after, place, [], copy.name, silent)
+    (draft,) = folder.glob(".draft-*")
+    assert (draft / "2026" / "a.pdf").stat().st_ino == (folder / copy.name / "2026" / "a.pdf").stat().st_ino
+    arrived = (draft / "2026" / "new.pdf").stat().st_ino
+    link = after / "2026" / "link"
+    (after / "2026" / "a.pdf").chmod(0o600)
+    (after / "2026" / "closed" / "c.pdf").chmod(0o640)
+    os.utime(link, ns=(1, 1), follow_symlinks=False)
+    if is_root():
+        os.lchown(link, 12345, 12345)
+        os.chown(after / "2026" / "a.pdf", 12345, 12345)
+    push(after, place, [], copy.name, silent)
+    for path, was in before.items():
+        found = path.lstat()
+        assert (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns) == (
+            was.st_mode, was.st_uid, was.st_gid, was.st_mtime_ns,
+        ), path  # fmt: skip
+    there = folder / after.name / "2026"
+    assert not list(folder.glob(".draft-*"))
+    assert stat.S_IMODE((there / "a.pdf").stat().st_mode) == 0o600
+    assert (there / "a.pdf").read_bytes() == b"a" * 100_000
+    assert (there / "new.pdf").stat().st_ino == arrived, "what had arrived is gone on with"
+    shared = Path("2026", "it's here; $(touch x)", "b.pdf")
+    assert (folder / after.name / shared).stat().st_ino == (folder / copy.name / shared).stat().st_ino
+
+
+def test_of_two_pushes_of_one_copy_none_names_what_the_other_works_on(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path
+) -> None:
+    """The second begins when the first has compared its draft, and takes it over: before it had names of its own, it
+    emptied what the first then named."""
+    place, folder = vault[0].below("two-at-once"), vault[1] / "two-at-once"
+    push(copy, place, [], None, silent)
+    after = copy.with_name("20261127T030000Z")
+    copy.rename(after)
+    held, go_on = tmp_path / "held", tmp_path / "go-on"
+    with pytest.MonkeyPatch.context() as patch:
+        wait = f"touch '{held}'; while test ! -e '{go_on}'; do sleep 0.05; done"
+        wrapped_rsync(tmp_path, patch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {wait};; esac')
+        first = os.fork()
+        if first == 0:
+            try:
+                push(after, place, [], copy.name, silent)
+                os._exit(0)
+            except RepriseError:
+                os._exit(7)
+            finally:
+                os._exit(1)
+    wait_until(held.exists, "the first does not compare")
+    with pytest.MonkeyPatch.context() as patch:
+        # what the second has done when the first goes on: it took over, and sent nothing yet
+        wrapped_rsync(tmp_path / "second", patch, f"touch '{go_on}'; exit 12")
+        with pytest.raises(Unreachable):
+            push(after, place, [], copy.name, silent)
+    assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 7
+    assert not (folder / after.name).exists()
+    push(after, place, [], copy.name, silent)
+    assert sorted(path.name for path in folder.iterdir()) == [copy.name, after.name]
+
+
+def test_a_draft_there_that_is_a_link_is_refused_and_what_it_leads_to_stays(
+    vault: tuple[RemotePlace, Path], copy: Path
+) -> None:
+    place, folder = vault[0].below("linked"), vault[1] / "linked"
+    push(copy, place, [], None, silent)
+    after = copy.with_name("20261127T030000Z")
+    copy.rename(after)
+    os.link(folder / copy.name / "2026" / "a.pdf", folder / "second")
+    (folder / f".draft-{after.name}").symlink_to(copy.name)
+    (after / "2026" / "new.pdf").write_text("new")
+    with pytest.raises(RepriseError) as caught:
+        push(after, place, [], copy.name, silent)
+    assert "is a link" in (caught.value.cause or "")
+    assert (folder / copy.name / "2026" / "a.pdf").exists() and not (folder / copy.name / "2026" / "new.pdf").exists()
+
+
+@pytest.mark.parametrize("attribute", ["mode", "mode-of-folder", "owner"])
+def test_another_mode_or_owner_there_is_found(vault: tuple[RemotePlace, Path], copy: Path, attribute: str) -> None:
+    if attribute == "owner" and not is_root():
+        pytest.skip("only root can give a file away")
+    place, folder = vault[0].below(f"attribute-{attribute}"), vault[1] / f"attribute-{attribute}"
+    push(copy, place, [], None, silent)
+    there = folder / copy.name / "2026"
+    if attribute == "owner":
+        os.chown(there / "a.pdf", 12345, -1)
+    else:
+        (there if attribute == "mode-of-folder" else there / "a.pdf").chmod(0o711)
+    with pytest.raises(DamagedCopy) as caught:
+        push(copy, place, [], None, silent)
+    assert "differ in mode or owner" in (caught.value.cause or "")
+
+
+@pytest.mark.parametrize("stranger", ["empty", "full", "file", "link"])
+def test_what_takes_the_name_there_meanwhile_is_neither_replaced_nor_moved_into(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: str
+) -> None:
+    place, folder = vault[0].below(f"race-{stranger}"), vault[1] / f"race-{stranger}"
+    target = folder / copy.name
+    made = {
+        "empty": f"mkdir '{target}'",
+        "full": f"mkdir '{target}'; echo mine >'{target}/mine'",
+        "file": f"echo mine >'{target}'",
+        "link": f"mkdir '{tmp_path}/elsewhere'; ln -s '{tmp_path}/elsewhere' '{target}'",
+    }[stranger]
+    # after the last look, before the draft gets its name
+    wrapped_rsync(tmp_path, monkeypatch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {made};; esac')
+    with pytest.raises(RepriseError):
+        push(copy, place, [], None, silent)
+    assert len(list(folder.glob(".draft-*/2026/a.pdf"))) == 1
+    if stranger == "link":
+        assert target.is_symlink() and not list((tmp_path / "elsewhere").iterdir())
+    elif stranger == "file":
+        assert target.read_text() == "mine\n"
+    else:
+        assert [path.name for path in target.iterdir()] == (["mine"] if stranger == "full" else [])
+
+
+@pytest.fixture
+def mount_point(tmp_path: Path) -> Iterator[Path]:
+    """An empty file system of its own."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    if not is_root() or subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_nothing_is_fetched_into_a_mount_point_and_a_folder_in_it_is_named(
+    vault: tuple[RemotePlace, Path], copy: Path, mount_point: Path
+) -> None:
+    place = vault[0].below("mounted")
+    push(copy, place, [], None, silent)
+    with pytest.raises(Refused, match="is a mount point") as caught:
+        fetch(place, mount_point, silent)
+    assert str(mount_point / "copies") in (caught.value.remedy or "")
+    assert not list(mount_point.iterdir()) and not mount_point.with_name(".draft-mounted").exists()
+    fetch(place, mount_point / "copies", silent)
+    assert (mount_point / "copies" / copy.name).is_dir()
+
+
+def test_a_folder_that_is_made_while_it_is_fetched_stays_as_it_is(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, back = vault[0].below("made-meanwhile"), tmp_path / "back"
+    push(copy, place, [], None, silent)
+    made = f"mkdir '{back}'; echo mine >'{back}/mine'"
+    wrapped_rsync(tmp_path, monkeypatch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {made};; esac')
+    with pytest.raises(Refused, match="was made meanwhile"):
+        fetch(place, back, silent)
+    assert [path.name for path in back.iterdir()] == ["mine"]
+    assert (tmp_path / ".draft-back" / copy.name).is_dir()
+
+
 def test_wal_is_added_and_never_replaced_and_drafts_stay_here(vault: tuple[RemotePlace, Path], tmp_path: Path) -> None:
     place, folder = vault[0].below("wal"), vault[1] / "wal"
     wal = tmp_path / "wal"
@@ -105,8 +289,60 @@ def test_wal_is_added_and_never_replaced_and_drafts_stay_here(vault: tuple[Remot
     assert push_wal(wal, place, silent) == []
     assert [path.name for path in folder.iterdir()] == [one.name]
     one.write_bytes(b"2" * MIB)
-    push_wal(wal, place, silent)
+    with pytest.raises(DamagedCopy) as caught:
+        push_wal(wal, place, silent)
+    assert one.name in (caught.value.cause or "")
     assert (folder / one.name).read_bytes() == b"1" * MIB
+
+
+def flipped(path: str) -> str:
+    """Shell: one byte of a file becomes another, its size and time stay."""
+    return f'touch -r "{path}" "{path}.t"; printf X | dd of="{path}" bs=1 seek=7 conv=notrunc 2>/dev/null; ' + (
+        f'touch -r "{path}.t" "{path}"; rm "{path}.t"'
+    )
+
+
+def test_wal_that_did_not_arrive_as_it_was_sent_is_found(
+    vault: tuple[RemotePlace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, folder, wal = vault[0].below("garbled"), vault[1] / "garbled", tmp_path / "wal"
+    wal.mkdir()
+    for number in (1, 2):
+        (wal / f"00000001000000000000000{number}").write_bytes(b"1" * MIB)
+    monkeypatch.setattr(pushing, "_SAMPLE", 0)
+    assert push_wal(wal, place, silent) == []
+    strange = "0 \\#134 \udcff\n.00000020.backup"
+    (wal / strange).write_bytes(b"1" * MIB)
+    garble = f"set -- '{folder}'/*134*; {flipped('$1')}"
+    wrapped_rsync(tmp_path, monkeypatch, f'$rsync "$@" || exit; case "$*" in *--ignore-existing*) {garble};; esac')
+    with pytest.raises(DamagedCopy, match="is not what") as caught:
+        push_wal(wal, place, silent)
+    assert "1 files differ" in (caught.value.cause or "")
+
+
+def test_wal_that_rots_there_is_found_when_its_turn_comes(vault: tuple[RemotePlace, Path], tmp_path: Path) -> None:
+    place, folder = vault[0].below("rotten"), vault[1] / "rotten"
+    (tmp_path / "000000010000000000000001").write_bytes(b"1" * MIB)
+    push_wal(tmp_path, place, silent)
+    subprocess.run(["sh", "-c", flipped(str(folder / "000000010000000000000001"))], check=True)
+    with pytest.raises(DamagedCopy):
+        push_wal(tmp_path, place, silent)
+
+
+def test_of_wal_that_was_there_only_a_sample_is_read_again(
+    vault: tuple[RemotePlace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, wal, told = vault[0].below("sample"), tmp_path / "wal", tmp_path / "told"
+    wal.mkdir()
+    for number in range(pushing._SAMPLE + 4):
+        (wal / f"0000000100000000000000{number:02X}").write_bytes(b"1" * MIB)
+    push_wal(wal, place, silent)
+    (wal / "0000000100000000000000FF").write_bytes(b"1" * MIB)
+    count = f"tee '{told}.one' | $rsync \"$@\"; code=$?; tr '\\0' '\\n' <'{told}.one' >'{told}'; exit $code"
+    wrapped_rsync(tmp_path, monkeypatch, f'case "$*" in *--checksum*) {count};; esac; exec $rsync "$@"')
+    push_wal(wal, place, silent)
+    names = told.read_text().split()
+    assert len(names) == pushing._SAMPLE + 1 and "0000000100000000000000FF" in names
 
 
 def test_a_segment_that_is_too_short_is_not_sent_and_said_so_and_all_else_is(
@@ -160,11 +396,7 @@ def test_a_comparison_of_which_files_went_away_is_no_success(
 ) -> None:
     place = vault[0].below("vanished")
     push(copy, place, [], None, silent)
-    (tmp_path / "bin").mkdir()
-    rsync = tmp_path / "bin" / "rsync"
-    rsync.write_text(f'#!/bin/sh\n{shutil.which("rsync")} "$@" && exit 24\n')
-    rsync.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{rsync.parent}:{os.environ['PATH']}")
+    wrapped_rsync(tmp_path, monkeypatch, '$rsync "$@" && exit 24')
     with pytest.raises(RepriseError, match="failed"):
         compare(copy, place.below(copy.name))
 
@@ -232,8 +464,15 @@ def test_a_full_or_closed_folder_there_is_an_error(vault: tuple[RemotePlace, Pat
         push(copy, vault[0].below("file"), [], None, silent)
 
 
+def in_the_vault() -> RemotePlace:
+    return read_place("ssh://nobody@127.0.0.1/x")
+
+
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not on this machine")
-def test_rsync_ends_with_the_engine_that_is_killed(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("through", ["rsync", "ssh"])
+def test_rsync_and_ssh_end_with_the_engine_that_is_killed(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
     shell, noted = tmp_path / "shell", tmp_path / "pid"
     shell.write_text(f"#!/bin/sh\necho $PPID $$ >{noted}\nexec sleep 60\n")
     shell.chmod(0o755)
@@ -241,15 +480,20 @@ def test_rsync_ends_with_the_engine_that_is_killed(copy: Path, tmp_path: Path, m
     pid = os.fork()
     if pid == 0:
         try:
-            compare(copy, read_place("ssh://nobody@127.0.0.1/x"))
+            if through == "rsync":
+                compare(copy, in_the_vault())
+            else:
+                in_the_vault().run("true")
         finally:
             os._exit(1)
     wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
-    program, its_child = map(int, noted.read_text().split())
+    rsync, ssh = map(int, noted.read_text().split())
+    program = rsync if through == "rsync" else ssh
     assert is_alive(program)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     try:
         wait_until(lambda: not is_alive(program), "it lives on", timeout=5)
     finally:
-        os.kill(its_child, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(ssh, signal.SIGKILL)

@@ -162,3 +162,64 @@ def test_no_text_makes_the_reader_fail_with_anything_but_a_site_error(
         read_site(path)
     except SiteError as error:
         assert str(path) in error.message
+
+
+FOREIGN = """
+[[media.repository]]
+kind = "rsync"
+path = "/backup/dated"
+inside = "localhost/srv/docs/media"
+[[media.repository]]
+kind = "restic"
+path = "rest:https://backup@vault/docs"
+password_file = "/etc/reprise/restic.password"
+[[media.repository]]
+kind = "borg"
+path = "ssh://backup@vault/./docs"
+password_command = "pass show borg"
+program = "/opt/borg/bin/borg"
+[[source]]"""
+WITH_FOREIGN = WHOLE.replace(
+    'path = "/srv/docs/media"\n',
+    'path = "/srv/docs/media"\nreferences = "SELECT path, size FROM files"\nstrip_prefix = "/uploads/"\n',
+).replace("[[source]]", FOREIGN.strip(), 1)
+
+
+def test_other_programs_repositories_are_read_with_their_keys(tmp_path: Path) -> None:
+    media = read_site(site_file(tmp_path, WITH_FOREIGN)).media
+    assert media is not None and media.own == media.repository[0]
+    assert [each.kind for each in media.repository] == ["directory", "rsync", "restic", "borg"]
+    assert "/backup/dated" not in read_site(tmp_path / "site.toml").repositories
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "key", "right"),
+    [
+        ('kind = "rsync"', 'kind = "tar"', "media.repository[1].kind", "restic"),
+        ('path = "/backup/dated"', 'path = "dated"', "media.repository[1].path", "starts with /"),
+        ('path = "/backup/dated"', 'path = "/b"\nsecond = "ssh://a/b"', "media.repository[1].second", "directory only"),
+        ('path = "/backup/dated"', 'path = "/b"\nprogram = "rsync"', "media.repository[1].program", "restic and borg"),
+        ('path = "/backup/dated"', 'path = "/b"\npassword_file = "/x"', "[1].password_file", "restic and borg"),
+        ('"localhost/srv/docs/media"', '"../x"', "media.repository[1].inside", "place in a snapshot"),
+        ('path = "/backup/media"', 'path = "/backup/media"\ninside = "x"', "media.repository[0].inside", "restic"),
+        ('"rest:https://backup@vault/docs"', '"--option"', "media.repository[2].path", "URL"),
+        ('"rest:https://backup@vault/docs"', '"rest:https://u:geheim@v/"', "[2].path", "RESTIC_REST_PASSWORD"),
+        ('"/etc/reprise/restic.password"', '"password"', "media.repository[2].password_file", "starts with /"),
+        ('password_file = "/etc/reprise/restic.password"', "", "media.repository[2]", "password_file"),
+        ('password_command = "pass', 'password_file = "/x"\npassword_command = "pass', "[3]", "one of them"),
+        ('"/opt/borg/bin/borg"', '"-x"', "media.repository[3].program", "/usr/local/bin/borg"),
+        ('"SELECT path, size FROM files"', '"SELECT 1; DROP TABLE files"', "media.references", "SELECT"),
+        ('"SELECT path, size FROM files"', '"DELETE FROM files"', "media.references", "SELECT"),
+        ('references = "SELECT path, size FROM files"', "", "media.strip_prefix", "references"),
+        ('"/uploads/"', '""', "media.strip_prefix", "/uploads/"),
+    ],
+)
+def test_a_mistake_about_other_programs_repositories_says_what_would_be_right(
+    tmp_path: Path, was: str, becomes: str, key: str, right: str
+) -> None:
+    assert was in WITH_FOREIGN
+    with pytest.raises(SiteError) as caught:
+        read_site(site_file(tmp_path, WITH_FOREIGN.replace(was, becomes, 1)))
+    assert key in caught.value.message
+    assert right in (caught.value.remedy or "")
+    assert "geheim" not in str(caught.value)

@@ -50,6 +50,9 @@ class Rehearsal:
     def progress(self, done: int, total: int | None, unit: str = "bytes", detail: str = "") -> None:
         self.progresses.append((done, total, detail))
 
+    def waiting(self, detail: str) -> None:
+        self.progress(0, None, detail=detail)
+
     def safe_point(self) -> None:
         self.at_safe_point()
 

@@ -34,6 +34,8 @@ class Step(SimpleNamespace):
     def progress(self, done: int, total: int | None, *_: str) -> None:
         self.told.append((done, total))
 
+    def waiting(self, detail: str) -> None: ...
+
     def safe_point(self) -> None:
         if self.cancelled:
             raise Stopped

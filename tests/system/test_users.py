@@ -8,7 +8,7 @@ import pytest
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser
 from engine.system import users
-from engine.system.users import current_user, default_run_as, is_root, may_reach, may_write, os_user
+from engine.system.users import current_user, default_run_as, is_root, may_reach, may_write, os_user, who_else_writes
 
 as_root = pytest.mark.skipif(not is_root(), reason="needs root")
 
@@ -59,3 +59,35 @@ def test_who_lingers_stands_in_loginds_own_folder(tmp_path: Path, monkeypatch: p
     assert not users.lingers(anna)
     (tmp_path / "anna").touch()
     assert users.lingers(anna)
+
+
+@as_root
+def test_who_else_writes_is_everybody_or_a_strange_group_never_the_owner_nor_the_users_own_group(
+    tmp_path: Path, os_user: OsUser
+) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, os_user.uid, os_user.gid)
+    for mode, gid, others in (
+        (0o700, os_user.gid, None),
+        (0o755, os_user.gid, None),
+        (0o770, os_user.gid, None),
+        (0o2770, 0, None),
+        (0o770, 54321, "the group 54321"),
+        (0o750, 54321, None),
+        (0o777, os_user.gid, "everybody"),
+        (0o1777, os_user.gid, "everybody"),
+    ):
+        os.chown(folder, os_user.uid, gid)
+        folder.chmod(mode)
+        assert who_else_writes(folder, [current_user(), os_user]) == others, (oct(mode), gid)
+
+
+@as_root
+def test_a_folder_above_in_which_everybody_may_rename_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "above" / "copies"
+    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.chmod(0o1777)
+    assert who_else_writes(folder, [current_user()]) is None
+    folder.parent.chmod(0o777)
+    assert who_else_writes(folder, [current_user()]) == "everybody"

@@ -29,7 +29,7 @@ class Driver:
 
     @property
     def timeline(self) -> TimelineScreen:
-        screen = self.app.screen_stack[1]
+        screen = self.app.screen_stack[0]
         assert isinstance(screen, TimelineScreen)
         return screen
 

@@ -22,6 +22,7 @@ from engine.records.status import (
 )
 from engine.records.survey import OsUser, Programs
 from engine.records.target import RecoveryTarget
+from tests.tui.files_source import StandInFiles
 from tests.tui.history import ARCHIVED, NOW, utc
 
 GIB = 1024**3
@@ -112,7 +113,7 @@ def dump_plan(dump: str, database: str, beside: bool) -> Plan:
     )  # fmt: skip
 
 
-class Protected:
+class Protected(StandInFiles):
     """Their half of the stand-in."""
 
     asked: list[tuple[Any, ...]]

@@ -125,6 +125,7 @@ class StandIn(Protected):
         self.asked: list[tuple[Any, ...]] = []
         self.state = state
         self.refuse = False
+        self.files_wanted: bool | None = None
         self.catalog = catalog()
         reach = Reach(self.catalog.base_backups, {"main": history()})
         self.view = View(
@@ -178,9 +179,17 @@ class StandIn(Protected):
         )  # fmt: skip
 
     def plan(
-        self, desk: Desk, target: RecoveryTarget, destination: Destination, *, action: str, view: View | None = None
+        self,
+        desk: Desk,
+        target: RecoveryTarget,
+        destination: Destination,
+        *,
+        action: str,
+        files: bool | None = None,
+        view: View | None = None,
     ) -> Plan:
         self.asked.append(("plan", target, destination, action))
+        self.files_wanted = files
         known = history()
         gate = target.lsn or (known.of[2][-1].end_lsn if target.kind == "latest" else lsn_at(ARCHIVED))
         moment = self.moment(desk, self.view, target.timeline or 2, gate)

@@ -215,6 +215,31 @@ async def problems(driver: Driver) -> None:
     await driver.press("i")
 
 
+async def files(driver: Driver) -> None:
+    await driver.go_to(MOMENT)
+    await driver.press("f", "enter", "end", "enter")
+
+
+async def files_difference(driver: Driver) -> None:
+    await files(driver)
+    await driver.press("[", "d", "enter")
+
+
+async def files_restore_question(driver: Driver) -> None:
+    await files(driver)
+    await driver.press("R")
+
+
+async def files_plan(driver: Driver) -> None:
+    await files_restore_question(driver)
+    await driver.press("enter")
+
+
+async def files_plan_whole(driver: Driver) -> None:
+    await files_restore_question(driver)
+    await driver.press("tab", "tab", "enter")
+
+
 async def overview(driver: Driver) -> None:
     await driver.press("1")
     await driver.settled()
@@ -297,6 +322,7 @@ SCREENS: tuple[Walk, ...] = (
     run, log, stop_question, run_failed, run_not_true, accept_question, run_completed, discard_question,
     gate, gate_in_place, gate_unreadable, forward, advanced, not_proven,
     report, runs, no_runs, help, palette,
+    files, files_difference, files_restore_question, files_plan, files_plan_whole,
     overview, overview_healthy, overview_failed, copies, copy_refused, copying, copied, expiry, expire_question,
     dump_plan, dump_question,
 )  # fmt: skip

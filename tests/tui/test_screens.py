@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from engine.records.errors import RepriseError
 from engine.records.plan import Destination
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
-from tests.tui.history import ACCIDENT, lsn_at, utc
+from tests.tui.history import ACCIDENT, NOW, lsn_at, utc
 from tests.tui.source import StandIn, desk, run_state
 from tests.tui.test_pictures import (
     SCREENS,
@@ -25,6 +26,7 @@ from tests.tui.test_pictures import (
     run_failed,
     run_not_true,
 )
+from tui.app import RepriseApp
 from tui.axis.scale import COMMITS
 from tui.screens.plan import PlanScreen
 from tui.screens.report import ReportScreen
@@ -281,6 +283,14 @@ async def test_another_destination_can_be_typed() -> None:
         assert not [ask for ask in driver.source.asked if ask[0] == "start"]
 
 
+async def test_the_users_files_come_along_or_stay_at_a_key() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter")
+        assert driver.source.files_wanted is None
+        await driver.press("m")
+        assert driver.source.files_wanted is True
+
+
 async def test_a_refused_plan_cannot_be_started_and_says_why() -> None:
     async with driving(80, 24) as driver:
         driver.source.refuse = True
@@ -397,6 +407,44 @@ async def test_a_slow_index_does_not_hold_the_screen() -> None:
         free.set()
         await driver.settled()
         assert len(asked) == 2
+        assert "REACHABLE" in driver.text
+
+
+async def test_what_is_known_is_shown_before_the_archive_is_read() -> None:
+    """Listing a long archive would hold the first moment up."""
+    source, free = StandIn(), threading.Event()
+    quick = source.moment
+
+    def slow(desk: Desk, view: View, timeline: int, gate: int) -> Moment:
+        assert free.wait(30)
+        return quick(desk, view, timeline, gate)
+
+    source.moment = slow  # type: ignore[method-assign]
+    app = RepriseApp(desk(), source, clock=lambda: NOW)
+    async with app.run_test(size=(80, 24)) as pilot:
+        driver = Driver(app, pilot, source)
+        await driver.until(lambda: "looking" in driver.text)
+        assert source.asked == []
+        free.set()
+        await driver.settled()
+        assert "REACHABLE" in driver.text
+        assert source.asked == [("read_archive",)]
+
+
+@pytest.mark.parametrize("broken", ["nothing is known", "it cannot be looked at"])
+async def test_the_archive_is_read_where_there_is_no_moment_to_show(broken: str) -> None:
+    source = StandIn()
+    whole = source.view
+
+    def look(desk: Desk) -> View:
+        if source.asked:
+            return whole
+        if broken == "nothing is known":
+            return replace(whole, histories={}, windows=(), spans=())
+        raise RepriseError("the index cannot be read")
+
+    source.look = look  # type: ignore[method-assign]
+    async with driving(80, 24, source=source) as driver:
         assert "REACHABLE" in driver.text
 
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from engine.records.history import Piece
 from engine.wal.index import WalIndex
 from engine.wal.tail import read_tail
@@ -49,6 +51,17 @@ def test_other_threads_see_the_index_grow(one_wal: RealWal, open_index: Callable
     assert errors == []
     assert seen[0] == 0 and seen[-1] == index.count(piece) > 0
     assert seen == sorted(seen)
+
+
+def test_threads_that_have_ended_leave_no_file_open(open_index: Callable[..., WalIndex]) -> None:
+    """A screen asks from a new thread for each key: a connection kept for each would use up the open files."""
+    index = open_index()
+    before = psutil.Process().num_fds()
+    for _ in range(20):
+        asker = threading.Thread(target=index.timelines)
+        asker.start()
+        asker.join()
+    assert psutil.Process().num_fds() <= before + 5
 
 
 def test_a_single_file_is_read_without_an_index(one_wal: RealWal, open_index: Callable[..., WalIndex]) -> None:

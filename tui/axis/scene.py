@@ -1,15 +1,19 @@
 """What stands on the axis, as instants: built once from a view, in a worker thread, then only looked at."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from engine.records.copies import Catalog
 from engine.records.history import Piece
 from engine.records.lsn import Lsn
-from engine.records.target import AxisSpan
 from tui.axis.cuts import Line, first_end, last_end, lines_of
+
+if TYPE_CHECKING:
+    from engine.records.copies import Catalog
+    from engine.records.target import AxisSpan
 
 State = Literal["reachable", "left behind", "no backup", "missing"]
 MarkKind = Literal["full", "incremental", "damaged", "media", "dump", "point"]

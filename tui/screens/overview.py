@@ -44,6 +44,7 @@ class OverviewScreen(Painted):
         bind("take-copy", "take_copy"),
         bind("verify", "verify"),
         bind("expire", "expire"),
+        bind("files", "files"),
         bind("read", "read_again"),
     ]
 
@@ -153,6 +154,11 @@ class OverviewScreen(Painted):
             from tui.screens.copies import CopiesScreen
 
             self.app.push_screen(CopiesScreen(thing))
+
+    def action_files(self) -> None:
+        from tui.screens.files import FilesScreen
+
+        self.app.push_screen(FilesScreen(self.session.clock()))
 
     def action_take_copy(self) -> None:
         thing = self.thing

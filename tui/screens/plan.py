@@ -29,6 +29,7 @@ class PlanScreen(PlanPicture):
         bind("destination", "destination"),
         bind("port", "port"),
         bind("wait", "wait"),
+        bind("with-files", "with_files"),
         bind("checks", "checks"),
         bind("save", "save"),
         bind("start", "start"),
@@ -39,6 +40,7 @@ class PlanScreen(PlanPicture):
         super().__init__(target, at)
         self.action: Action = "pause"
         self.destination: Destination | None = None
+        self.with_files: bool | None = None  # None: as the site says
         self.starting = False
 
     def begin(self) -> None:
@@ -49,14 +51,14 @@ class PlanScreen(PlanPicture):
 
     def make_plan(self) -> None:
         acts, desk = self.session.acts, self.session.desk
-        target, action, wanted = self.target, self.action, self.destination
+        target, action, wanted, files = self.target, self.action, self.destination, self.with_files
         data_dir = desk.site.database.data_dir
         stamp = self.at.astimezone(desk.site.zone).strftime("%m%d-%H%M%S")
         self.made, self.failure = None, None
 
         def work() -> Plan:
             destination = wanted or Destination("side-copy", free_folder(data_dir, stamp))
-            return acts.plan(desk, target, destination, action=action)
+            return acts.plan(desk, target, destination, action=action, files=files)
 
         self.plan_errand.ask("plan", work)
         self.repaint()
@@ -93,6 +95,13 @@ class PlanScreen(PlanPicture):
 
     def action_wait(self) -> None:
         self.action = "finish" if self.action == "pause" else "pause"
+        self.make_plan()
+
+    def action_with_files(self) -> None:
+        if self.session.desk.site.media is None:
+            self.say("the site names no users' files: [media] in the site file does")
+            return
+        self.with_files = not (self.made is not None and self.made.files is not None)
         self.make_plan()
 
     def action_destination(self) -> None:

@@ -85,6 +85,8 @@ class PlanPicture(Scrolled):
         else:
             x = grid.put_cut(12, 4, f"new server {wanted.path}" + (f", port {port}" if port else ""), "text", stop)
             notes = ["live one untouched"]
+        if plan.files is not None:
+            notes = ["with the files that match it; the old ones are kept", "with its files", *notes]
         for note in notes:
             if grid.put_whole(x + 3, 4, note, "muted", stop) > x + 3:
                 break

@@ -13,10 +13,9 @@ from tui.screens.scrolled import Scrolled
 from tui.widgets import gate
 from tui.widgets.frame import Hint, paint_rule, paint_wrapped, wrapped
 from tui.widgets.progress import paint_ending
+from tui.widgets.purpose import INTO
 
 Row = tuple[tuple[int, str, str], ...]  # cells: where, what, role; a negative place ends there
-
-_INTO = {"side-copy": "a copy in", "in-place": "in place of"}
 
 
 class ReportScreen(Scrolled):
@@ -39,11 +38,12 @@ class ReportScreen(Scrolled):
             y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
+            stop = min((grid.width + x - len(text) - 1 for x, text, _ in row if x < 0 and text), default=grid.width - 1)
             for x, text, role in row:
                 if x < 0:
                     grid.put_right(grid.width + x, row_y, text, role)
                 else:
-                    grid.put(x, row_y, text, role, grid.width - 1)
+                    grid.put_cut(x, row_y, text, role, stop)
 
     def _rows(self, grid: Grid) -> list[Row]:
         state, zone, g = self.state, self.session.desk.site.zone, grid.glyphs
@@ -57,7 +57,11 @@ class ReportScreen(Scrolled):
             rows.append(((3, "lost", "muted"), (16, words.plural(point.lost_commits, "commit", "commits"), "text")))
             chain = " + ".join(backup.id for backup in point.chain)
             rows.append(((3, "from", "muted"), (16, chain, "text")))
-        rows.append(((3, "into", "muted"), (16, f"{_INTO[plan.destination.kind]} {plan.destination.path}", "text")))
+        if (files := plan.files) is not None:
+            rows.append(((3, "from", "muted"), (16, ", ".join(each.id for each in files.snapshots), "text")))
+            if files.only is not None:
+                rows.append(((3, "only", "muted"), (16, files.only, "text")))
+        rows.append(((3, "into", "muted"), (16, f"{INTO[plan.destination.kind]} {plan.destination.path}", "text")))
         reached = state.reached
         if reached is not None and point is not None and reached.lsn > point.gate:
             text = f"at the gate, replay went on to {format_lsn(reached.lsn)}"

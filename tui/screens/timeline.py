@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
 from engine.records.lsn import format_lsn
-from engine.records.runs import RunState
-from engine.records.target import RecoveryTarget
 from tui import words
 from tui.axis import cuts
 from tui.axis.cuts import Cut, Line
 from tui.axis.layout import PLOT
 from tui.errands import Answer
 from tui.keys import bind
-from tui.moments import Understood, prepare, understand
 from tui.screens.timeline_asking import READING, Aim
 from tui.screens.timeline_moving import TimelineMoving
 from tui.widgets.frame import Hint
 from tui.widgets.question import Question
+
+if TYPE_CHECKING:
+    from engine.records.runs import RunState
+    from tui.moments import Understood
 
 
 class TimelineScreen(TimelineMoving):
@@ -47,6 +48,7 @@ class TimelineScreen(TimelineMoving):
         bind("problems", "problems"),
         bind("plan", "plan"),
         bind("plan-dump", "plan_dump"),
+        bind("files", "files"),
     ]
 
     def offer_run(self, runs: Sequence[RunState]) -> None:
@@ -71,6 +73,8 @@ class TimelineScreen(TimelineMoving):
     def action_go_to(self) -> None:
         if self.looked is None or self.aim is None:
             return
+        from tui.moments import prepare, understand
+
         site = self.session.desk.site
         names = tuple(mark.name for mark in self.looked.scene.points)
         cursor_at, now = self.aim.at, self.session.clock()
@@ -180,6 +184,8 @@ class TimelineScreen(TimelineMoving):
         if not moment.reachable:
             self.say("this moment cannot be reached; b and a go to the nearest ones that can")
             return
+        from engine.records.target import RecoveryTarget
+
         if cut.lost is None and cut.line == self.looked.scene.live:
             target = RecoveryTarget("latest", timeline=cut.timeline)
         elif cut.kept is not None and cut.gate == cut.kept.end_lsn:
@@ -189,6 +195,15 @@ class TimelineScreen(TimelineMoving):
         from tui.screens.plan import PlanScreen
 
         self.app.push_screen(PlanScreen(target, self.aim.at))
+
+    def action_files(self) -> None:
+        """The files as the snapshot that belongs to this moment has them."""
+        if self.aim is None:
+            self.say("the archive is still being read", "muted")
+            return
+        from tui.screens.files import FilesScreen
+
+        self.app.push_screen(FilesScreen(self.aim.at))
 
     def action_problems(self) -> None:
         from tui.screens.problems import ProblemsScreen

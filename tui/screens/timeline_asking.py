@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from engine.records.history import TransactionEnd
-from engine.records.runs import RunState
 from tui.axis import cuts, scale
 from tui.axis.cuts import Cut, Line
 from tui.axis.layout import PLOT, Places, places
@@ -20,6 +19,7 @@ from tui.widgets import panes
 
 if TYPE_CHECKING:
     from engine.acts import Moment, View
+    from engine.records.runs import RunState
 
 READING = "reading again"
 
@@ -82,6 +82,7 @@ class TimelineAsking(Painted):
         self.failure: str | None = None
         self.plan_wanted = False
         self.offered_run = False
+        self.read_begun = False
 
     def begin(self) -> None:
         self.look_errand = Errand(self, "look")
@@ -89,8 +90,9 @@ class TimelineAsking(Painted):
         self.find_errand = Errand(self, "find")
         self.seek_errand = Errand(self, "seek")
         self.repaint()
-        self.look_again()
-        self.read_wal()
+        # Asked once this picture is in the terminal: what answers is imported first, and would hold it up. By the
+        # application's queue, because the screen's own says "after refresh" while Textual still holds updates back.
+        self.app.call_after_refresh(self.look_again)
         if self.session.problems:
             self.say(f"{self.session.glyphs.warn} {self.session.problems[0]}")
 
@@ -104,8 +106,14 @@ class TimelineAsking(Painted):
 
         self.look_errand.ask("look", work)
 
+    def _read_once(self) -> None:
+        """The archive is read as soon as what was known of it is shown: listing a long one would hold that up."""
+        if not self.read_begun:
+            self.read_wal()
+
     def read_wal(self) -> None:
         """Bring the index up to date; what is known already is shown meanwhile."""
+        self.read_begun = True
         acts, desk, app = self.session.acts, self.session.desk, self.session
         last = [app.clock()]
 
@@ -194,6 +202,7 @@ class TimelineAsking(Painted):
         if answer.error is not None:
             self.failure = answer.error.message
             self.say_error(answer.error)
+            self._read_once()
             return
         first = self.looked is None or not self.looked.scene.lines
         self.looked, self.failure = answer.result, None
@@ -201,12 +210,15 @@ class TimelineAsking(Painted):
         if first or self.aim is None or self.aim.line not in self.looked.scene.lines:
             self._start_position(self.looked.scene)
         self.seek_meaning()
+        if not self.looked.scene.lines:  # nothing is known yet
+            self._read_once()
         if not self.offered_run:
             self.offered_run = True
             self.offer_run(self.looked.runs)
         self.repaint()
 
     def _on_found(self, answer: Answer) -> None:
+        self._read_once()
         if answer.error is not None:
             self.say_error(answer.error)
             return

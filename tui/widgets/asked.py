@@ -7,7 +7,7 @@ from engine.records.runs import RunState
 from tui import words
 from tui.painting.grid import Grid
 from tui.widgets.frame import paint_wrapped
-from tui.widgets.purpose import what_for
+from tui.widgets.purpose import INTO, what_for
 
 
 def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, zone: tzinfo) -> None:
@@ -22,6 +22,12 @@ def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, z
     if point is None:
         grid.put_cut(x, y, what_for(plan), "text", stop)
         y += 1
+        if plan.files is not None:
+            grid.put(x, y, "from", "muted")
+            grid.put_cut(x + 12, y, ", ".join(each.id for each in plan.files.snapshots), "text", stop)
+            grid.put(x, y + 1, "only" if plan.files.only else "all of it", "muted")
+            grid.put_cut(x + 12, y + 1, plan.files.only or "", "text", stop)
+            y += 2
     else:
         for name, end in (("last kept", point.kept), ("first lost", point.lost)):
             if end is not None:
@@ -42,8 +48,7 @@ def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, z
         grid.put_cut(x + 12, y, f"{segments}, {words.size(point.wal_bytes)}", "text", stop)
         y += 1
     grid.put(x, y, "into", "muted")
-    kinds = {"in-place": "in place of", "side-copy": "a copy in", "database": "database", "repository": "repository"}
-    where = f"{kinds[plan.destination.kind]} {plan.destination.path}"
+    where = f"{INTO[plan.destination.kind]} {plan.destination.path}"
     y = paint_wrapped(grid, x + 12, y, where, "text", stop, 2) + 1
     loud = [check for check in state.checks or plan.checks if check.ok is not True and check.level != "info"]
     grid.put(x, y, "checks that spoke up" if loud else "every check was well", "muted", stop)

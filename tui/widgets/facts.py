@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
-from engine.records.target import RecoveryPoint
 from tui import words
 from tui.axis.scene import Scene
 from tui.painting.grid import Grid
 
 if TYPE_CHECKING:
     from engine.acts import Moment
+    from engine.records.target import RecoveryPoint
 
 
 VALUE = 12  # the one left edge of plot and facts

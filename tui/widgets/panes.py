@@ -1,15 +1,19 @@
 """What a larger terminal shows besides: the commits around the cursor, the recovery windows, the events near it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
-from engine.records.target import RecoveryWindow
 from tui import words
 from tui.axis.scene import Scene
 from tui.painting.grid import Grid
+
+if TYPE_CHECKING:
+    from engine.records.target import RecoveryWindow
 
 
 def paint_commits(

@@ -11,6 +11,11 @@ COPIES: dict[CopyKind, str] = {
     "base": "base backup", "dump": "dump", "media": "files snapshot", "source": "source code", "image": "environment",
 }  # fmt: skip
 
+INTO: dict[str, str] = {
+    "in-place": "in place of", "side-copy": "a copy in", "database": "database", "repository": "repository",
+    "files": "files in",
+}  # fmt: skip
+
 
 def what_for(plan: Plan) -> str:
     """``restore``, ``restore of a dump``, ``copy: files snapshot``."""
@@ -28,6 +33,9 @@ def heading(state: RunState, zone: tzinfo) -> str:
         return f"{what_for(state.plan)} to {words.short_moment(at, zone)}"
     if state.plan.loading is not None:
         return f"{what_for(state.plan)}: {state.plan.loading.dump}"
+    if state.plan.files is not None:
+        snapshots = state.plan.files.snapshots
+        return f"{what_for(state.plan)}: " + ", ".join(each.id for each in snapshots)
     return what_for(state.plan) if state.plan.copying is not None else f"restore {state.run}"
 
 

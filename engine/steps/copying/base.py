@@ -6,14 +6,12 @@ for none), ``manifest`` (the parent's backup_manifest, for an incremental one), 
 """
 
 import re
-from pathlib import Path
 
-from engine.postgres.processes import end_strays
 from engine.postgres.running import run
 from engine.records.errors import RunFailed
-from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, now, remove_draft
+from engine.steps.copying.drafts import copying_of, grows_at, make_draft, now, record_draft, remove_draft
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import carried
+from engine.steps.shared.children import Say, carried
 
 _PROGRAM = "pg_basebackup"
 _PROGRESS = re.compile(r"\s*(\d+)/(\d+) kB \(\d+%\)")
@@ -21,8 +19,7 @@ _PROGRESS = re.compile(r"\s*(\d+)/(\d+) kB \(\d+%\)")
 
 def apply(step: RunningStep) -> None:
     copying, args = copying_of(step), step.args
-    end_strays(_PROGRAM, Path(copying.draft))
-    fresh_draft(step)
+    record_draft(step)
     programs = copying.programs
     if programs is None:
         raise RunFailed("the plan names no PostgreSQL programs", remedy="plan again")
@@ -35,6 +32,10 @@ def apply(step: RunningStep) -> None:
 
     started = now()
 
+    def work(say: Say) -> None:
+        make_draft(copying, _PROGRAM)
+        run(programs, _PROGRAM, *words, user=copying.owner, cwd=copying.draft, timeout=None, on_line=say)
+
     def hear(line: str) -> None:
         if found := _PROGRESS.match(line):
             done, total = (int(number) << 10 for number in found.groups())
@@ -42,14 +43,9 @@ def apply(step: RunningStep) -> None:
         else:
             step.log(line.strip())
 
-    carried(
-        step,
-        lambda say: run(programs, _PROGRAM, *words, user=copying.owner, cwd=copying.draft, timeout=None, on_line=say),
-        hear,
-    )
+    carried(step, work, hear, on=f"{_PROGRAM}, which writes into {copying.repository}")
     step.fact(interval=[started, now()])
 
 
 def undo(step: RunningStep) -> None:
-    end_strays(_PROGRAM, Path(copying_of(step).draft))
-    remove_draft(step)
+    remove_draft(step, _PROGRAM)

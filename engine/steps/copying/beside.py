@@ -14,8 +14,9 @@ from typing import Any
 from engine.postgres.connecting import Connection, QueryFailed, connect
 from engine.records.coding import to_json
 from engine.records.errors import Unreachable
-from engine.steps.copying.drafts import copying_of, grows_at
+from engine.steps.copying.drafts import copying_of, grows_at, published
 from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Say, carried
 from engine.transfer.failures import writing
 from engine.transfer.noting import write_new
 from engine.transfer.removing import make_folder, remove_tree
@@ -42,32 +43,37 @@ ORDER BY collname LIMIT 5000
 def apply(step: RunningStep) -> None:
     copying = copying_of(step)
     folder = grows_at(copying).with_name(Path(copying.path).name + SUFFIX)
-    if not grows_at(copying).exists() and Path(copying.path).exists():
-        return  # it was published already
+    if carried(step, lambda say: published(copying), on=copying.repository):
+        return
     files, cluster = _ask(step)
-    remove_tree(folder)
-    make_folder(folder, None)
-    if site_file := step.args["site_file"]:
-        _keep(Path(site_file), folder / "site.toml", step)
+    kept = {"site.toml": Path(step.args["site_file"])} if step.args["site_file"] else {}
     for number, path in enumerate(files):
         if not path.is_relative_to(step.args["data_dir"]):
-            _keep(path, folder / f"{number}-{path.name}", step)
+            kept[f"{number}-{path.name}"] = path
             cluster.setdefault("files", {})[f"{number}-{path.name}"] = str(path)
-    with writing(folder):
-        write_new(folder / "cluster.json", to_json(cluster, indent=1), 0o600)
+
+    def work(say: Say) -> None:
+        remove_tree(folder)
+        make_folder(folder, None)
+        for name, path in kept.items():
+            _keep(path, folder / name, say)
+        with writing(folder):
+            write_new(folder / "cluster.json", to_json(cluster, indent=1), 0o600)
+
+    carried(step, work, lambda told: step.note(text=told), on=copying.repository)
 
 
 def undo(step: RunningStep) -> None:
     """It lies in the draft, which goes as a whole."""
 
 
-def _keep(source: Path, target: Path, step: RunningStep) -> None:
+def _keep(source: Path, target: Path, say: Say) -> None:
     """Copy one small file; one that cannot be read is told, and the backup is none the worse."""
     try:
         with source.open("rb") as opened:
             data = opened.read()
     except OSError as problem:
-        step.note(text=f"{source} could not be kept beside the backup: {problem.strerror}")
+        say(f"{source} could not be kept beside the backup: {problem.strerror}")
         return
     with writing(target):
         write_new(target, data, 0o600)

@@ -9,18 +9,20 @@ from pathlib import Path
 
 from engine.environment.images import NOTE, PACKED, Note, digest_of, pack, write_note
 from engine.records.copying import Copying
-from engine.steps.copying.drafts import copying_of, fresh_draft, now, remove_draft
+from engine.steps.copying.drafts import copying_of, make_draft, now, record_draft, remove_draft
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 
 
 def apply(step: RunningStep) -> None:
     copying, args = copying_of(step), step.args
-    draft = fresh_draft(step)
+    draft = Path(copying.draft)
+    record_draft(step)
     origin = Path(args["origin"])
     started = now()
 
     def work(say: Say) -> None:
+        make_draft(copying)
         take = _pack if args["form"] == "packed" else _register
         take(copying, draft, origin, [Path(each) for each in args["left_out"]], started, say)
 
@@ -31,7 +33,7 @@ def apply(step: RunningStep) -> None:
         else:
             step.note(text=told)
 
-    carried(step, work, hear)
+    carried(step, work, hear, on=f"{origin} or {copying.repository}")
     step.fact(interval=[started, now()], told={"origin": str(origin), "form": args["form"]})
 
 

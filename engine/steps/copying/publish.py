@@ -16,6 +16,7 @@ from engine.records.errors import RunFailed
 from engine.steps import TAKEN
 from engine.steps.copying.drafts import copying_of, grows_at, remove_draft
 from engine.steps.protocol import RunningStep
+from engine.steps.shared.children import Say, carried
 from engine.transfer.durable import FileSystems, fsync_path
 from engine.transfer.failures import writing
 from engine.transfer.incremental import size_on_disk
@@ -27,24 +28,39 @@ def apply(step: RunningStep) -> None:
     copying = copying_of(step)
     draft, path = Path(copying.draft), Path(copying.path)
     grown = grows_at(copying)
-    if grown.exists():
+
+    def sync(say: Say) -> list[str] | None:
+        """Whatever is in the draft on disk; the names that stand beside the copy. None: it has its name."""
+        if not grown.exists():
+            if not path.exists():
+                raise RunFailed(
+                    f"the copy is neither in {shown(draft)} nor at {shown(path)}", remedy="take another one"
+                )
+            return None
         if path.exists():
             raise RunFailed(f"{shown(path)} is there already", remedy="see what it is; a new try takes a new name")
         with writing(draft):
-            systems = FileSystems([draft])
-            systems.sync()
-            beside = sorted(entry.name for entry in os.scandir(draft) if entry.name != grown.name)
-            step.before(beside=[os.fspath(path.with_name(name)) for name in beside])
-            for name in beside:
-                (draft / name).rename(path.with_name(name))
-            fsync_path(path.parent)
-            grown.rename(path)
-            fsync_path(path.parent)
-    elif not path.exists():
-        raise RunFailed(f"the copy is neither in {shown(draft)} nor at {shown(path)}", remedy="take another one")
-    remove_tree(draft)
+            FileSystems([draft]).sync()
+            return sorted(entry.name for entry in os.scandir(draft) if entry.name != grown.name)
+
+    beside = carried(step, sync, on=copying.repository)
+    if beside is not None:
+        step.before(beside=[os.fspath(path.with_name(name)) for name in beside])
+
+    def give_names(say: Say) -> int | None:
+        if beside is not None:
+            with writing(draft):
+                for name in beside:
+                    (draft / name).rename(path.with_name(name))
+                fsync_path(path.parent)
+                grown.rename(path)
+                fsync_path(path.parent)
+        remove_tree(draft)
+        return None if "size" in step.facts else _size(path)
+
+    size = carried(step, give_names, on=copying.repository)
     started, stopped = (datetime.fromisoformat(text) for text in step.facts["interval"])
-    size = step.facts["size"] if "size" in step.facts else _size(path)
+    size = step.facts.get("size", size)
     told = step.facts.get("told", {})
     step.fact(**{TAKEN: TakenCopy(copying.id, copying.kind, copying.path, size, started, stopped, told)})
 
@@ -54,9 +70,13 @@ def _size(path: Path) -> int:
 
 
 def undo(step: RunningStep) -> None:
-    path = Path(copying_of(step).path)
-    if not path.exists():
-        for record in step.undo_records:
-            for name in record["beside"]:
-                remove_tree(Path(name))
+    copying = copying_of(step)
+
+    def work(say: Say) -> None:
+        if not Path(copying.path).exists():
+            for record in step.undo_records:
+                for name in record["beside"]:
+                    remove_tree(Path(name))
+
+    carried(step, work, on=copying.repository)
     remove_draft(step)

@@ -37,8 +37,9 @@ def apply(step: RunningStep) -> None:
             push(copy, into, beside, copying.parent if copying.kind == "media" else None, tell)
         refuse_short(short)
 
+    on = f"rsync, between {copying.repository} and {args['into']}"
     try:
-        carried(step, work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync"))
+        carried(step, work, lambda line: step.progress(json.loads(line), None, "bytes", "rsync"), on=on)
     except RepriseError as error:
         error.message = f"the copy is complete in {copying.repository}, but not at its second place: {error.message}"
         raise

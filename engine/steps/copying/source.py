@@ -22,7 +22,7 @@ from engine.source.copies import (
     update_mirror,
     write_note,
 )
-from engine.steps.copying.drafts import copying_of, fresh_draft, grows_at, now, remove_draft
+from engine.steps.copying.drafts import copying_of, grows_at, make_draft, now, record_draft, remove_draft
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 from engine.transfer.removing import remove_tree
@@ -33,9 +33,14 @@ def apply(step: RunningStep) -> None:
     take = {"mirror": _mirror, "bundle": _bundle}.get(step.args["form"])
     if take is None:
         raise RunFailed(f"no copy of source code has the form {step.args['form']!r}", remedy="plan again")
-    fresh_draft(step)
+    record_draft(step)
     started = now()
-    carried(step, lambda say: take(copying, origin, started, say), step.log)
+
+    def work(say: Say) -> None:
+        make_draft(copying)
+        take(copying, origin, started, say)
+
+    carried(step, work, step.log, on=f"git, which writes into {copying.repository}")
     step.fact(interval=[started, now()], told={"origin": origin, "form": step.args["form"]})
 
 

@@ -25,6 +25,7 @@ from engine.postgres.databases import (
     drop_database,
     rename_database,
     stays_in,
+    unknown_settings,
 )
 from engine.postgres.processes import end_strays
 from engine.postgres.running import run
@@ -54,13 +55,16 @@ def apply(step: RunningStep) -> None:
     original = Original(**told)
     _make(step, original.options)
     if loading.format == "plain":
-        _run(step, lambda say: _load_plain(loading))
+        unset = _unset(step, original)
+        _run(step, lambda say: _load_plain(loading, unset))
     else:
         total = count_entries(loading.programs, contents, loading.run_as)
         _run(step, lambda say: _load(loading, step.args["jobs"], say), total)
     _run(step, lambda say: _analyze(loading))
     with connection_to(step, loading.fresh) as connection:  # last: none of its settings may reach its own loading
-        describe_database(connection, original.statements, original.encoding)
+        refused = describe_database(connection, original.statements, original.encoding)
+    for told in refused:
+        step.note(text=f"a setting of the database was left out: {told}")
 
 
 def undo(step: RunningStep) -> None:
@@ -96,6 +100,15 @@ def _drop_own(step: RunningStep, connection: Connection) -> None:
         drop_database(connection, fresh)
 
 
+def _unset(step: RunningStep, original: Original) -> set[str]:
+    """What a plain dump sets for its own loading and this server has not: pg_dump of a later version writes such."""
+    with connection_to(step) as connection:
+        unset = unknown_settings(connection, original.settings)
+    if unset:
+        step.note(text=f"this server does not know what the dump sets for its loading: {', '.join(sorted(unset))}")
+    return unset
+
+
 def _run(step: RunningStep, work: Callable[[Say], object], total: int | None = None) -> Any:
     done = 0
 
@@ -118,7 +131,7 @@ def _load(loading: Loading, jobs: int, say: Say) -> None:
     run(loading.programs, "pg_restore", *words, loading.contents, user=loading.run_as, timeout=None, on_line=say)
 
 
-def _load_plain(loading: Loading) -> None:
+def _load_plain(loading: Loading, unset: set[str]) -> None:
     """Through a pipe of ours: psql must not meet the lines that create the original and connect to it."""
     broken: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="reprise-load-") as folder:
@@ -127,7 +140,7 @@ def _load_plain(loading: Loading) -> None:
         if is_root():
             Path(folder).chmod(0o711)
             os.chown(pipe, loading.run_as.uid, loading.run_as.gid)
-        feeder = Thread(target=_feed, args=(loading, pipe, broken), daemon=True)
+        feeder = Thread(target=_feed, args=(loading, unset, pipe, broken), daemon=True)
         feeder.start()
         words = [*_reach(loading), f"--dbname={loading.fresh}", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
         run(loading.programs, "psql", *words, f"--file={pipe}", user=loading.run_as, timeout=None)
@@ -136,10 +149,10 @@ def _load_plain(loading: Loading) -> None:
         raise broken[0]
 
 
-def _feed(loading: Loading, pipe: Path, broken: list[Exception]) -> None:
+def _feed(loading: Loading, unset: set[str], pipe: Path, broken: list[Exception]) -> None:
     try:
         with suppress(BrokenPipeError), pipe.open("wb") as script:  # psql says why it left
-            for piece in plain_script(Path(loading.contents)):
+            for piece in plain_script(Path(loading.contents), unset):
                 script.write(piece)
             script.write(stays_in(loading.fresh))
     except Exception as problem:

@@ -3,8 +3,8 @@ are there stay as they are, and are named. Undo drops what was made here."""
 
 from pathlib import Path
 
-from engine.dumps.roles import Role, read_roles
-from engine.postgres.databases import drop_role, missing_roles, run_statement
+from engine.dumps.roles import Role, read_roles, sets_parameter
+from engine.postgres.databases import drop_role, missing_roles, run_setting, run_statement
 from engine.records.errors import RepriseError
 from engine.steps.loading.common import connection_to, loading_of
 from engine.steps.protocol import RunningStep
@@ -35,7 +35,10 @@ def _make(step: RunningStep, roles: list[Role]) -> None:
     with connection_to(step) as connection, connection.transaction():
         for role in roles:
             for statement in role.statements:
-                run_statement(connection, statement)
+                if not sets_parameter(statement):
+                    run_statement(connection, statement)
+                elif told := run_setting(connection, statement):
+                    step.note(text=f"a setting of the role {role.name} was left out: {told}")
         for role in roles:
             for statement in role.memberships:
                 run_statement(connection, statement)

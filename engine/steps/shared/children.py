@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -100,13 +101,16 @@ def carried(
     work: Callable[[Say], object],
     hear: Say = lambda line: None,
     *,
-    meanwhile: Callable[[], None] = lambda: None,
+    on: str | None = None,
 ) -> Any:
-    """What ``work`` returns, carried out in a child; ``hear`` hears what it says. The run is served meanwhile, and
-    ``meanwhile`` is called a few times a second. Raises what the work raises, Stopped where the operator cancels."""
+    """What ``work`` returns, carried out in a child; ``hear`` hears what it says. The run is served meanwhile, and says
+    that it waits where nothing is heard for a while ``on`` whom the work depends; for as long as that takes. Raises
+    what the work raises, Stopped where the operator cancels."""
     with Child(work, hear) as child:
         while not child.ended(LOOK_SECONDS):
-            meanwhile()
+            silent = time.monotonic() - child.heard_at
+            if on is not None and silent > _TOLD_AFTER:
+                step.waiting(f"waiting: no word for {silent:.0f} s from {on}")
             step.safe_point()
         return child.result()
 
@@ -118,7 +122,7 @@ def patiently(step: RunningStep, work: Callable[[Alive], object], what: str, *, 
         while not child.ended(0.2):
             silent = time.monotonic() - child.heard_at
             if silent > _TOLD_AFTER:
-                step.progress(0, None, detail=f"waiting: {what} does not answer")
+                step.waiting(f"waiting: {what} does not answer")
             before = time.monotonic()
             step.safe_point()
             child.heard_at += time.monotonic() - before  # held: that was no silence
@@ -129,6 +133,19 @@ def patiently(step: RunningStep, work: Callable[[Alive], object], what: str, *, 
                     remedy="bring it back, then: reprise resume; or give up with: reprise rollback",
                 )
         return child.result()
+
+
+def see_that_it_answers(folder: Path, *, patience: float = PATIENCE) -> None:
+    """Look at a folder, which need not be there, before this process itself opens it. Raises Unreachable."""
+    with Child(lambda say: folder.is_dir()) as child:
+        deadline = time.monotonic() + patience
+        while not child.ended(LOOK_SECONDS):
+            if time.monotonic() > deadline:
+                raise Unreachable(
+                    f"{folder} does not answer",
+                    cause=f"no answer from its file system within {patience:g} seconds",
+                    remedy="see whether its server answers and bring it back, then try again",
+                )
 
 
 def _short(line: str) -> str:

@@ -1,0 +1,68 @@
+"""Whether the folder that is there now can be the archive of before: a mount that is away leaves an empty folder."""
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from engine.archiving.command import MARK
+from engine.catalog.directory import RepositoryContents
+from engine.catalog.waiting import with_patience
+from engine.records.errors import Unreachable
+from engine.survey.machine import FSTAB, unmounted_above
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What an archive was ever seen to have."""
+
+    segments: bool = False
+    marked: bool = False
+
+
+def recall(state: Path, wal: str) -> Seen:
+    """What is remembered of an archive; of one that is unknown, nothing."""
+    with suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return msgspec.json.decode(_memory(state, wal).read_bytes(), type=Seen)
+    return Seen()
+
+
+def remember(state: Path, wal: str, contents: RepositoryContents) -> None:
+    """Add what the archive has now to what it ever had. An index forgets what is gone; this does not."""
+    before = recall(state, wal)
+    seen = Seen(before.segments or bool(contents.wal_files), before.marked or contents.marked)
+    if seen != before:
+        memory = _memory(state, wal)
+        with suppress(OSError):
+            memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            memory.write_bytes(msgspec.json.encode(seen))
+
+
+def not_mounted(wal: str) -> str | None:
+    """What /etc/fstab mounts at the archive's folder, or above it, and is not mounted now. None also where the folder
+    does not answer."""
+    try:
+        found = with_patience(lambda alive: unmounted_above(Path(wal), FSTAB), wal)
+    except (Unreachable, OSError):
+        return None
+    return f"{found} is a mount point in {FSTAB}, and not mounted" if found is not None else None
+
+
+def emptied(wal: str, contents: RepositoryContents, seen: Seen, *, indexed: bool) -> str | None:
+    """Why an archive that answers is not the one of before: it is empty, and had WAL. ``indexed``: whether the index
+    knows WAL from it."""
+    if not contents.wal_files and (seen.segments or indexed):
+        return f"{wal} is empty, and had WAL (is it mounted?)"
+    return None
+
+
+def unmarked(wal: str, contents: RepositoryContents, seen: Seen) -> str | None:
+    """The same where it lacks its mark."""
+    if seen.marked and not contents.marked:
+        return f"{wal} lacks the mark {MARK} that it had (is it mounted?)"
+    return None
+
+
+def _memory(state: Path, wal: str) -> Path:
+    digest = hashlib.sha256(wal.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return state / "index" / f"{digest}.seen"

@@ -1,0 +1,91 @@
+"""Counting the users' files that changed since the newest snapshot: what could not be counted says so."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.acts import watching
+from engine.acts.desk import Desk, open_desk
+from engine.acts.watching import status
+from engine.records.status import Thing
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A site with one snapshot, taken yesterday; no server runs."""
+    for name in ("base", "wal", "media/m1", "live", "data"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "site.toml").write_text(f"""
+[site]
+name = "archive"
+[database]
+data_dir = "{tmp_path}/data"
+[[database.repository]]
+kind = "directory"
+base_backups = "{tmp_path}/base"
+wal = "{tmp_path}/wal"
+[media]
+path = "{tmp_path}/live"
+[[media.repository]]
+kind = "directory"
+path = "{tmp_path}/media"
+""")
+    at = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    (tmp_path / "media" / "m1.json").write_text(f'{{"started_at": "{at}", "stopped_at": "{at}"}}')
+    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+
+
+def add(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        (folder / f"{number}.pdf").touch()
+
+
+def files(desk: Desk) -> Thing:
+    return next(thing for thing in status(desk).things if thing.name == "files")
+
+
+def test_changed_files_are_counted_in_all_folders(desk: Desk, tmp_path: Path) -> None:
+    add(tmp_path / "live" / "2026" / "11" / "27", 3)
+    add(tmp_path / "live" / "2026" / "11" / "26", 2)
+    found = files(desk)
+    assert found.lose_files == 5
+    assert not any("at least" in finding for finding in found.findings)
+
+
+def test_what_could_not_be_counted_in_time_says_so_and_how_many_were(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(tmp_path / "live" / "2025" / "03" / "01", 200)
+    add(tmp_path / "live" / "2026" / "11" / "27", 3)
+    before, asked = watching._changed, []
+
+    def slow(entry: os.DirEntry[str], limit: float) -> bool:
+        asked.append(entry.path)
+        time.sleep(0.05)
+        return "/2026/" in entry.path and before(entry, limit)
+
+    monkeypatch.setattr(watching, "_changed", slow)
+    monkeypatch.setattr(watching, "_COUNTING_SECONDS", 1.0)
+    found = files(desk)
+    assert len(asked) < 203
+    assert found.lose_files is None
+    told = "at least 3 files changed since the newest copy: they could not all be counted within 1 seconds"
+    assert told in found.findings
+
+
+def test_a_media_folder_that_hangs_or_is_gone_is_not_taken_for_one_without_changes(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "live").rmdir()
+    assert any("live is not there" in finding for finding in files(desk).findings)
+    assert files(desk).lose_files is None
+    monkeypatch.setattr(watching, "_count_newer", lambda *_: time.sleep(1))
+    monkeypatch.setattr(watching, "_COUNTING_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "_GRACE_SECONDS", 0.1)
+    found = files(desk)
+    assert found.lose_files is None
+    assert f"changed files were not counted: {tmp_path}/live does not answer" in found.findings

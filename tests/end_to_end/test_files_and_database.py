@@ -1,0 +1,137 @@
+"""Database and users' files brought back to one moment together, on a real cluster: what the restored rows refer to
+stands there with its content, what came later does not, and nothing is lost."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.clusters import Cluster
+from tests.end_to_end.middle import Run, start_run
+from tests.end_to_end.operator import Operator, operator_for
+
+
+class System:
+    """A small document system: rows that refer to files."""
+
+    def __init__(self, operator: Operator) -> None:
+        self.operator, self.cluster, self.media = operator, operator.cluster, operator.home / "media"
+        self.contents: dict[str, bytes] = {}
+
+    def upload(self, path: str) -> None:
+        """As a program does it: the file first, then its row."""
+        content = os.urandom(2000)
+        place = self.media / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        self.contents[path] = content
+        with self.cluster.connect() as connection:
+            connection.execute("DELETE FROM attachments WHERE path = %s", (path,))
+            row = (path, len(content), hashlib.sha256(content).digest())
+            connection.execute("INSERT INTO attachments VALUES (%s, %s, %s)", row)
+
+    def files(self) -> dict[str, bytes]:
+        found = (place for place in self.media.rglob("*") if place.is_file())
+        return {str(place.relative_to(self.media)): place.read_bytes() for place in found}
+
+    def moment(self) -> str:
+        """A restore point after all that was done."""
+        self.cluster.sql("SELECT pg_create_restore_point('then')")
+        return "then"
+
+
+@pytest.fixture
+def system(cluster: Cluster, open_dir: Path) -> System:
+    operator = operator_for(cluster, open_dir)
+    for name in ("media", "snapshots"):
+        (open_dir / name).mkdir()
+    with operator.site.open("a") as file:
+        file.write(f'[media]\npath = "{open_dir}/media"\nreferences = "SELECT path, size, sha256 FROM attachments"\n')
+        file.write(f'[[media.repository]]\nkind = "directory"\npath = "{open_dir}/snapshots"\n')
+    cluster.sql("CREATE TABLE attachments (path text, size bigint, sha256 bytea)")
+    cluster.base_backup("one", "tar.gz")
+    made = System(operator)
+    for number in range(6):
+        made.upload(f"2026/11/27/{number}.pdf")
+    return made
+
+
+def after_an_accident(system: System) -> tuple[str, dict[str, bytes]]:
+    """A moment, what stood there then, and a snapshot of it; then files are changed, lost, and added."""
+    operator, media = system.operator, system.media
+    operator.call("backup", "media", expect=0)
+    system.upload("2026/11/27/late.pdf")  # in no snapshot, and still there
+    target, then = system.moment(), system.files()
+    system.upload("2026/11/27/1.pdf")  # another content
+    system.upload("2026/11/28/after.pdf")
+    (media / "2026/11/27/2.pdf").unlink()
+    system.cluster.switch()
+    return target, then
+
+
+def test_the_files_of_the_restored_rows_stand_there_and_a_rollback_gives_back_what_stood_before(system: System) -> None:
+    target, then = after_an_accident(system)
+    before = system.files()
+    report = system.operator.call("restore", "--name", target, "--in-place", "--yes", expect=0).document
+    assert report["outcome"] == "completed"
+    assert system.files() == then
+    checked = {check["name"]: check for check in report["checks"]}
+    assert checked["files"]["ok"] is True
+    assert (report["files"]["copied"], report["files"]["kept"], report["files"]["unrecoverable"]) == (2, 5, 0)
+    assert system.operator.call("files", "check", expect=0).document["checked"] == 7
+    aside = next(path for path in system.operator.home.iterdir() if path.name.startswith("media.before-"))
+    assert (aside / "2026/11/28/after.pdf").read_bytes() == before["2026/11/28/after.pdf"]
+    system.operator.call("rollback", report["run"], "--yes", expect=0)
+    assert system.files() == before
+    assert system.cluster.value("SELECT count(*) FROM attachments WHERE path LIKE '2026/11/28/%'") == 1
+
+
+def test_without_the_files_they_stay_as_they_are(system: System) -> None:
+    target, _ = after_an_accident(system)
+    before = system.files()
+    report = system.operator.call("restore", "--name", target, "--in-place", "--no-files", "--yes", expect=0).document
+    assert report["outcome"] == "completed" and report["files"] is None
+    assert system.files() == before
+
+
+def test_a_side_copy_with_files_gets_a_folder_of_them_and_the_live_one_is_not_touched(system: System) -> None:
+    target, then = after_an_accident(system)
+    before, copy = system.files(), system.operator.copy_to()
+    report = system.operator.call("restore", "--name", target, "--into", copy, "--files", "--yes", expect=0).document
+    assert report["outcome"] == "completed"
+    found = {str(at.relative_to(copy / "media")): at.read_bytes() for at in (copy / "media").rglob("*") if at.is_file()}
+    assert found == then
+    assert system.files() == before
+    system.operator.call("discard", report["run"], "--yes", expect=0)
+    assert not copy.exists()
+
+
+def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
+    target, then = after_an_accident(system)
+    (system.media / "2026/11/27/late.pdf").unlink()
+    report = system.operator.call("restore", "--name", target, "--in-place", "--yes", expect=0).document
+    lost = report["files"]["unrecoverable_sample"]
+    assert [(each["path"], each["rows"]) for each in lost] == [("2026/11/27/late.pdf", 1)]
+    assert {check["name"]: check["ok"] for check in report["checks"]}["files"] is False
+    assert system.files() == {path: content for path, content in then.items() if path != "2026/11/27/late.pdf"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["choose-files", "copy-files", "swap-files", "check-files"])
+@pytest.mark.parametrize("then_do", ["resume", "rollback"])
+def test_the_engine_killed_in_a_step_of_the_files_is_resumed_or_rolled_back(
+    system: System, step: str, then_do: str
+) -> None:
+    target, then = after_an_accident(system)
+    before = system.files()
+    run: Run = start_run(system.operator, "--name", target, "--in-place")
+    run.wait_for_step(step)
+    pid = run.state.pid
+    if pid is not None:
+        system.operator.kill_engine(pid)
+    if run.state.outcome == "completed" and then_do == "resume":
+        assert system.files() == then
+        return
+    system.operator.call(then_do, run.name, "--yes", expect=0)
+    assert system.files() == (then if then_do == "resume" else before)
