@@ -183,7 +183,7 @@ def _keys(operator: Operator, count: int, idle: int) -> None:
     firsts, lasts, steps = [], [], []
     with terminal(*_words(operator), columns=120, rows=40) as shown:
         shown.until("● REACHABLE")
-        shown.settle(1.0)
+        shown.settle(5.0)  # the archive is read behind the first moment; what it brings is shown
         _judge("bytes sent until the first moment is told", len(shown.sent), FIRST_GOAL)
         before = len(shown.sent)
         limit = time.monotonic() + idle
