@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.records.runs import RunState, StepState
@@ -168,6 +169,8 @@ def open_command(operator: Operator, *words: str | Path) -> "subprocess.Popen[by
         stderr=subprocess.PIPE,
         cwd=CHECKOUT,
         start_new_session=True,
+        # a suite under nohup would hand its ignored hang-up down
+        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
     )
 
 
