@@ -121,7 +121,7 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.take("expiry")
         await camera.press("escape")
         await camera.press("2")
-        await camera.until("archive ")
+        await camera.until("WAL archived")
         await files(camera)
         await camera.press("?")
         await camera.take("help")
