@@ -5,6 +5,7 @@ ChangeToDataDir), by inode: a folder that was renamed under its server is still 
 """
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,11 +118,20 @@ def startup_title(pid: int) -> str | None:
 def end_strays(program: str, folder: Path) -> None:
     """End every ``program`` that an engine which died left behind, with this folder or one in it among its words: it
     would go on writing there. Raises RepriseError where one cannot be ended."""
+    _end(program, lambda words: any(word.endswith(os.fspath(folder)) or f"{folder}/" in word for word in words))
+
+
+def end_strays_saying(program: str, words: Sequence[str]) -> None:
+    """The same of every ``program`` that was started with all these words."""
+    _end(program, set(words).issubset)
+
+
+def _end(program: str, ours: Callable[[Sequence[str]], bool]) -> None:
     remedy = "end it, then: reprise resume"
     strays = []
     for process in psutil.process_iter():
         try:
-            if _is_stray(process, program, folder):
+            if _is_stray(process, program, ours):
                 process.kill()
                 strays.append(process)
         except psutil.AccessDenied:
@@ -133,7 +143,7 @@ def end_strays(program: str, folder: Path) -> None:
         raise RepriseError(f"a {program} of an earlier attempt cannot be ended", remedy=remedy)
 
 
-def _is_stray(process: psutil.Process, program: str, folder: Path) -> bool:
+def _is_stray(process: psutil.Process, program: str, ours: Callable[[Sequence[str]], bool]) -> bool:
     """Raises psutil.Error: AccessDenied only where it is such a program, and nobody may say what it writes to."""
     try:
         words = process.cmdline()
@@ -141,5 +151,4 @@ def _is_stray(process: psutil.Process, program: str, folder: Path) -> bool:
         if process.name()[:15] != program[:15]:  # the kernel keeps no more of it
             return False
         raise
-    named = any(word.endswith(os.fspath(folder)) or f"{folder}/" in word for word in words)
-    return named and any(Path(word).name == program for word in words[:2])
+    return any(Path(word).name == program for word in words[:2]) and ours(words)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.processes import end_strays, is_alive
+from engine.postgres.processes import end_strays, end_strays_saying, is_alive
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser
 from engine.system.users import is_root
@@ -30,6 +30,14 @@ def test_a_stray_that_writes_into_the_folder_is_ended(stray: "subprocess.Popen[b
     end_strays(PROGRAM, tmp_path / "another")
     assert stray.poll() is None
     end_strays(PROGRAM, tmp_path / "draft")
+    assert not is_alive(stray.pid)
+
+
+def test_a_stray_is_known_by_all_its_words(stray: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    end_strays_saying(PROGRAM, ["-c", "of another server"])
+    end_strays_saying("psql", ["-c", str(tmp_path / "draft")])
+    assert stray.poll() is None
+    end_strays_saying(PROGRAM, ["-c", str(tmp_path / "draft")])
     assert not is_alive(stray.pid)
 
 

@@ -27,7 +27,7 @@ from engine.postgres.databases import (
     stays_in,
     unknown_settings,
 )
-from engine.postgres.processes import end_strays
+from engine.postgres.processes import end_strays_saying
 from engine.postgres.running import run
 from engine.records.errors import RunFailed
 from engine.records.loading import Loading
@@ -165,5 +165,6 @@ def _analyze(loading: Loading) -> None:
 
 
 def _end_strays(loading: Loading) -> None:
+    """Those that load into this database of this server: another one's may bear the same name."""
     for program in ("pg_restore", "psql", "vacuumdb"):
-        end_strays(program, Path(f"--dbname={loading.fresh}"))
+        end_strays_saying(program, [*_reach(loading), f"--dbname={loading.fresh}"])
