@@ -24,6 +24,7 @@ following   how runs stand
 querying    psql on a run's server
 running     starting a run, and what is said to it
 practising  the lab
+drilling    guided drills in a lab of their own
 """
 
 import importlib
@@ -58,6 +59,15 @@ if TYPE_CHECKING:
     from engine.acts.desk import open_desk as open_desk
     from engine.acts.distant import fetch_back as fetch_back
     from engine.acts.distant import push_all as push_all
+    from engine.acts.drilling import HeldDrill as HeldDrill
+    from engine.acts.drilling import begin_drill as begin_drill
+    from engine.acts.drilling import check_drill as check_drill
+    from engine.acts.drilling import drill_hint as drill_hint
+    from engine.acts.drilling import drill_scenarios as drill_scenarios
+    from engine.acts.drilling import drill_state as drill_state
+    from engine.acts.drilling import drills as drills
+    from engine.acts.drilling import end_drill as end_drill
+    from engine.acts.drilling import play_drill as play_drill
     from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
@@ -122,6 +132,17 @@ _WHERE = {
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "distant": ("fetch_back", "push_all"),
+    "drilling": (
+        "HeldDrill",
+        "begin_drill",
+        "check_drill",
+        "drill_hint",
+        "drill_scenarios",
+        "drill_state",
+        "drills",
+        "end_drill",
+        "play_drill",
+    ),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from engine import acts
-from engine.cli import arguments, documents, files, following, keeping, monitoring, telling
+from engine.cli import arguments, documents, drill, files, following, keeping, monitoring, telling
 from engine.cli.opening import open_on
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
@@ -366,6 +366,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     ),
     "init": _init,
     "backup": _backup,
+    "drill": drill.carry_out,
     "expire": _expire,
     "files": files.carry_out,
     "verify": _verify,

@@ -20,14 +20,14 @@ _SHARED = Path("/var/tmp")
 _LONGEST = 107 - len("/s/.s.PGSQL.65535")  # unix(7)
 
 
-def lab_folder(given: Path | None, state: Path, user: OsUser) -> Path:
-    """The lab's folder: ``given``; else below the state folder if ``user`` may go there; else one of its own below
-    /var/tmp. A finished one is found again in either place."""
+def lab_folder(given: Path | None, state: Path, user: OsUser, name: str = "lab") -> Path:
+    """The lab's folder: ``given``; else ``name`` below the state folder if ``user`` may go there; else one of its own
+    below /var/tmp. A finished one is found again in either place."""
     if given is not None:
         return given.absolute()
-    below = state.absolute() / "lab"
+    below = state.absolute() / name
     key = hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:8]
-    apart = _SHARED / f"reprise-lab-{os.geteuid()}-{key}"
+    apart = _SHARED / f"reprise-{name}-{os.geteuid()}-{key}"
     for place in (below, apart):
         if (place / DONE).is_file():
             return place

@@ -6,7 +6,6 @@ to him. Its specification is one JSON argument.
 
 import json
 import math
-import os
 import random
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from engine.lab import system
 from engine.postgres.connecting import Connection, connect
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.survey import OsUser
+from engine.system.ours import our_environment, our_program
 from engine.system.users import os_user
 
 
@@ -52,12 +52,10 @@ def start_workload(
         "host": str(host), "port": port, "media": str(media), "user": user.name,
         "writers": writers, "pause": pause, "seed": seed,
     }  # fmt: skip
-    root = Path(__file__).resolve().parent.parent.parent
-    paths = [str(root), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine.lab.workload", json.dumps(spec)],
+        our_program("engine.lab.workload", json.dumps(spec)),
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)},
+        env=our_environment(),
     )  # fmt: skip
     return Workload(process)
 

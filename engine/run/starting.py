@@ -8,7 +8,6 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 
-import engine
 from engine.records.errors import RepriseError, Unreachable
 from engine.run import folder as folders
 from engine.run.locks import lock_holder
 from engine.run.story import Act
+from engine.system.ours import our_environment, our_program
 from engine.system.users import current_user, is_root, lingers
 
 _OPTIONS: dict[Act, list[str]] = {"apply": [], "rollback": ["--rollback"], "discard": ["--discard"]}
@@ -33,10 +32,8 @@ def start_engine(folder: Path, act: Act = "apply", *, program: Sequence[str] | N
     the site, the run does not allow the act), or where it died; Unreachable where it said nothing in time.
     """
     reading, writing = os.pipe()
-    command = [*(program or (sys.executable, "-m", "engine.run")), str(folder), *_OPTIONS[act]]
+    command = [*(program or our_program("engine.run")), str(folder), *_OPTIONS[act]]
     command += ["--ready", str(writing)]
-    source = str(Path(engine.__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))}
     try:
         with os.fdopen(os.open(folder / folders.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             child = subprocess.Popen(
@@ -45,7 +42,7 @@ def start_engine(folder: Path, act: Act = "apply", *, program: Sequence[str] | N
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=environment,
+                env=our_environment(),
                 pass_fds=[writing],
                 start_new_session=True,
             )

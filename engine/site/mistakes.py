@@ -21,15 +21,15 @@ _APART = "a folder of its own, apart from the other one"
 _SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
 
 
-def explain(error: str) -> tuple[str, str, str | None]:
-    """msgspec's one-line error as key, what is wrong, what would be right."""
+def explain(error: str, root: type[msgspec.Struct] = Site) -> tuple[str, str, str | None]:
+    """msgspec's one-line error as key, what is wrong, what would be right; ``root`` is what was read."""
     what, _, where = error.partition(" - at `$")
     table = where.rstrip("`").lstrip(".")
     plain_table = re.sub(r"\[[^]]*\]", "", table)
-    known = _keys_of(plain_table)
+    known = _keys_of(plain_table, root)
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what):
         near = difflib.get_close_matches(unknown[1], known, 1)
-        right = f"meant {near[0]}?" if near else f"known keys here: {', '.join(known)}"
+        right = f"meant {near[0]}?" if near else f"known keys here: {', '.join(known)}" if known else "leave it out"
         return _key(table, unknown[1]), "unknown key", right
     if missing := re.fullmatch(r"Object missing required field `(.*)`", what):
         where = f"[{plain_table}]" if plain_table else "the file"
@@ -43,14 +43,14 @@ def explain(error: str) -> tuple[str, str, str | None]:
     return table or "the file", what, None
 
 
-def _keys_of(table: str) -> list[str]:
+def _keys_of(table: str, root: type[msgspec.Struct]) -> list[str]:
     """The keys that a table knows, by its dotted name."""
-    kind: type[msgspec.Struct] | None = Site
+    kind: type[msgspec.Struct] | None = root
     for name in filter(None, table.split(".")):
         found = kind.__annotations__.get(name) if kind is not None else None
         inside = [each for each in (found, *get_args(found)) if isinstance(each, type)]
         kind = next((each for each in inside if issubclass(each, tables.Table)), None)
-    return list(kind.__struct_fields__) if kind is not None else []
+    return list(kind.__struct_encode_fields__) if kind is not None else []
 
 
 def _key(table: str, name: str) -> str:

@@ -1,0 +1,32 @@
+"""How a drill ends: its result, then nothing of it that runs, and its lab emptied. The folder with the record stays."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.drill import base
+from engine.drill import folder as folders
+from engine.drill.folder import Marked, Result
+from engine.drill.sweeping import sweep
+
+
+def decide(folder: Path, why: str) -> None:
+    """The result, by what the last marking found; nothing where there is one already. Its keeper then ends the rest."""
+    if folders.is_over(folder):
+        return
+    marked = folders.read(folder, folders.MARKS, Marked)
+    outcome = "solved" if marked is not None and marked.solved else "failed"
+    folders.note(folder, "ended", {"outcome": outcome, "why": why})
+    folders.write(folder, folders.RESULT, Result(outcome, datetime.now(UTC), why))
+
+
+def conclude(folder: Path, why: str) -> None:
+    """End a drill; done again, it goes on where it had come to. One that nobody was called to leaves nothing. Raises
+    RepriseError where something of it cannot be ended."""
+    called = folders.read_card(folder).called_at is not None
+    if called:
+        decide(folder, why)
+    sweep(folder)
+    base.clear(folder.parent.parent)
+    if not called:
+        shutil.rmtree(folder)

@@ -1,0 +1,154 @@
+"""``python -m engine.drill.keeper FOLDER``: sees to it that nothing of a drill runs on when nobody is there any more.
+
+It holds a pipe of whoever began the drill (its standard input). When that closes, the drill ends, unless it was told
+before that the drill stands by itself: then it ends with its time, the limit and a grace. It also does what happens
+while the operator is at work. It says on its standard output when it has begun.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from engine.drill import folder as folders
+from engine.drill.ending import conclude
+from engine.drill.scenario import RepositoryAway
+from engine.records.errors import RepriseError, Unreachable
+from engine.run.folder import list_runs
+from engine.run.locks import lock_holder, take_lock
+from engine.system.ours import our_environment, our_program
+
+GRACE = 1800  # seconds that a drill stands beyond its limit
+_POLL = 0.1  # seconds
+_STAY = b"stay\n"
+
+
+class Keeper:
+    """A drill's keeper, as whoever began the drill holds it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def leave(self) -> None:
+        """The drill stands by itself from now on."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(_STAY)
+        self._process.stdin.close()
+
+    def close(self) -> None:
+        """We go: the drill ends, unless it stands by itself. Returns when nothing of it runs."""
+        with suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._process.wait(60)
+
+
+def start_keeper(folder: Path) -> Keeper:
+    """Start the keeper of a drill, in a session of its own. Raises Unreachable where it does not begin."""
+    with (folder / "keeper.log").open("ab") as log:
+        process = subprocess.Popen(
+            our_program("engine.drill.keeper", folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd="/",
+            env=our_environment(),
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    with process.stdout as said:
+        if not (select.select([said], [], [], 30)[0] and said.readline()):
+            process.kill()
+            raise Unreachable(f"the keeper of the drill did not begin, see {folder / 'keeper.log'}")
+    return Keeper(process)
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether a drill's keeper lives."""
+    return lock_holder(folder / folders.KEEPER) is not None
+
+
+def main() -> int:
+    folder = Path(sys.argv[1])
+    os.umask(0o077)
+    lock = take_lock(folder / folders.KEEPER, folder.name, "the drill has a keeper already")
+    print("begun", flush=True)
+    os.close(1)
+    try:
+        conclude(folder, _keep(folder))
+    finally:
+        lock.release()
+    return 0
+
+
+def _keep(folder: Path) -> str:
+    """Until the drill is over, or must end; why."""
+    held, stays = True, False
+    mischief: _Mischief | None = None
+    try:
+        while not folders.is_over(folder):
+            if held and select.select([0], [], [], _POLL)[0]:
+                told = os.read(0, 64)
+                stays = stays or told.startswith(_STAY.strip())
+                held = bool(told)
+                if not told and not stays:
+                    return "whoever began it is gone"
+            elif not held:
+                time.sleep(_POLL)
+            card = folders.read_card(folder)
+            if card.called_at is None:
+                continue
+            if datetime.now(UTC) > card.called_at + timedelta(seconds=card.limit_seconds + GRACE):
+                return "its time is over"
+            mischief = mischief or _Mischief(folder, Path(card.lab))
+            mischief.go_on()
+        return "it was ended"
+    finally:
+        if mischief is not None:
+            mischief.end()
+
+
+class _Mischief:
+    """What happens while the operator is at work."""
+
+    def __init__(self, folder: Path, lab: Path) -> None:
+        self._state = folder / folders.STATE
+        self._waiting = list(folders.read_truth(folder).named.scenario.later)
+        self._backup = lab / "backup"
+        self._away: list[tuple[Path, Path]] = []
+        self._until = 0.0
+
+    def go_on(self) -> None:
+        """Begin what is due, and end what has lasted long enough."""
+        if self._away and time.monotonic() > self._until:
+            self.end()
+        if self._waiting and not self._away and self._is_due(self._waiting[0]):
+            self._take_away(self._waiting.pop(0))
+
+    def _is_due(self, later: RepositoryAway) -> bool:
+        with suppress(RepriseError):
+            runs = [run for run in list_runs(self._state)[0] if run.pid is not None and run.plan.copying is None]
+            return any(step.kind == later.when and step.outcome == "running" for run in runs for step in run.steps)
+        return False
+
+    def _take_away(self, later: RepositoryAway) -> None:
+        self._until = time.monotonic() + later.seconds
+        for name in ("base", "wal"):
+            there, away = self._backup / name, self._backup / f".{name}.away"
+            there.rename(away)
+            self._away.append((there, away))
+
+    def end(self) -> None:
+        """All that went away is back."""
+        while self._away:
+            there, away = self._away.pop()
+            with suppress(OSError):
+                away.rename(there)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
