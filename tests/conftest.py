@@ -22,7 +22,13 @@ from tests.transfer.backups import Backups, take_backups
 _ROOT = "REPRISE_TEST_ROOT"
 
 # What these modules share runs while they use it, and takes long to make: one worker gets all their tests.
-_TOGETHER = frozenset({"tests/lab/test_lab.py", "tests/end_to_end/checks/test_running_production.py"})
+_TOGETHER = frozenset(
+    {
+        "tests/lab/test_lab.py",
+        "tests/end_to_end/checks/test_running_production.py",
+        "tests/drill/test_scenarios.py",
+    }
+)
 
 # Two workers and the servers that they start share the processors: seconds say little, only a hang is one.
 hypothesis.settings.register_profile(

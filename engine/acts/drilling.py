@@ -21,7 +21,7 @@ from engine.drill.keeper import Keeper, is_kept, start_keeper
 from engine.drill.marking import mark
 from engine.drill.reading import find_scenario, list_scenarios
 from engine.drill.scenario import Named
-from engine.drill.staging import Stage, standing
+from engine.drill.staging import Stage, execute, standing
 from engine.drill.telling import read_drill
 from engine.lab.building import found_lab
 from engine.postgres.programs import describe_folder
@@ -178,7 +178,11 @@ def _prepare(folder: Path, named: Named, blind: bool, bin_dir: str | None, progr
     finally:
         stage.end()
     progress(len(steps), len(steps), "the telephone rings")
-    folders.write(folder, folders.TRUTH, Truth(named, stage.facts, stage.files, standing(lab)))
+    folders.write(
+        folder,
+        folders.TRUTH,
+        Truth(named, {**stage.facts, "lab.directory": str(lab.directory)}, stage.files, standing(lab)),
+    )
     card = folders.read_card(folder)
     folders.note(folder, "called")
     called = Card(
@@ -246,11 +250,16 @@ def play_drill(
 
 
 def carry_out(state: Path | None, words: Sequence[str]) -> int:
-    """A command line of this program on the open drill's lab, the facts that it names filled in; its exit code."""
+    """A line of a scenario's solution on the open drill's lab, the facts that it names filled in: a command line of
+    this program, whose exit code is returned, or ``sql`` and a statement. Raises RepriseError."""
     folder = _open(state)
-    line = fill_in(words, folders.read_truth(folder).facts)
+    facts = folders.read_truth(folder).facts
+    if words[0] == "sql":
+        folders.note(folder, "command", {"line": f"psql: {words[1]}"})
+        execute(found_lab(Path(folders.read_card(folder).lab)), words[1], facts)
+        return 0
     folders.note(folder, "command", {"line": "reprise " + " ".join(words)})
-    return _hands(folder).call(line)
+    return _hands(folder).call(fill_in(words, facts))
 
 
 def _mark(folder: Path) -> None:

@@ -118,6 +118,10 @@ def _mistakes(found: Scenario) -> Iterator[Mistake]:
     for number, mark in enumerate(found.marks):
         if mark.points < 0:
             yield f"marks[{number}].points", f"{mark.points} points cannot be given", "a number from 0 on"
+    for part, lines in (("solution", found.solution), ("wrong", found.wrong)):
+        for number, line in enumerate(lines):
+            if not line or (line[0] == "sql" and len(line) != 2):
+                yield f"{part}[{number}]", "no line", 'words of a command, or ["sql", "STATEMENT"]'
     for number, hint in enumerate(found.hints):
         if hint.cost < 0:
             yield f"hints[{number}].cost", f"{hint.cost} points cannot be taken", "a number from 0 on"
@@ -174,5 +178,5 @@ def _unknown_facts(found: Scenario) -> Iterator[Mistake]:
         texts += [(f"{part}[{n}]", word) for n, line in enumerate(lines) for word in line]
     for key, text in texts:
         for name in placeholders(text):
-            if name.split(".")[0] not in noting:
+            if name.split(".")[0] not in {*noting, "lab"}:
                 yield key, f"no step notes {{{name}}}", known

@@ -191,8 +191,10 @@ class Hint(Table, frozen=True):
 
 class Scenario(Table, frozen=True):
     """One scenario. ``briefing`` is the phone call, ``debriefing`` what is better next time. ``solution`` and ``wrong``
-    are command lines of this program, one after another: the reference, and a plausible mistake that the marking must
-    refuse."""
+    are lines, one after another: command lines of this program, or ``["sql", "STATEMENT"]``. The first is the
+    reference; the other a plausible mistake that the marking must refuse, and from which the reference still leads to
+    the solution. ``{lab.directory}`` is known there too.
+    """
 
     title: str
     briefing: str

@@ -21,6 +21,15 @@ from engine.records.errors import RepriseError, RunFailed
 _TRIES = 5  # a deadlock with the users is tried again
 
 
+def execute(lab: Lab, statement: str, facts: Facts) -> None:
+    """One statement, as somebody at the lab's psql would. Raises RepriseError."""
+    try:
+        with lab.server.connect() as connection:
+            connection.execute(*as_query(statement, facts))
+    except QueryFailed as failure:
+        raise RepriseError("the statement failed", cause=str(failure).strip()) from None
+
+
 class Stage:
     """The lab while a scenario is set up in it; ``facts`` and ``files`` are what was noted."""
 

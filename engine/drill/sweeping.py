@@ -25,10 +25,10 @@ def sweep(folder: Path) -> None:
     while found := list(_processes(places)):
         waited = time.monotonic() - began
         if waited > _PATIENCE:
-            left = ", ".join(f"{process.pid} ({_name(process)})" for process in found)
+            left = ", ".join(str(process.pid) for process, _ in found)
             raise RepriseError(f"processes of the drill {folder.name} cannot be ended: {left}", remedy="end them")
-        for process in found:
-            polite = _is_postgres(process) and waited < _POLITE
+        for process, is_server in found:
+            polite = is_server and waited < _POLITE
             if polite and process.pid in told:
                 continue
             told.add(process.pid)
@@ -47,9 +47,10 @@ def _places(folder: Path) -> Iterator[Path]:
                 yield Path(run.plan.layout.container)
 
 
-def _processes(places: list[Path]) -> Iterator[psutil.Process]:
-    """Engines and whatever else of ours names one of these places; servers and programs of PostgreSQL that work in
-    one. Not a shell or an editor that somebody has open there, not ourselves and whom we were started by."""
+def _processes(places: list[Path]) -> Iterator[tuple[psutil.Process, bool]]:
+    """What is to end, and whether it is PostgreSQL's. Engines and whatever else of ours names one of these places;
+    servers and programs of PostgreSQL that work in one. Not a shell or an editor that somebody has open there, not
+    ourselves and whom we were started by."""
     roots = [str(place).rstrip("/") + "/" for place in places]
     with suppress(psutil.Error):
         ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
@@ -62,9 +63,9 @@ def _processes(places: list[Path]) -> Iterator[psutil.Process]:
             if _is_postgres(process):
                 where = f"{process.cwd().removesuffix(' (deleted)')}/"
                 if any(where.startswith(root) for root in roots):
-                    yield process
+                    yield process, True
             elif any(root in word for word in _words_of_ours(process) for root in roots):
-                yield process
+                yield process, False
 
 
 def _words_of_ours(process: psutil.Process) -> list[str]:
@@ -77,9 +78,3 @@ def _words_of_ours(process: psutil.Process) -> list[str]:
 def _is_postgres(process: psutil.Process) -> bool:
     name = process.name()
     return name == "postgres" or name.startswith("pg_")
-
-
-def _name(process: psutil.Process) -> str:
-    with suppress(psutil.Error):
-        return str(process.name())
-    return "?"
