@@ -20,8 +20,8 @@ from engine.drill.folder import Card, Marked, Truth
 from engine.drill.keeper import Keeper, is_kept, start_keeper
 from engine.drill.marking import mark
 from engine.drill.reading import find_scenario, list_scenarios
-from engine.drill.scenario import Named
-from engine.drill.staging import Stage, execute, standing
+from engine.drill.scenario import BY_HAND, Named
+from engine.drill.staging import Stage, bring_table, execute, standing
 from engine.drill.telling import read_drill
 from engine.lab.building import found_lab
 from engine.postgres.programs import describe_folder
@@ -251,15 +251,28 @@ def play_drill(
 
 def carry_out(state: Path | None, words: Sequence[str]) -> int:
     """A line of a scenario's solution on the open drill's lab, the facts that it names filled in: a command line of
-    this program, whose exit code is returned, or ``sql`` and a statement. Raises RepriseError."""
+    this program, whose exit code is returned; or ``sql`` and a statement, ``bring-table`` and a table. Raises
+    RepriseError."""
     folder = _open(state)
     facts = folders.read_truth(folder).facts
+    if words[0] not in BY_HAND:
+        folders.note(folder, "command", {"line": "reprise " + " ".join(words)})
+        return _hands(folder).call(fill_in(words, facts))
+    folders.note(folder, "command", {"line": f"by hand: {' '.join(words)}"})
+    lab = found_lab(Path(folders.read_card(folder).lab))
     if words[0] == "sql":
-        folders.note(folder, "command", {"line": f"psql: {words[1]}"})
-        execute(found_lab(Path(folders.read_card(folder).lab)), words[1], facts)
-        return 0
-    folders.note(folder, "command", {"line": "reprise " + " ".join(words)})
-    return _hands(folder).call(fill_in(words, facts))
+        execute(lab, words[1], facts)
+    else:
+        copy = _newest_side_copy(folder)
+        bring_table(lab, words[1], copy[0], copy[1])
+    return 0
+
+
+def _newest_side_copy(folder: Path) -> tuple[str, int]:
+    for run in list_runs(folder / folders.STATE)[0]:
+        if run.plan.destination.kind == "side-copy" and run.outcome == "completed" and run.host and run.port:
+            return run.host, run.port
+    raise UsageError("no side copy stands ready", remedy="restore one with --into")
 
 
 def _mark(folder: Path) -> None:

@@ -27,11 +27,11 @@ def hashes(folder: Path) -> dict[str, str]:
     return found
 
 
-def delete_data(lab: Lab, keep: Collection[str]) -> None:
-    """The data directory, but for these folders in it."""
+def delete_data(lab: Lab, keep: Collection[str], *, new_disk: bool) -> None:
+    """The data directory, but for these folders in it; ``new_disk``: it stays, and is empty."""
     if lab.server.processes():
         raise RepriseError(f"a server runs on {lab.data_dir}", remedy="let the scenario stop it before")
-    if not keep:
+    if not keep and not new_disk:
         shutil.rmtree(lab.data_dir)
         return
     for entry in lab.data_dir.iterdir():

@@ -120,7 +120,7 @@ def _mistakes(found: Scenario) -> Iterator[Mistake]:
             yield f"marks[{number}].points", f"{mark.points} points cannot be given", "a number from 0 on"
     for part, lines in (("solution", found.solution), ("wrong", found.wrong)):
         for number, line in enumerate(lines):
-            if not line or (line[0] == "sql" and len(line) != 2):
+            if not line or (line[0] in words.BY_HAND and len(line) != 2):
                 yield f"{part}[{number}]", "no line", 'words of a command, or ["sql", "STATEMENT"]'
     for number, hint in enumerate(found.hints):
         if hint.cost < 0:

@@ -12,6 +12,8 @@ from engine.lab.copies import LabCopy
 from engine.site.durations import read_duration
 from engine.site.tables import Table
 
+BY_HAND = ("sql", "bring-table")  # first words of lines that are no command of this program
+
 
 class Step(Table, frozen=True, tag_field="do"):
     """One step of the preparation or of the disaster."""
@@ -67,9 +69,11 @@ class Stop(Step, frozen=True, tag="stop"):
 
 
 class DeleteData(Step, frozen=True, tag="delete-data"):
-    """The data directory is deleted, but for these folders in it. The server must be stopped."""
+    """The data directory is deleted, but for these folders in it; ``new_disk``: an empty one stands there, as where a
+    dead disk was replaced. The server must be stopped."""
 
     keep: tuple[Literal["pg_wal"], ...] = ()
+    new_disk: bool = False
 
 
 class DeleteSegment(Step, frozen=True, tag="delete-segment"):
@@ -191,7 +195,8 @@ class Hint(Table, frozen=True):
 
 class Scenario(Table, frozen=True):
     """One scenario. ``briefing`` is the phone call, ``debriefing`` what is better next time. ``solution`` and ``wrong``
-    are lines, one after another: command lines of this program, or ``["sql", "STATEMENT"]``. The first is the
+    are lines, one after another: command lines of this program, ``["sql", "STATEMENT"]``, or
+    ``["bring-table", "TABLE"]``: the rows that production lacks, out of the newest side copy. The first is the
     reference; the other a plausible mistake that the marking must refuse, and from which the reference still leads to
     the solution. ``{lab.directory}`` is known there too.
     """

@@ -12,10 +12,10 @@ from engine.drill import damage
 from engine.drill import scenario as words
 from engine.drill.facts import Facts, as_query, fill_in, read_fingerprint
 from engine.drill.hands import Hands
-from engine.lab.lab import Lab
+from engine.lab.lab import DATABASE_USER, Lab
 from engine.lab.living import archive_rest
 from engine.lab.workload import Workload
-from engine.postgres.connecting import Connection, QueryFailed
+from engine.postgres.connecting import Connection, QueryFailed, connect
 from engine.records.errors import RepriseError, RunFailed
 
 _TRIES = 5  # a deadlock with the users is tried again
@@ -28,6 +28,28 @@ def execute(lab: Lab, statement: str, facts: Facts) -> None:
             connection.execute(*as_query(statement, facts))
     except QueryFailed as failure:
         raise RepriseError("the statement failed", cause=str(failure).strip()) from None
+
+
+def bring_table(lab: Lab, table: str, host: str, port: int) -> None:
+    """The rows of a table that the lab's server lacks, from a server that has them: as somebody at two psqls would.
+    Raises RepriseError."""
+    name = f'"{read_fingerprint(table).table}"'
+    try:
+        with (
+            connect(host=host, port=port, user=DATABASE_USER, as_user=lab.user) as source,
+            lab.server.connect() as target,
+            target.transaction(),
+        ):
+            target.execute(f"CREATE TEMPORARY TABLE brought (LIKE {name}) ON COMMIT DROP")
+            with (
+                source.cursor().copy(f"COPY {name} TO STDOUT") as reading,
+                target.cursor().copy("COPY brought FROM STDIN") as writing,
+            ):
+                for data in reading:
+                    writing.write(data)
+            target.execute(f"INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT * FROM brought ON CONFLICT DO NOTHING")
+    except (QueryFailed, ValueError) as failure:
+        raise RepriseError(f"the rows of {table} could not be brought", cause=str(failure).strip()) from None
 
 
 class Stage:
@@ -84,7 +106,7 @@ class Stage:
             case words.Stop():
                 self._stop(step.mode == "immediate")
             case words.DeleteData():
-                damage.delete_data(self.lab, step.keep)
+                damage.delete_data(self.lab, step.keep, new_disk=step.new_disk)
             case words.DeleteSegment():
                 self.facts[f"{step.name}.segment"] = damage.delete_segment(self.lab)
             case words.FlipBit():
