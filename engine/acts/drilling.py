@@ -184,7 +184,6 @@ def _prepare(folder: Path, named: Named, blind: bool, bin_dir: str | None, progr
         Truth(named, {**stage.facts, "lab.directory": str(lab.directory)}, stage.files, standing(lab)),
     )
     card = folders.read_card(folder)
-    folders.note(folder, "called")
     called = Card(
         card.lab,
         card.hidden,
@@ -195,6 +194,7 @@ def _prepare(folder: Path, named: Named, blind: bool, bin_dir: str | None, progr
         datetime.now(UTC),
     )
     folders.write(folder, folders.CARD, called)
+    folders.note(folder, "called")
 
 
 def drill_hint(state: Path | None) -> tuple[str | None, DrillState]:

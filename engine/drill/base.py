@@ -1,7 +1,6 @@
 """The lab before any disaster. Built once and kept beside the drills' lab; each drill gets a copy of it in the very
 place where it was built, so that all paths in its files stay right."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -67,4 +66,3 @@ def _keep(where: Path, base: Path) -> None:
                 entry.rename(base / entry.name)
         (base / "story").write_text(str(_STORY))
         base.chmod(0o711 if is_root() else 0o700)
-        os.sync()

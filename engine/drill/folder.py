@@ -10,6 +10,7 @@ was done and when, ``marks.json`` what the last check found, ``result.json`` how
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from engine.run.journal import Entry, now_text, read_entries
 CARD, TRUTH, RECORD, MARKS, RESULT = "card.json", "truth.json", "record.jsonl", "marks.json", "result.json"
 KEEPER, STATE, PREPARING = "keeper.lock", "state", "preparing"
 _NAME = re.compile(r"\d{8}T\d{6}Z-[a-z]{4}\Z")
+_LETTERS = "abcdefghkmnpqrstwxyz"
 T = TypeVar("T")
 
 
@@ -80,25 +82,23 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def create(state: Path, card: Card) -> Path:
-    """The folder of a new drill. Raises RepriseError."""
+    """The folder of a new drill, whole or not at all. Raises RepriseError."""
     drills = state / "drills"
-    while True:
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{''.join(secrets.choice('abcdefghkmnpqrstwxyz') for _ in range(4))}"
-        folder = drills / name
-        try:
-            drills.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700)
-            for inner in (STATE, PREPARING):
-                (folder / inner).mkdir(mode=0o700)
-            write(folder, CARD, card)
-            note(folder, "begun")
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise RepriseError(
-                f"no drill can be kept in {drills}", cause=str(error), remedy="name another state folder with --state"
-            ) from None
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
+    try:
+        drills.mkdir(mode=0o700, parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".new-", dir=drills))
+        for inner in (STATE, PREPARING):
+            (building / inner).mkdir(mode=0o700)
+        write(building, CARD, card)
+        note(building, "begun")
+        building.rename(drills / name)
+        sync_folder(drills)
+    except OSError as error:
+        raise RepriseError(
+            f"no drill can be kept in {drills}", cause=str(error), remedy="name another state folder with --state"
+        ) from None
+    return drills / name
 
 
 def folders(state: Path) -> list[Path]:
@@ -133,7 +133,7 @@ def read_card(folder: Path) -> Card:
     """Raises DamagedCopy where there is none."""
     card = read(folder, CARD, Card)
     if card is None:
-        raise DamagedCopy(f"{folder.name} is no whole drill", cause=f"it has no {CARD}")
+        raise DamagedCopy(f"{folder.name} is no whole drill", cause=f"it has no {CARD}", remedy=f"move {folder} away")
     return card
 
 

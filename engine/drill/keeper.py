@@ -22,6 +22,7 @@ from engine.run.folder import list_runs
 from engine.run.locks import lock_holder, take_lock
 from engine.system.ours import our_environment, our_program
 
+LOG = "keeper.log"
 GRACE = 1800  # seconds that a drill stands beyond its limit
 _POLL = 0.1  # seconds
 _STAY = b"stay\n"
@@ -32,15 +33,19 @@ class Keeper:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._stays = False
 
     def leave(self) -> None:
         """The drill stands by itself from now on."""
         assert self._process.stdin is not None
+        self._stays = True
         self._process.stdin.write(_STAY)
         self._process.stdin.close()
 
     def close(self) -> None:
         """We go: the drill ends, unless it stands by itself. Returns when nothing of it runs."""
+        if self._stays:
+            return
         with suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -49,7 +54,7 @@ class Keeper:
 
 def start_keeper(folder: Path) -> Keeper:
     """Start the keeper of a drill, in a session of its own. Raises Unreachable where it does not begin."""
-    with (folder / "keeper.log").open("ab") as log:
+    with os.fdopen(os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         process = subprocess.Popen(
             our_program("engine.drill.keeper", folder),
             stdin=subprocess.PIPE,
@@ -63,7 +68,7 @@ def start_keeper(folder: Path) -> Keeper:
     with process.stdout as said:
         if not (select.select([said], [], [], 30)[0] and said.readline()):
             process.kill()
-            raise Unreachable(f"the keeper of the drill did not begin, see {folder / 'keeper.log'}")
+            raise Unreachable(f"the keeper of the drill did not begin, see {folder / LOG}")
     return Keeper(process)
 
 

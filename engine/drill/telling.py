@@ -1,7 +1,8 @@
 """How a drill stands, read from its folder; and its record minute by minute, with what its runs' journals tell."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,13 +72,12 @@ def _shown(card: Card, marked: Marked | None, told: bool) -> Any:
     """The marks; their names and findings would tell which one it is."""
     if marked is None or told:
         return marked.marks if marked is not None else ()
-    from dataclasses import replace
-
     return tuple(replace(mark, name=f"mark {n}", told=_HIDDEN) for n, mark in enumerate(marked.marks, 1))
 
 
 def _first(minutes: tuple[Minute, ...], words: str) -> float | None:
-    return next((minute.seconds for minute in minutes if minute.who == "engine" and words in minute.what), None)
+    told = (minute for minute in minutes if minute.who == "engine" and minute.seconds >= 0)
+    return next((minute.seconds for minute in told if words in minute.what), None)
 
 
 def _minutes(called: datetime, record: list[Entry], runs: list[RunState]) -> Iterator[Minute]:
@@ -112,14 +112,19 @@ def _what(entry: Entry) -> tuple[str, str] | None:
 
 
 def _of_run(run: RunState) -> Iterator[tuple[datetime, str]]:
-    what = "a copy" if run.plan.copying is not None else "a restore"
-    yield run.started_at, f"{what} begun: {run.run}" if what == "a copy" else f"restore begun: {run.run}"
+    yield run.started_at, f"{'restore' if run.plan.copying is None else 'a copy'} begun: {run.run}"
     for step in run.steps:
-        if step.started_at is None or step.outcome == "to do":
+        if step.started_at is None:
             continue
-        if step.kind in ("gate", "promote", "switch-over"):
-            yield step.started_at, {"gate": "it stands at the gate and can be read"}.get(step.kind, step.title)
-        if step.kind in ("open", "report") and step.outcome == "done" and run.plan.copying is None:
-            yield step.started_at, "it is open and can be read" if step.kind == "open" else "the report is written"
+        ended = step.started_at + timedelta(seconds=step.seconds or 0)
+        match step.kind, step.outcome:
+            case "gate", _:
+                yield step.started_at, "the copy stands at its gate and can be read"
+            case "promote", "done":
+                yield ended, "the copy is open and can be read"
+            case "switch-over", "done":
+                yield ended, step.title
+            case "open", "done":
+                yield ended, "production is open and can be read"
     if run.finished_at is not None:
         yield run.finished_at, f"{run.outcome}: {run.run}"

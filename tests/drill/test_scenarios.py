@@ -23,6 +23,7 @@ from engine.records.drills import DrillState
 from engine.records.errors import Refused, UsageError
 from engine.records.survey import Programs
 from engine.run.locks import lock_holder
+from engine.site import read_site
 from tests.clusters import kill_processes_below, processes_below, test_root, wait_until
 
 pytestmark = pytest.mark.slow
@@ -123,9 +124,16 @@ def test_a_hidden_drill_says_nowhere_which_one_it_is_before_the_end(state: Path,
     for text in hidden:
         assert not [word for word in words if word in text]
     assert (folder.stat().st_mode & 0o777, (folder / folders.TRUTH).stat().st_mode & 0o777) == (0o700, 0o600)
+    site = read_site(Path(told["lab"]["site"]))
+    next(Path(site.database.repository[0].wal).iterdir()).unlink()
+    Path(site.database.data_dir).rename(folder / "moved")  # its server goes on in it
     ended = reprise(state, "end")
     assert ended.returncode == 1
     document = json.loads(ended.stdout)
+    marks = {asked.__struct_config__.tag: mark for asked, mark in zip(scenario.marks, document["marks"], strict=True)}
+    assert marks["kept"]["ok"] is False and marks["kept"]["told"] == "gone: data, and 1 more"
+    assert marks["proven"]["ok"] is False and marks["table"]["ok"] is None
+    assert marks["in-time"]["ok"] and document["rpo_seconds"] is not None
     assert (document["outcome"], document["scenario"], document["running"]) == ("failed", HIDING, False)
     assert document["debriefing"] and "asked for a hint" in str(document["record"])
 
