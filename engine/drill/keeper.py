@@ -36,11 +36,14 @@ class Keeper:
         self._stays = False
 
     def leave(self) -> None:
-        """The drill stands by itself from now on."""
+        """The drill stands by itself from now on. Raises Unreachable where its keeper is gone."""
         assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(_STAY)
+            self._process.stdin.close()
+        except OSError as failure:
+            raise Unreachable("the drill's keeper is gone", cause=failure.strerror) from None
         self._stays = True
-        self._process.stdin.write(_STAY)
-        self._process.stdin.close()
 
     def close(self) -> None:
         """We go: the drill ends, unless it stands by itself. Returns when nothing of it runs."""

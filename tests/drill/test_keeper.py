@@ -1,0 +1,39 @@
+"""The keeper without a lab: when a drill ends by itself, and when not."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from engine.drill import folder as folders
+from engine.drill.folder import Card, Result, Truth
+from engine.drill.keeper import GRACE, is_kept, start_keeper
+from engine.drill.reading import find_scenario
+from engine.drill.telling import read_drill
+from tests.clusters import wait_until
+
+
+def card(state: Path, seconds_ago: float) -> Card:
+    """Of a drill that was called so long ago, with a limit of 20 minutes."""
+    at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return Card(str(state / "lab"), True, "Help!", 1200, 100, 2, at)
+
+
+def called(state: Path) -> Path:
+    folder = folders.create(state, card(state, 0))
+    folders.write(folder, folders.TRUTH, Truth(find_scenario("table-dropped")))
+    return folder
+
+
+def test_a_drill_that_stands_by_itself_ends_with_its_time_and_not_before(tmp_path: Path) -> None:
+    over, standing = called(tmp_path / "over"), called(tmp_path / "standing")
+    keepers = [start_keeper(over), start_keeper(standing)]
+    for keeper in keepers:
+        keeper.leave()
+        keeper.close()  # its beginner goes
+    folders.write(standing, folders.CARD, card(tmp_path, 1200 + GRACE - 600))
+    folders.write(over, folders.CARD, card(tmp_path, 1200 + GRACE + 1))
+    wait_until(lambda: not is_kept(over), "it was not ended")
+    ended = read_drill(over)
+    assert (ended.outcome, ended.problem, ended.scenario) == ("failed", "its time is over", "table-dropped")
+    assert is_kept(standing) and not folders.is_over(standing) and read_drill(standing).scenario is None
+    folders.write(standing, folders.RESULT, Result("failed", datetime.now(UTC), "it was ended"))
+    wait_until(lambda: not is_kept(standing), "it was ended, and is kept")
