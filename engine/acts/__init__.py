@@ -17,6 +17,7 @@ keeping     what the policy lets go
 apart       places that are one on disk
 distant     the second places
 proving     copies verified
+proving_recovery  proof drills: copies restored and thrown away
 scheduling  what runs by itself
 watching    how the five things stand
 unpacking   source code and environment brought back
@@ -77,6 +78,9 @@ if TYPE_CHECKING:
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import proofs as proofs
     from engine.acts.proving import verify as verify
+    from engine.acts.proving_recovery import clear_dead_drills as clear_dead_drills
+    from engine.acts.proving_recovery import keep_drill_results as keep_drill_results
+    from engine.acts.proving_recovery import plan_proof_drill as plan_proof_drill
     from engine.acts.querying import Psql as Psql
     from engine.acts.querying import hold_psql as hold_psql
     from engine.acts.querying import prepare_psql as prepare_psql
@@ -128,6 +132,7 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
+    "proving_recovery": ("clear_dead_drills", "keep_drill_results", "plan_proof_drill"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),

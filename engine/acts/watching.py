@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.acts.desk import Desk
 from engine.acts.looking import View, look, read_archive
+from engine.acts.proving_recovery import keep_drill_results
 from engine.backup.proofs import read_proofs
 from engine.backup.status import LiveFacts, SetUp, judge, newest_copies
 from engine.records.errors import RepriseError
@@ -28,6 +29,7 @@ def status(desk: Desk, view: View | None = None) -> SiteStatus:
     if view is None:
         read_archive(desk)
         view = look(desk)
+    keep_drill_results(desk)
     site, now = desk.site, datetime.now(UTC)
     places = {name: _places(site, name) for name in THINGS}
     archived_to = max((window.to_at for window in view.windows if window.to_at), default=None)
