@@ -113,12 +113,18 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print("\nsteps")
         for number, step in enumerate(planned.steps, 1):
             print(f" {number:>2} {step.title:<58} {size(step.bytes) if step.bytes else '':>12}")
-    if planned.estimate:
-        print(f"    about {duration(planned.estimate.likely)}, measured over {planned.estimate.runs} runs")
-    else:
-        print("    how long it takes is not known yet: no run was measured on this machine")
+    print(f"    {_estimate(planned)}")
     if planned.refused:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def _estimate(planned: Plan) -> str:
+    found = planned.estimate
+    if found is None:
+        within = "" if planned.limits is None else " within these limits"
+        return f"how long it takes is not known yet: no run was measured on this machine{within}"
+    runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
+    return f"about {duration(found.likely)} ({duration(found.low)} to {duration(found.high)}), measured in {runs}"
 
 
 def copy_plan(planned: Plan) -> None:

@@ -1,5 +1,5 @@
-"""Proof drills on a real site: its copies are restored beside it, looked through and thrown away, and production notices
-nothing of it."""
+"""Proof drills on a real site: its copies are restored beside it, looked through and thrown away, and production
+notices nothing of it."""
 
 import hashlib
 import os
