@@ -19,10 +19,9 @@ _KEPT = 100
 
 def keep_measured(state: Path, run: RunState) -> None:
     """Remember what a run's steps took; what they took before they were undone stays. Raises OSError."""
-    found = measured_in(run)
-    if not found:
+    found, folder = measured_in(run), state / FOLDER
+    if len(found) <= len(_read(folder / f"{run.run}.json")):
         return
-    folder = state / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = folder / f".{run.run}.new"
     draft.write_bytes(to_json(found))
@@ -35,8 +34,13 @@ def all_measured(state: Path, runs: Iterable[RunState]) -> list[Measured]:
     """What all steps took, the newest run's first: those of ``runs``, and of runs that are no more."""
     found: dict[str, tuple[Measured, ...]] = {run.run: measured_in(run) for run in runs}
     for path in (state / FOLDER).glob("*.json"):
-        with suppress(OSError, msgspec.DecodeError, ValueError):
-            kept = from_json(path.read_bytes(), tuple[Measured, ...])
-            if len(kept) > len(found.get(path.stem, ())):  # else the run tells as much itself
-                found[path.stem] = kept
+        kept = _read(path)
+        if len(kept) > len(found.get(path.stem, ())):  # else the run tells as much itself
+            found[path.stem] = kept
     return [each for run in sorted(found, reverse=True) for each in found[run]]
+
+
+def _read(path: Path) -> tuple[Measured, ...]:
+    with suppress(OSError, msgspec.DecodeError, ValueError):
+        return from_json(path.read_bytes(), tuple[Measured, ...])
+    return ()

@@ -20,7 +20,7 @@ from typing import Any
 from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError
 from engine.records.plan import PlannedStep
-from engine.records.runs import RunError, RunOutcome
+from engine.records.runs import RunError, RunOutcome, RunState
 from engine.run import folder as folders
 from engine.run.carrying import Carrying
 from engine.run.control import Command, Control
@@ -67,6 +67,7 @@ class Engine:
         self._lock()
         if self.plan.limits is not None:
             let_others_go_first(self.plan.limits.nice, self.plan.limits.idle_io)
+        self._keep_measured()  # before it is undone
         self._control = Control(self.folder, self._answer)
         try:
             self.journal.append("engine", {"act": act, "pid": os.getpid()})
@@ -83,14 +84,18 @@ class Engine:
 
     def _report(self, outcome: RunOutcome, error: RunError | None) -> None:
         """Written before the end is journalled: who sees the end finds the report."""
-        state = folders.read_run(self.folder)
-        with suppress(OSError):  # without it a later estimate rests on one run less
-            keep_measured(folders.state_of(self.folder), state)
+        state = self._keep_measured()
         ended = replace(state, outcome=outcome, error=error, pid=None, held=False, finished_at=datetime.now(UTC))
         try:
             write_report(ended, self.story.facts)
         except OSError as failure:
             self.log(f"the report could not be written: {failure}")
+
+    def _keep_measured(self) -> RunState:
+        state = folders.read_run(self.folder)
+        with suppress(OSError):  # without it a later estimate rests on one run less
+            keep_measured(folders.state_of(self.folder), state)
+        return state
 
     def _permit(self, act: Act) -> None:
         """Raises RepriseError where the run's state does not allow the act. A run never started may be applied."""

@@ -15,16 +15,16 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rate, self._clock, self._sleep = bytes_per_second, clock, sleep
+        self.bytes_per_second, self._clock, self._sleep = bytes_per_second, clock, sleep
         self._lock = Lock()
         self._free_at = 0.0  # when the bytes so far have had their time
 
     def take(self, count: int) -> None:
         """Count bytes that were read; returns when their time is over."""
-        if self._rate is None:
+        if self.bytes_per_second is None:
             return
         with self._lock:
             now = self._clock()
-            self._free_at = max(self._free_at, now) + count / self._rate
+            self._free_at = max(self._free_at, now) + count / self.bytes_per_second
             wait = self._free_at - now
         self._sleep(wait)

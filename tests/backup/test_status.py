@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.backup.proofs import key_of
 from engine.backup.status import LiveFacts, SetUp, advise, judge
 from engine.records.copies import BaseBackup, Catalog, MediaSnapshot
 from engine.records.copying import Proof
@@ -34,7 +35,7 @@ def status(
     )
     shot = MediaSnapshot("m1", "/backup/media", Path("/backup/media/m1"), ago(minutes), ago(minutes - 1), usable=usable)
     catalog = Catalog("archive", base_backups=(backup,), media_snapshots=(shot,))
-    known = {(proof.kind, proof.repository, proof.id): proof for proof in proofs}
+    known = {key_of(proof): proof for proof in proofs}
     facts = replace(LiveFacts(archiver=archiver, no_archiver="it is down"), **live)  # type: ignore[arg-type]
     found = judge(SetUp("archive", PLACES, POLICY), catalog, ago(archived), known, facts, NOW)
     return {thing.name: thing for thing in found.things}

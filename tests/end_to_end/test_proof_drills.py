@@ -4,13 +4,15 @@ notices nothing of it."""
 import hashlib
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.run.folder import read_run
-from tests.clusters import Cluster, processes_below, wait_until
+from tests.clusters import Cluster, make_cluster, own, processes_below, wait_until
 from tests.end_to_end.operator import operator_for
 
 NICE = "SELECT split_part(pg_read_file('/proc/self/stat', 0, 1000), ' ', 19) = '7'"
