@@ -171,8 +171,9 @@ def keep_drill_results(desk: Desk) -> None:
     if desk.read_only:
         return
     known = read_proofs(desk.state)
+    archives = [(each.base_backups, each.wal) for each in desk.site.database.repository]
     for run in runs(desk):
-        for proof in proofs_of(run, desk.site) if run.plan.site == desk.site.name else ():
+        for proof in proofs_of(run, archives) if run.plan.site == desk.site.name else ():
             before = known.get(key_of(proof))
             if before is None or before.at < proof.at:
                 keep_proof(desk.state, proof)
