@@ -13,12 +13,11 @@ from random import SystemRandom
 
 from engine.acts.bringing import look_up_beside_database
 from engine.acts.desk import Desk, writable
+from engine.acts.drilled import known_proofs
 from engine.acts.following import measured, run_state, runs
 from engine.acts.looking import View, look, read_archive
 from engine.acts.restoring import plan, run_as_of
 from engine.acts.running import rollback
-from engine.backup.drilled import proofs_of
-from engine.backup.proofs import keep_proof, key_of, read_proofs
 from engine.records.errors import Refused, RepriseError, Unreachable
 from engine.records.files import Files
 from engine.records.plan import Check, Destination, Limits, Plan, ProofDrill
@@ -32,19 +31,18 @@ from engine.survey.archiver import ask_archiver
 from engine.survey.machine import file_system
 from engine.system.users import may_reach
 
+_COMMAND = "reprise drill proof"
 _CLEARING = 3600.0  # seconds that the remains of a dead drill may take to be deleted
 
 
-def plan_proof_drill(desk: Desk, target: RecoveryTarget | None = None, *, random: bool = False) -> Plan:
-    """The plan of a proof drill: of the newest recovery point, of a target, or of a random moment. Reads the archive's
-    new segments first; changes nothing else. Raises Refused where ``random`` finds nothing to choose from."""
+def plan_proof_drill(desk: Desk, target: RecoveryTarget | None) -> Plan:
+    """The plan of a proof drill: of a target, or of a random moment (None). Reads the archive's new segments first;
+    changes nothing else. Raises Refused where there is no moment to choose."""
     read_archive(desk)
     view = look(desk)
-    if random:
-        target = random_target(view.windows, SystemRandom())
-        if target is None:
-            raise Refused("there is no recovery window to choose a moment from", remedy="see: reprise windows")
-    target = target or RecoveryTarget("latest")
+    target = target or random_target(view.windows, SystemRandom())
+    if target is None:
+        raise Refused("there is no recovery window to choose a moment from", remedy="see: reprise windows")
     now = datetime.now(UTC)
     planned: Plan | None = None
     for folder in _places(desk, run_as_of(desk)):
@@ -57,7 +55,7 @@ def plan_proof_drill(desk: Desk, target: RecoveryTarget | None = None, *, random
 
 def _plan_in(desk: Desk, view: View, target: RecoveryTarget, container: Path) -> Plan:
     wanted = desk.site.proof
-    planned = plan(desk, target, Destination("side-copy", str(container)), files=False, view=view)
+    planned = plan(desk, target, Destination("side-copy", str(container)), files=False, view=view, command=_COMMAND)
     limits = Limits(wanted.nice, wanted.idle_io, wanted.bytes_per_second)
     files: Files | None = None
     checks = [limits_check(limits), *_held(desk)]
@@ -149,7 +147,7 @@ def _loss(desk: Desk, view: View, planned: Plan) -> ProofDrill:
 def clear_dead_drills(desk: Desk) -> list[str]:
     """Take away what proof drills of this site have left that failed or died on their way: their servers, their copies.
     What came of those that failed is kept first. Returns their names. Raises RepriseError where one cannot be."""
-    keep_drill_results(writable(desk))
+    known_proofs(writable(desk))
     dead = [run for run in runs(desk) if _is_dead(desk, run)]
     for run in dead:
         rollback(desk, run.run)
@@ -164,17 +162,3 @@ def clear_dead_drills(desk: Desk) -> list[str]:
 
 def _is_dead(desk: Desk, run: RunState) -> bool:
     return run.plan.proof is not None and run.plan.site == desk.site.name and "rollback" in run.answers
-
-
-def keep_drill_results(desk: Desk) -> None:
-    """Remember what finished proof drills came to, whoever was there to see it."""
-    if desk.read_only:
-        return
-    known = read_proofs(desk.state)
-    archives = [(each.base_backups, each.wal) for each in desk.site.database.repository]
-    for run in runs(desk):
-        for proof in proofs_of(run, archives) if run.plan.site == desk.site.name else ():
-            before = known.get(key_of(proof))
-            if before is None or before.at < proof.at:
-                keep_proof(desk.state, proof)
-                known[key_of(proof)] = proof

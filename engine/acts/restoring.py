@@ -37,10 +37,11 @@ def plan(
     action: Action = "finish",
     files: bool | None = None,
     view: View | None = None,
+    command: str | None = None,
 ) -> Plan:
     """The plan for a target and a destination, with every check that can be made now. Changes nothing. ``files``:
     whether the users' files come back with it; None: in place they do, where the site says what the database refers to
-    and has a snapshot."""
+    and has a snapshot. ``command``: what remedies shall name, where it is another one than `restore`."""
     view = view or look(desk)
     where = f"--into {shlex.quote(destination.path)}" if destination.kind == "side-copy" else "--in-place"
     resolution = _with_whole_backups(
@@ -50,7 +51,7 @@ def plan(
             target,
             live_timeline=view.live_timeline,
             media=view.catalog.media_snapshots,
-            wording=Wording(arguments=where),
+            wording=Wording(arguments=where) if command is None else Wording(command),
         ),
     )
     point, database = resolution.point, desk.site.database

@@ -10,7 +10,7 @@ WHAT = {
         "restore the real copies beside production, look through them, throw them away",
         drill_proof.add,
         drill_proof.carry_out,
-        ("yes",),
+        ("maybe-target", "yes"),
     ),
 }
 

@@ -11,7 +11,6 @@ from engine.records.runs import RunState
 
 Given = argparse.Namespace
 
-STOPPED = 130  # a shell's exit code for SIGINT
 EXIT_OF_OUTCOME = {"completed": 0, "rolled-back": 0, "discarded": 0, "running": 0, "paused": 4}
 
 
@@ -51,23 +50,16 @@ def leave(given: Given, desk: acts.Desk, run: str) -> int:
 
 
 def follow(given: Given, desk: acts.Desk, run: str) -> int:
-    state = watch(given, desk, run)
-    if state is None:
-        return STOPPED
-    show(given, desk, state)
-    return EXIT_OF_OUTCOME.get(state.outcome, 1)
-
-
-def watch(given: Given, desk: acts.Desk, run: str) -> RunState | None:
-    """How a run stands when it ends or waits; None where whoever watched it stopped looking, which is told."""
     try:
-        return acts.follow(desk, run, telling.following(given.json, desk.site.zone))
+        state = acts.follow(desk, run, telling.following(given.json, desk.site.zone))
     except KeyboardInterrupt:
         if not given.json:
             raise
         documents.write(documents.report(acts.run_state(desk, run)))  # as it stands: it goes on without us
         print(f"reprise: {STOPPED_LOOKING}", file=sys.stderr)
-        return None
+        return 130
+    show(given, desk, state)
+    return EXIT_OF_OUTCOME.get(state.outcome, 1)
 
 
 def show(given: Given, desk: acts.Desk, state: RunState) -> None:

@@ -14,7 +14,7 @@ from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
 from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
-from engine.records.plan import Check, Plan
+from engine.records.plan import Check, Plan, ProofDrill
 from engine.records.runs import RunState
 from engine.records.status import Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
@@ -240,6 +240,8 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
         print(f"            {state.reached.finding}")
         print(f"last commit {moment(state.reached.last_commit_at, zone)}")
+    if state.plan.proof is not None:
+        _proof(state, state.plan.proof)
     if state.files:
         _files(state.files)
     for each in state.checks:
@@ -257,6 +259,13 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"note        {note.get('text', note)}")
     if state.answers:
         print("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
+
+
+def _proof(state: RunState, proof: ProofDrill) -> None:
+    """What a proof drill came to."""
+    if state.told is not None and state.told.rto_seconds is not None:
+        print(f"took        {duration(state.told.rto_seconds)} until it was open and checked, within its limits")
+    print(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
 
 
 def _files(told: Mapping[str, Any]) -> None:
