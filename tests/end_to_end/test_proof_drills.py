@@ -201,6 +201,7 @@ def test_what_is_not_as_it_should_be_fails_the_proof_and_is_critical_until_a_lat
     assert all(drilled.things()[name]["last_proof"]["ok"] for name in ("database-full", "files"))
 
 
+@pytest.mark.slow
 def test_a_killed_drill_is_taken_away_by_the_next_one_or_resumed_and_nothing_else_is_touched(drilled: Drilled) -> None:
     flagged = f"pg_stat_file('{drilled.flag}', true) IS NULL"
     drilled.asks(f"SELECT pg_sleep(CASE WHEN {flagged} THEN 60 ELSE 0 END) IS NOT NULL")
