@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from engine.cli.grouping import add_group
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 
@@ -173,10 +172,12 @@ def _parser(words: Sequence[str]) -> _Parser:
     of_files, of_drills = command("files", "the users' files"), command("drill", "recovery practised and proven")
     if "files" in words:  # what these commands need is not loaded for others
         from engine.cli.files import WHAT
+        from engine.cli.grouping import add_group
 
         add_group(WHAT, of_files, everywhere, shared)
     if "drill" in words:
         from engine.cli.drill import WHAT as DRILLS
+        from engine.cli.grouping import add_group
 
         add_group(DRILLS, of_drills, everywhere, shared)
     command("runs", "all runs, newest first")
