@@ -59,6 +59,12 @@ def repository_lock(state: Path, repository: str) -> Path:
     return state / "locks" / f"repository-{_digest(os.path.normpath(repository))}.lock"
 
 
+def second_lock(state: Path, address: str) -> Path:
+    """The lock file of a second place, for who sends many copies there and for who deletes there. (A run that sends its
+    own copy holds that one's repository, as whoever deletes must.)"""
+    return state / "locks" / f"second-{_digest(address.rstrip('/'))}.lock"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
