@@ -20,6 +20,7 @@ from engine.records.coding import from_json, to_json
 from engine.records.errors import RepriseError
 from engine.records.survey import LockHolder
 
+_RUN = re.compile(r"\d{8}T\d{6}Z-")  # else a command that is no run holds it: expire, push
 _PATIENCE = 1.0  # seconds; a reader that asks for the holder locks for a moment itself
 
 
@@ -84,7 +85,7 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
                 if holder
                 else None,
                 remedy=f"wait for it (reprise attach {holder.run}), or stop it: reprise cancel {holder.run}"
-                if holder
+                if holder and _RUN.match(holder.run)
                 else "wait for it",
             )
         time.sleep(0.05)
