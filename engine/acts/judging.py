@@ -24,6 +24,7 @@ from engine.records.copies import BaseBackup, Dump, MediaSnapshot
 from engine.records.errors import RepriseError
 from engine.records.history import WalHistory
 from engine.records.keeping import Expiry, KeptKind, Leaving, Verdict
+from engine.records.lsn import SegmentName
 from engine.records.target import RecoveryWindow
 from engine.recovery.reach import Reach
 from engine.recovery.retention import (
@@ -124,7 +125,7 @@ class _Judging:
         judged.leaving += leaving_wal(wal_gone)
         dumps = [each for each in self.view.catalog.dumps if each.repository == name]
         kept_dumps = self._dumps(dumps, failed_dumps := failed_ids(self.proofs, "dump", name))
-        second = self._second(repository.second, {"base": backups, "dump": dumps})
+        second = self._second(name, repository.second, {"base": backups, "dump": dumps})
         if second is None:
             return
         names = {each.id: each.path.name for each in backups}
@@ -132,7 +133,9 @@ class _Judging:
         rules = partial(self._backups_there, name, second.listed(timelines, history.segment_size), failed)
         stay_there = second.judge("base", backups, kept, rules, safe=bool(windows))
         if wal_goes:
-            here = {file.path for file in contents.wal_files} - {file.path for file in wal_gone}
+            gone = {file.path for file in wal_gone}
+            files = (file for file in contents.wal_files if file.path not in gone)
+            here = {SegmentName(file.timeline, file.number) for file in files}
             second.judge_wal(stay_there, here, timelines, history.segment_size, self.at)
         sound = {each.database for each in dumps if each.ours and each.usable and each.id in kept_dumps}
         of_dumps = partial(self._dumps_there, sound, failed_dumps)
@@ -154,16 +157,17 @@ class _Judging:
         verdicts = rules(dated)
         judged.verdicts += verdicts + [_not_ours(each, "media") for each in found.snapshots if not each.dated]
         judged.leaving += leaving_copies(_gone(verdicts, dated))
-        if (second := self._second(place.second, {"media": found.snapshots})) is not None:
+        if (second := self._second(place.path, place.second, {"media": found.snapshots})) is not None:
             sound = any(each.usable and verdict.keep for each, verdict in zip(dated, verdicts, strict=True))
             kept = {each.id for each in found.snapshots} - _gone_ids(verdicts)
             second.judge("media", found.snapshots, kept, rules, safe=sound)
             judged.add(second)
 
     def _second(
-        self, address: str | None, here: Mapping[SentKind, Sequence[BaseBackup | Dump | MediaSnapshot]]
+        self, name: str, address: str | None, here: Mapping[SentKind, Sequence[BaseBackup | Dump | MediaSnapshot]]
     ) -> SecondPlace | None:
-        """The second place, where something was sent there and it may be judged now. ``here``: what the first has."""
+        """A repository's second place, where something was sent there and it may be judged now. ``here``: what the
+        first has."""
         if address is None:
             return None
         learn(self.desk, address, here)
@@ -171,7 +175,7 @@ class _Judging:
             self.judged.findings.append(f"somebody pushes to {address} now: all of it stays there")
             return None
         try:
-            return second_place(self.desk, address, here.keys())
+            return second_place(self.desk, address, name, here.keys())
         except RepriseError as error:
             self.judged.findings.append(f"{address} cannot be listed, all of it stays there: {error}")
             return None

@@ -91,21 +91,21 @@ class SecondPlace:
         return staying
 
     def judge_wal(
-        self, staying: Sequence[BaseBackup], here: Iterable[str], timelines: Mapping[int, Timeline],
+        self, staying: Sequence[BaseBackup], here: Collection[SegmentName], timelines: Mapping[int, Timeline],
         segment_size: int, now: datetime,
     ) -> None:  # fmt: skip
         """What leaves of the archived WAL there: what none of the base backups that stay there needs. ``here``: the
-        files that stay in the first place's archive."""
+        segments that stay in the first place's archive."""
         unknown = self.unknown("base")
         if unknown:
             told = f"{shown(unknown[0])} lies among the base backups and is not known here"
             self.findings.append(f"{self.address}: {told}: no WAL leaves")
             return
-        sent, kept = self.memory.wal(), {Path(name).name for name in here}
+        sent = self.memory.wal()
         files = [
             WalFile(path, segment.timeline, segment.number, None, self.standing[_WAL][path].size, 0, 0)
             for path, segment in self.segments(segment_size)
-            if path in sent and Path(path).name not in kept
+            if path in sent and segment not in here
         ]
         for each in leaving_wal(judge_wal(files, staying, timelines, segment_size, now)):
             self.leaving.append(replace(each, verdict=replace(each.verdict, place=self.address)))
@@ -175,11 +175,13 @@ def learn(desk: Desk, address: str, here: Mapping[SentKind, Sequence[SentCopy]])
             memory.keep(Sent(kind, name, current))
 
 
-def second_place(desk: Desk, address: str, kinds: Collection[SentKind]) -> SecondPlace | None:
-    """The second place as it stands now, by one listing; None where this site has sent nothing there. Raises
-    Unreachable, RepriseError where it cannot be listed."""
+def second_place(desk: Desk, address: str, repository: str, kinds: Collection[SentKind]) -> SecondPlace | None:
+    """The second place of a repository as it stands now, by one listing; None where nothing was sent there from it.
+    What another repository sent to the same place is not known to this one. Raises Unreachable, RepriseError where it
+    cannot be listed."""
     memory = Memory(desk.state, desk.site.name, address)
-    sent = memory.copies()
+    known = memory.copies().items()
+    sent = {key: each for key, each in known if each.copy is None or each.copy.repository == repository}
     if not sent:
         return None
     place = read_place(address)

@@ -115,7 +115,8 @@ def test_killed_while_its_program_works_nothing_of_it_is_listed_and_the_next_try
 
 @pytest.mark.parametrize("kind", ["mirror", "bundle", "packed"])
 def test_killed_at_whatever_change_it_makes_a_copy_is_listed_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
-    """Engine and child, at ever later changes of the file system that the child makes, in a run taken up again."""
+    """Engine and child, in a run taken up again: at each change of the file system when the copy gets its name, at ever
+    later ones before."""
     copies = copies_of(kind, tmp_path, 1000)
     for step in ("publish", "take"):
         before, run = copies.listed(), copies.site.begin(copies.plan())
@@ -129,7 +130,7 @@ def test_killed_at_whatever_change_it_makes_a_copy_is_listed_whole_or_not_at_all
             assert state.outcome == "completed" or step_of(state, name).outcome == "running"
             if copies.listed() != before:
                 assert state.outcome == "completed" or (step == "publish" and copies.all_sound())
-            number = 2 * number + 2
+            number += 1 if step == "publish" else number + 2
         assert number > 4
     assert len(copies.listed()) == (1 if kind == "mirror" else 2) and copies.all_sound()
     assert not [name for name in copies.names() if name.startswith(".")]

@@ -64,7 +64,6 @@ def test_old_backups_and_their_wal_leave_it_too_and_when_the_repository_is_gone_
     left = {path.name for path in (vault / "wal").iterdir()}
     assert left < archived and left >= {path.name for path in cluster.archive.iterdir()}
     assert there(expire(operator, monkeypatch)) == []
-    operator.call("push", expect=0)
     cluster.stop()
     shutil.rmtree(cluster.backups)
     shutil.rmtree(cluster.archive)
