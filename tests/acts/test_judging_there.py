@@ -13,7 +13,7 @@ from engine.acts.keeping import expire
 from engine.records.errors import RepriseError
 from engine.remote.sent import Memory
 from engine.run.locks import second_lock, take_lock
-from tests.acts.test_keeping import RULES, dump, names, snapshot
+from tests.acts.test_keeping import dump, make_places, names, snapshot
 from tests.remote.sshd import running_sshd
 
 
@@ -24,26 +24,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
     home = tmp_path_factory.mktemp("home")
     with running_sshd(tmp_path_factory.mktemp("sshd")) as sshd, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RSYNC_RSH", sshd.rsh)
-        for name in ("base", "wal", "dumps", "media", "live", "data"):
-            (home / name).mkdir()
-        (home / "site.toml").write_text(f"""
-[site]
-name = "archive"
-[database]
-data_dir = "{home}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{home}/base"
-wal = "{home}/wal"
-dumps = "{home}/dumps"
-second = "{sshd.place(home / "vault")}"
-[media]
-path = "{home}/live"
-[[media.repository]]
-kind = "directory"
-path = "{home}/media"
-second = "{sshd.place(home / "vault" / "media")}"
-{RULES}""")
+        make_places(home, sshd.place(home / "vault"))
         for days in (3, 4):
             dump(home, f"d{days}", days)
         for days in (3, 4, 5):

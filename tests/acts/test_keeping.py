@@ -31,27 +31,36 @@ def days_ago(days: float) -> datetime:
     return (NOW - timedelta(days=days)).replace(microsecond=0)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def make_places(root: Path, second: str | None = None) -> Path:
+    """A site with rules, and its folders; ``second`` is the second place of its database, ``second``/media that of its
+    files. The site file."""
     for name in ("base", "wal", "dumps", "media", "live", "data"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "site.toml").write_text(f"""
+        (root / name).mkdir()
+    of_database, of_media = (f'second = "{second}{below}"' if second else "" for below in ("", "/media"))
+    (root / "site.toml").write_text(f"""
 [site]
 name = "archive"
 [database]
-data_dir = "{tmp_path}/data"
+data_dir = "{root}/data"
 [[database.repository]]
 kind = "directory"
-base_backups = "{tmp_path}/base"
-wal = "{tmp_path}/wal"
-dumps = "{tmp_path}/dumps"
+base_backups = "{root}/base"
+wal = "{root}/wal"
+dumps = "{root}/dumps"
+{of_database}
 [media]
-path = "{tmp_path}/live"
+path = "{root}/live"
 [[media.repository]]
 kind = "directory"
-path = "{tmp_path}/media"
+path = "{root}/media"
+{of_media}
 {RULES}""")
-    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+    return root / "site.toml"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return open_desk(make_places(tmp_path), tmp_path / "state")
 
 
 def snapshot(root: Path, name: str, days: float, *, note: bool = True) -> Path:
