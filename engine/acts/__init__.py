@@ -13,7 +13,7 @@ checking    the users' files held against the database
 copying     a plan that takes a copy
 bringing    users' files brought back
 loading     a dump restored
-keeping     what the policy lets go
+keeping     what the policy lets go, deleted (judging, judging_there: what that is, here and at the second places)
 apart       places that are one on disk
 distant     the second places
 proving     copies verified

@@ -77,14 +77,20 @@ def proofs(found: Iterable[Proof]) -> Document:
 
 
 def expiry(found: Expiry, *, applied: bool) -> Document:
-    """What goes and what stays."""
+    """What goes and what stays; ``place`` is the second place at which it lies, None for its own repository."""
     return {
         "applied": applied,
         "delete": [
-            {"id": each.verdict.id, "kind": each.verdict.kind, "bytes": each.bytes, "why": each.verdict.why}
+            {
+                "id": each.verdict.id,
+                "kind": each.verdict.kind,
+                "bytes": each.bytes,
+                "why": each.verdict.why,
+                "place": each.verdict.place,
+            }
             for each in found.leaving
         ],
-        "keep": [{"id": each.id, "kind": each.kind, "why": each.why} for each in found.staying],
+        "keep": [{"id": each.id, "kind": each.kind, "why": each.why, "place": each.place} for each in found.staying],
         "bytes": found.bytes,
         "findings": list(found.findings),
     }

@@ -199,7 +199,7 @@ def expiry(found: Expiry, *, applied: bool = False) -> None:
     ):
         print(title if verdicts else f"{title}: nothing")
         for verdict, count in verdicts:
-            print(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.why}")
+            print(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.told}")
     print(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
     for finding in found.findings:
         print(f" {SIGNS['warn']} {finding}")

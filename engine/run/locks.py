@@ -21,6 +21,7 @@ from engine.records.coding import from_json, to_json
 from engine.records.errors import RepriseError
 from engine.records.survey import LockHolder
 
+_RUN = re.compile(r"\d{8}T\d{6}Z-")  # else a command that is no run holds it: expire, push
 _PATIENCE = 1.0  # seconds; a reader that asks for the holder locks for a moment itself
 
 
@@ -65,6 +66,12 @@ def repository_lock(state: Path, repository: str) -> Path:
     return state / "locks" / f"repository-{_digest(os.path.normpath(repository))}.lock"
 
 
+def second_lock(state: Path, address: str) -> Path:
+    """The lock file of a second place, for who sends many copies there and for who deletes there. (A run that sends its
+    own copy holds that one's repository, as whoever deletes must.)"""
+    return state / "locks" / f"second-{_digest(address.rstrip('/'))}.lock"
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -84,7 +91,7 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
                 if holder
                 else None,
                 remedy=f"wait for it (reprise attach {holder.run}), or stop it: reprise cancel {holder.run}"
-                if holder
+                if holder and _RUN.match(holder.run)
                 else "wait for it",
             )
         time.sleep(0.05)
