@@ -195,12 +195,29 @@ def test_a_mount_point_of_fstab_that_is_not_mounted_is_found_from_any_folder_tha
         f"# {tmp_path} x\n/dev/a / ext4 defaults 0 1\n/dev/b none swap sw\nnas:/b {written} nfs noauto 0 0\n\n/dev"
     )
     for folder in (place, place / "wal", place / "not" / "there", tmp_path / "link" / "wal"):
-        assert unmounted_above(folder, fstab) == place
+        assert unmounted_above(folder, fstab, []) == (place, fstab)
     for folder in (tmp_path, tmp_path / "back up too", Path("/")):
-        assert unmounted_above(folder, fstab) is None
-    assert unmounted_above(place, tmp_path / "no fstab") is None
+        assert unmounted_above(folder, fstab, []) is None
+    assert unmounted_above(place, tmp_path / "no fstab", [tmp_path / "no units"]) is None
     fstab.write_text("proc /proc proc defaults 0 0\n")
-    assert unmounted_above(Path("/proc/self"), fstab) is None
+    assert unmounted_above(Path("/proc/self"), fstab, []) is None
+
+
+def test_so_is_that_of_a_mount_unit_which_nobody_masked_and_none_of_those_that_only_came_along(tmp_path: Path) -> None:
+    place, fstab, units = tmp_path / "back-up" / "größe", tmp_path / "fstab", tmp_path / "units"
+    (units / "remote-fs.target.wants").mkdir(parents=True)
+    (tmp_path / "vendor").mkdir()
+    plain = str(place).strip("/").replace("-", "\\x2d").replace("ö", "\\xc3\\xb6").replace("ß", "\\xc3\\x9f")
+    name = plain.replace("/", "-") + ".mount"
+    vendor, enabled = tmp_path / "vendor" / name, units / "remote-fs.target.wants" / name
+    vendor.touch()
+    assert unmounted_above(place / "wal", fstab, [units]) is None
+    enabled.symlink_to(vendor)
+    assert unmounted_above(place / "wal", fstab, [units]) == (place, enabled)
+    assert unmounted_above(place.parent, fstab, [units]) is None
+    enabled.unlink()
+    (units / name).symlink_to("/dev/null")
+    assert unmounted_above(place, fstab, [units]) is None
 
 
 def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from engine.archiving.command import MARK
 from engine.catalog.directory import RepositoryContents
 from engine.catalog.waiting import with_patience
 from engine.records.errors import Unreachable
-from engine.survey.machine import FSTAB, unmounted_above
+from engine.survey.machine import FSTAB, UNITS, unmounted_above
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -38,14 +38,14 @@ def remember(state: Path, wal: str, contents: RepositoryContents) -> None:
             memory.write_bytes(msgspec.json.encode(seen))
 
 
-def not_mounted(wal: str) -> str | None:
-    """What /etc/fstab mounts at the archive's folder, or above it, and is not mounted now. None also where the folder
-    does not answer."""
+def not_mounted(folder: str) -> str | None:
+    """What /etc/fstab or a mount unit of systemd's mounts at a folder, or above it, and is not mounted now. None also
+    where the folder does not answer."""
     try:
-        found = with_patience(lambda alive: unmounted_above(Path(wal), FSTAB), wal)
+        found = with_patience(lambda alive: unmounted_above(Path(folder), FSTAB, UNITS), folder)
     except (Unreachable, OSError):
         return None
-    return f"{found} is a mount point in {FSTAB}, and not mounted" if found is not None else None
+    return f"{found.place} is a mount point in {found.source}, and not mounted" if found is not None else None
 
 
 def emptied(wal: str, contents: RepositoryContents, seen: Seen, *, indexed: bool) -> str | None:

@@ -27,21 +27,23 @@ _DOOMED = ".expired-"
 def leaving_copies(gone: Sequence[tuple[Verdict, tuple[Path, ...]]]) -> list[Leaving]:
     """Copies with their paths. Hard links between them are counted once, with the copy that goes last; those that a
     copy which stays has too, not at all."""
-    seen: Counter[tuple[int, int]] = Counter()
+    seen: Counter[object] = Counter()
     found = []
     for verdict, paths in gone:
-        found.append(Leaving(verdict, paths, sum(_bytes_of(path, seen) for path in paths)))
+        statuses = (status for path in paths for status in _statuses(os.fspath(path)))
+        files = (((each.st_dev, each.st_ino), each.st_nlink, each.st_blocks * 512) for each in statuses)
+        found.append(Leaving(verdict, paths, coming_back(files, seen)))
     return found
 
 
-def _bytes_of(path: Path, seen: Counter[tuple[int, int]]) -> int:
-    """What deleting this gives back, after all that was counted in ``seen``."""
+def coming_back(files: Iterable[tuple[object, int, int]], seen: Counter[object]) -> int:
+    """The bytes that deleting these files gives back, after all that was counted in ``seen``. Of each: which one it is
+    on disk, how many links it has, and what it occupies."""
     total = 0
-    for status in _statuses(os.fspath(path)):
-        key = status.st_dev, status.st_ino
+    for key, links, bytes in files:
         seen[key] += 1
-        if seen[key] >= status.st_nlink:
-            total += status.st_blocks * 512
+        if seen[key] >= links:
+            total += bytes
     return total
 
 

@@ -23,6 +23,7 @@ from engine.site import MediaRepository
 from engine.transfer.naming import shown
 
 _UTC = ZoneInfo("UTC")
+_FILE_SYSTEMS_OWN = "lost+found"
 _PROGRAMS_PATIENCE = 180.0  # seconds
 _NAMED = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)[T_ -]?(\d\d)[:-]?(\d\d)(?:[:-]?(\d\d))?(Z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 
@@ -84,7 +85,7 @@ def _read(root: Path, name: str, alive: Callable[[], None]) -> MediaContents:
     for path in sorted(root.iterdir()):
         alive()
         try:
-            if path.name.startswith(".") or not path.is_dir():
+            if path.name.startswith(".") or path.name == _FILE_SYSTEMS_OWN or not path.is_dir():
                 if path.is_symlink() and not path.exists():
                     problems.append(Problem(shown(path), "a link that leads nowhere"))
                 continue

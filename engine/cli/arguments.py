@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from engine.cli.groups import add_group
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 
@@ -169,15 +168,16 @@ def _parser(words: Sequence[str]) -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
-    of_files = command("files", "the users' files")
-    of_drills = command("drill", "practise a disaster in a lab")
     shared = {"target": target, "maybe-target": maybe, "yes": yes}
+    of_files, of_drills = command("files", "the users' files"), command("drill", "recovery practised and proven")
     if "files" in words:  # what these commands need is not loaded for others
-        from engine.cli.files import WHAT as FILES
+        from engine.cli.files import WHAT
+        from engine.cli.grouping import add_group
 
-        add_group(FILES, of_files, everywhere, shared)
+        add_group(WHAT, of_files, everywhere, shared)
     if "drill" in words:
         from engine.cli.drill import WHAT as DRILLS
+        from engine.cli.grouping import add_group
 
         add_group(DRILLS, of_drills, everywhere, shared)
     command("runs", "all runs, newest first")

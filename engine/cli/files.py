@@ -1,9 +1,9 @@
-"""`reprise files WHAT`: the group of commands for the users' files, each in a file of its own."""
+"""`reprise files WHAT`: the group of commands for the users' files."""
 
 import argparse
 
 from engine.cli import files_browse, files_check, files_restore
-from engine.cli.groups import What
+from engine.cli.grouping import What
 
 WHAT = {
     "check": What("hold them against what the database refers to", files_check.add, files_check.carry_out),

@@ -9,18 +9,24 @@ KeptKind = Literal["base", "dump", "media", "wal"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One copy: stays or goes, and why."""
+    """One copy: stays or goes, and why. ``place``: the second place at which it lies; None: in its own repository."""
 
     id: str
     kind: KeptKind
     keep: bool
     why: str
+    place: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Why, and where, if that is elsewhere."""
+        return self.why if self.place is None else f"{self.why}; at {self.place}"
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """One thing that goes: a copy with what stands beside it, or a range of WAL segments. ``bytes`` are what comes
-    back on disk: a file that another link keeps gives nothing."""
+    back on disk: a file that another link keeps gives nothing. At a second place the paths are relative to it."""
 
     verdict: Verdict
     paths: tuple[Path, ...]

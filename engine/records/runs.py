@@ -8,6 +8,7 @@ from typing import Any, Literal
 from engine.records.copying import TakenCopy
 from engine.records.lsn import Lsn
 from engine.records.plan import Check, Plan
+from engine.records.recoveries import Recovery
 
 RunOutcome = Literal["running", "paused", "completed", "failed", "interrupted", "rolled-back", "discarded"]
 StepOutcome = Literal["to do", "running", "waiting", "done", "failed", "undone"]
@@ -33,7 +34,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """How one step of a run stands."""
+    """How one step of a run stands. ``at_a_stretch``: never interrupted nor held, so that ``seconds`` is what it
+    took."""
 
     name: str
     kind: str
@@ -43,6 +45,7 @@ class StepState:
     seconds: float | None = None
     bytes: int | None = None
     progress: Progress | None = None
+    at_a_stretch: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
     ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
     open). ``taken`` is the copy that a run which takes one has put into its repository; ``files`` what came of the
-    users' files (counts, samples of paths), JSON values only.
+    users' files (counts, samples of paths), JSON values only. ``told`` is a recovery that its steps told of themselves.
     """
 
     run: str
@@ -95,6 +98,7 @@ class RunState:
     notes: tuple[Mapping[str, Any], ...] = ()
     taken: TakenCopy | None = None
     files: Mapping[str, Any] | None = None
+    told: Recovery | None = None
 
     @property
     def unreadable(self) -> Check | None:

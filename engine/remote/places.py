@@ -5,6 +5,7 @@ How ssh is called is rsync's own business: ``RSYNC_RSH``, else ssh that asks not
 
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -27,17 +28,28 @@ class RemotePlace:
         return RemotePlace(self.login, self.port, f"{self.path.rstrip('/')}/{name}")
 
     @property
+    def for_rsync(self) -> str:
+        """As rsync names it (without the port, which is the shell's to know)."""
+        return f"{self.login}:{self.path}"
+
+    @property
     def shell(self) -> list[str]:
         """The words that start ssh, without the login."""
         words = shlex.split(os.environ.get("RSYNC_RSH") or _SSH)
         return [*words, *(["-p", str(self.port)] if self.port else [])]
 
-    def run(self, *words: str, timeout: float | None = 120) -> str:
+    def run(
+        self,
+        *words: str,
+        timeout: float | None = 120,
+        input: bytes | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> str:
         """One command there; its words reach the remote shell quoted. ssh ends with this process.
         Raises Unreachable, RepriseError."""
         command = [*self.shell, "--", self.login, shlex.join(words)]
         try:
-            return run_program(command, timeout=timeout, outlives=False)
+            return run_program(command, timeout=timeout, input=input, on_line=on_line, outlives=False)
         except Unreachable:
             raise Unreachable(
                 f"{self.login} does not answer", remedy="see that its sshd runs and can be reached"

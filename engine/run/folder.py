@@ -21,12 +21,13 @@ from engine.records.copies import Problem
 from engine.records.copying import TakenCopy
 from engine.records.errors import DamagedCopy, RepriseError, UsageError
 from engine.records.plan import Plan
+from engine.records.recoveries import Recovery
 from engine.records.runs import Progress, RunOutcome, RunState, StepState
 from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import READING, SERVED, TAKEN
+from engine.steps import READING, RECOVERY, SERVED, TAKEN, THROWING
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -191,6 +192,7 @@ def read_run(folder: Path) -> RunState:
                 told.seconds,
                 planned.bytes if told.bytes is None else told.bytes,
                 progress.get(planned.name) if told.outcome in ("running", "waiting") else None,
+                told.at_a_stretch,
             )
         )
     started = story.started_at or story.created_at
@@ -215,15 +217,16 @@ def read_run(folder: Path) -> RunState:
         server_log=story.server_log,
         answers=_answers(plan, site, story, outcome),
         notes=tuple(story.notes),
-        taken=_taken(folder, story),
+        taken=_fact(folder, story, TAKEN, TakenCopy),
         files=story.facts.get("files"),
+        told=_fact(folder, story, RECOVERY, Recovery),
     )
 
 
-def _taken(folder: Path, story: Story) -> TakenCopy | None:
-    """The copy that the run took, once it has its name. Raises DamagedCopy."""
+def _fact(folder: Path, story: Story, name: str, kind: type[T]) -> T | None:
+    """A record that a step found out, None as long as it has not. Raises DamagedCopy."""
     try:
-        return msgspec.convert(story.facts[TAKEN], TakenCopy) if TAKEN in story.facts else None
+        return from_json(to_json(story.facts[name]), kind) if name in story.facts else None
     except (msgspec.ValidationError, ValueError) as error:
         raise DamagedCopy(f"the journal of {folder.name} cannot be understood", cause=str(error)) from error
 
@@ -255,6 +258,8 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
             return ("cancel", "go-on" if story.held else "hold", *to_skip)
         case "paused":
             return ("finish", "advance", "cancel")
+        case "completed" | "failed" if _thrown_away(plan, story):
+            return ()
         case "failed" | "interrupted":
             begun = story.acts - {"apply"}
             return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback", *to_skip)
@@ -269,6 +274,11 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
         case "discarded":
             return to_open if "rollback" not in story.acts else ()
     return ()  # an outcome that a newer engine wrote
+
+
+def _thrown_away(plan: Plan, story: Story) -> bool:
+    """Whether the copy of a proof drill is no more: only its report is left."""
+    return any(step.kind in THROWING and story.step(step.name).outcome == "done" for step in plan.steps)
 
 
 def kept_copy(plan: Plan, story: Story) -> bool:

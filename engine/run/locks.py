@@ -1,7 +1,8 @@
 """Locks that die with their holder: flock(2), with who and since when written into the locked file.
 
 A site is locked for a restore in place, a destination folder for a side copy, a repository while a copy is taken into
-it, a run's folder by its engine. The files stay where they are; only the lock on them counts.
+it, a site's proof drills by the one that goes on, a run's folder by its engine. The files stay where they are; only the
+lock on them counts.
 """
 
 import fcntl
@@ -20,6 +21,7 @@ from engine.records.coding import from_json, to_json
 from engine.records.errors import RepriseError
 from engine.records.survey import LockHolder
 
+_RUN = re.compile(r"\d{8}T\d{6}Z-")  # else a command that is no run holds it: expire, push
 _PATIENCE = 1.0  # seconds; a reader that asks for the holder locks for a moment itself
 
 
@@ -48,6 +50,11 @@ def site_lock(state: Path, site: str) -> Path:
     return state / "locks" / f"site-{readable}-{_digest(site)}.lock"
 
 
+def proof_lock(state: Path, site: str) -> Path:
+    """The lock file of a site's proof drills: one at a time."""
+    return site_lock(state, site).with_suffix(".proof.lock")
+
+
 def folder_lock(state: Path, folder: Path) -> Path:
     """The lock file of a destination folder, which need not exist yet."""
     return state / "locks" / f"folder-{_digest(os.path.realpath(folder))}.lock"
@@ -57,6 +64,12 @@ def repository_lock(state: Path, repository: str) -> Path:
     """The lock file of a folder that copies are taken into, by its name in the site file: it may lie on a server that
     does not answer now, so it is not looked at."""
     return state / "locks" / f"repository-{_digest(os.path.normpath(repository))}.lock"
+
+
+def second_lock(state: Path, address: str) -> Path:
+    """The lock file of a second place, for who sends many copies there and for who deletes there. (A run that sends its
+    own copy holds that one's repository, as whoever deletes must.)"""
+    return state / "locks" / f"second-{_digest(address.rstrip('/'))}.lock"
 
 
 def _digest(text: str) -> str:
@@ -78,7 +91,7 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
                 if holder
                 else None,
                 remedy=f"wait for it (reprise attach {holder.run}), or stop it: reprise cancel {holder.run}"
-                if holder
+                if holder and _RUN.match(holder.run)
                 else "wait for it",
             )
         time.sleep(0.05)

@@ -44,6 +44,7 @@ def tell(state: RunState, facts: Mapping[str, Any]) -> list[str]:
         lines += _taken(state)
     elif plan.point is not None:
         lines += _reached(state)
+    lines += _proof(state)
     lines += files_told(facts.get("files"))
     if state.data_dir:
         lines += [f"- data directory `{state.data_dir}`"]
@@ -103,6 +104,25 @@ def _reached(state: RunState) -> list[str]:
     return [
         f"- reached: {format_lsn(reached.lsn)}, {timeline}, {last}, {proven}"
         + (f": {reached.finding}" if reached.finding else "")
+    ]
+
+
+def _proof(state: RunState) -> list[str]:
+    """What a proof drill came to: within its limits, so that a recovery in earnest may be faster."""
+    proof, limits, told = state.plan.proof, state.plan.limits, state.told
+    if proof is None:
+        return []
+    took = f"{told.rto_seconds:.1f} s" if told is not None and told.rto_seconds is not None else "not measured"
+    lost = f"{proof.rpo_seconds:.1f} s" if proof.rpo_seconds is not None else "not known"
+    kept_to = [f"nice {limits.nice}"] if limits is not None else []
+    if limits is not None and limits.idle_io:
+        kept_to.append("idle I/O")
+    if limits is not None and limits.bytes_per_second is not None:
+        kept_to.append(f"{humanize.naturalsize(limits.bytes_per_second)}/s at most")
+    return [
+        f"- a proof drill: the copy is made to be looked through and thrown away ({', '.join(kept_to)})",
+        f"- until it was open and checked: {took}",
+        f"- would have been lost, had the machine died when it was planned: {lost} ({proof.rpo_why})",
     ]
 
 

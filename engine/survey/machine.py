@@ -1,8 +1,11 @@
 """File systems, memory, ports, logind."""
 
 import os
+import re
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -12,6 +15,7 @@ from engine.survey.patience import within
 from engine.system.programs import run_program
 
 FSTAB = Path("/etc/fstab")
+UNITS = tuple(map(Path, ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")))
 _LOGIND = ("busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1")
 
 
@@ -58,23 +62,47 @@ def is_mount_point(folder: Path) -> bool:
     return any(_unescape(line.split(" ")[4]) == name for line in lines if line.count(" ") > 4)
 
 
-def unmounted_above(folder: Path, fstab: Path = FSTAB) -> Path | None:
-    """The mount point of fstab(5), at this folder or above it, that would hold it and is not mounted; None: there is
-    none. What is mounted deeper than that counts: the folder lies there."""
+class Unmounted(NamedTuple):
+    """A mount point that is told by ``source``, a file, and where nothing is mounted now."""
+
+    place: Path
+    source: Path
+
+
+def unmounted_above(folder: Path, fstab: Path, units: Iterable[Path]) -> Unmounted | None:
+    """The mount point of fstab(5) or of a systemd.mount(5) unit, at this folder or above it, that would hold it and is
+    not mounted; None: there is none. What is mounted deeper than that counts: the folder lies there."""
     folder = folder.resolve()
     actual = mount_point_of(folder)
+    told = ((each.resolve(), source) for each, source in (*_in_fstab(fstab), *_of_units(units)))
+    away = [
+        Unmounted(place, source)
+        for place, source in told
+        if folder.is_relative_to(place) and place != actual and place.is_relative_to(actual)
+    ]
+    return max(away, key=lambda each: len(each.place.parts), default=None)
+
+
+def _in_fstab(fstab: Path) -> Iterator[tuple[Path, Path]]:
     try:
         lines = fstab.read_text(errors="surrogateescape").splitlines()
     except OSError:
-        return None
-    fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
-    written = [Path(_unescape(each[1])) for each in fields if len(each) > 2 and each[1].startswith("/")]
-    away = [
-        place
-        for place in (each.resolve() for each in written)
-        if folder.is_relative_to(place) and place != actual and place.is_relative_to(actual)
-    ]
-    return max(away, key=lambda place: len(place.parts), default=None)
+        return
+    for fields in (line.split() for line in lines if not line.lstrip().startswith("#")):
+        if len(fields) > 2 and fields[1].startswith("/"):
+            yield Path(_unescape(fields[1])), fstab
+
+
+def _of_units(folders: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+    """The mount units that somebody wrote, or enabled, on this machine; one that is masked (a link to /dev/null) is
+    none. A unit's name is its mount point (systemd.unit(5), "String escaping for inclusion in unit names")."""
+    for folder in folders:
+        for pattern in ("*.mount", "*.wants/*.mount", "*.requires/*.mount"):
+            for unit in folder.glob(pattern):
+                if os.path.realpath(unit) != "/dev/null":
+                    slashed = unit.name.removesuffix(".mount").replace("-", "/")
+                    plain = re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), os.fsencode(slashed))
+                    yield Path("/", os.fsdecode(plain)), unit
 
 
 def _unescape(name: str) -> str:

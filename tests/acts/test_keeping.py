@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.acts import keeping
+from engine.acts import judging
 from engine.acts.copying import plan_media_snapshot
 from engine.acts.desk import Desk, open_desk
 from engine.acts.keeping import expire
@@ -31,27 +31,36 @@ def days_ago(days: float) -> datetime:
     return (NOW - timedelta(days=days)).replace(microsecond=0)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def make_places(root: Path, second: str | None = None) -> Path:
+    """A site with rules, and its folders; ``second`` is the second place of its database, ``second``/media that of its
+    files. The site file."""
     for name in ("base", "wal", "dumps", "media", "live", "data"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "site.toml").write_text(f"""
+        (root / name).mkdir()
+    of_database, of_media = (f'second = "{second}{below}"' if second else "" for below in ("", "/media"))
+    (root / "site.toml").write_text(f"""
 [site]
 name = "archive"
 [database]
-data_dir = "{tmp_path}/data"
+data_dir = "{root}/data"
 [[database.repository]]
 kind = "directory"
-base_backups = "{tmp_path}/base"
-wal = "{tmp_path}/wal"
-dumps = "{tmp_path}/dumps"
+base_backups = "{root}/base"
+wal = "{root}/wal"
+dumps = "{root}/dumps"
+{of_database}
 [media]
-path = "{tmp_path}/live"
+path = "{root}/live"
 [[media.repository]]
 kind = "directory"
-path = "{tmp_path}/media"
+path = "{root}/media"
+{of_media}
 {RULES}""")
-    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+    return root / "site.toml"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return open_desk(make_places(tmp_path), tmp_path / "state")
 
 
 def snapshot(root: Path, name: str, days: float, *, note: bool = True) -> Path:
@@ -213,6 +222,16 @@ def test_while_a_database_repository_is_away_no_snapshot_goes(desk: Desk, tmp_pa
     assert expiry.leaving == () and "does not answer" in expiry.findings[0]
 
 
+@pytest.mark.parametrize("folder", ["media", "wal"])
+def test_nothing_goes_of_a_folder_that_did_not_answer_when_it_was_to_be_locked(
+    desk: Desk, tmp_path: Path, folder: str
+) -> None:
+    for days in (3, 4):
+        snapshot(tmp_path, f"m{days}", days)
+    judged = judging.judge(desk, {str(tmp_path / folder)})
+    assert judged.leaving == [] and str(tmp_path / folder) in judged.findings[0]
+
+
 def test_a_folder_that_is_worked_on_with_another_state_folder_is_left_alone(desk: Desk, tmp_path: Path) -> None:
     held = hold_folder(tmp_path / "media", "")
     assert held is not None
@@ -246,7 +265,7 @@ def test_a_backup_in_which_something_was_changed_within_the_hour_stays_however_o
         for path in (*folder.iterdir(), folder):
             os.utime(path, (days_ago(10 - number).timestamp(),) * 2)  # which says nothing: ctime is now
     assert expire(desk).leaving == ()
-    monkeypatch.setattr(keeping, "newest_change", lambda path: days_ago(3))
+    monkeypatch.setattr(judging, "newest_change", lambda path: days_ago(3))
     assert {each.verdict.id for each in expire(desk).leaving} == {"b4", "b5"}
 
 

@@ -38,7 +38,8 @@ def test_what_is_wrong_with_snapshots_is_said(tmp_path: Path) -> None:
     }.items():
         _snapshot(tmp_path, name)
         (tmp_path / f"{name}.json").write_text(text)
-    (tmp_path / "empty").mkdir()
+    for name in ("empty", "lost+found"):
+        (tmp_path / name).mkdir()
     (tmp_path / "lost").symlink_to("nowhere")
     (tmp_path / "latest").symlink_to("a")
     found = read_media(MediaRepository("directory", str(tmp_path)), "media")

@@ -25,7 +25,7 @@ def require_root() -> None:
 def small_disk(place: Path, image: Path, megabytes: int) -> Iterator[Path]:
     """A file system of its own in ``place``: an ext4 image, else a tmpfs."""
     require_root()
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     with image.open("wb") as file:
         file.truncate(megabytes * MB)
     ways = [["-o", "loop", str(image)], ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs"]]
@@ -39,6 +39,20 @@ def small_disk(place: Path, image: Path, megabytes: int) -> Iterator[Path]:
         yield place
     finally:
         unmount(place)
+
+
+def fill_disk(disk: Path, *, leave: int = 0) -> Path:
+    """No byte is left there but so many. The file that takes all the room; without it there is room again."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for block in (MB, 4096):
+            try:
+                while file.write(bytes(block)) == block:
+                    pass
+            except OSError:
+                continue
+        file.truncate(file.tell() - leave)
+    return ballast
 
 
 def unmount(place: Path) -> None:

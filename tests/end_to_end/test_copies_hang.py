@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from engine import acts
+from engine.acts.keeping import locked
 from engine.backup.planning import Place, copying_at, make_plan
-from engine.records.errors import Unreachable
+from engine.records.errors import RepriseError, Unreachable
 from engine.run.folder import read_run
+from engine.run.locks import hold_folder
 from engine.site import Database, DatabaseRepository, Identity, Site
 from engine.steps.copying import publish
 from engine.steps.copying.drafts import grows_at
@@ -100,3 +103,15 @@ def test_a_folder_that_hangs_is_not_opened_by_who_asks_first(hanging: Hanging) -
     hanging.hang()
     with pytest.raises(Unreachable, match="does not answer"):
         see_that_it_answers(hanging.place, patience=0.5)
+
+
+def test_expire_does_not_open_a_folder_that_hangs_and_locks_the_others(operator: Operator, hanging: Hanging) -> None:
+    desk = acts.open_desk(operator.site, operator.home / "state")
+    hanging.hang()
+    with locked(desk, patience=0.5) as away:
+        assert away == {str(hanging.place)}
+        with pytest.raises(RepriseError, match="another run holds"):
+            hold_folder(Path(desk.site.database.repository[0].base_backups), "another run holds it")
+    hanging.go_on()
+    with locked(desk) as away:
+        assert not away

@@ -8,7 +8,7 @@ import pytest
 from tests.clusters import kill_processes_below
 from tests.end_to_end.large import MB, into, is_whole, nothing_starts_below
 from tests.end_to_end.middle import FEED, WORKER, start_run
-from tests.end_to_end.mounts import small_disk
+from tests.end_to_end.mounts import fill_disk, small_disk
 from tests.end_to_end.operator import Operator
 
 pytestmark = pytest.mark.slow
@@ -22,23 +22,10 @@ def disk(open_dir: Path) -> Iterator[Path]:
         kill_processes_below(open_dir)
 
 
-def _fill(disk: Path) -> Path:
-    """No byte is left there."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for block in (MB, 4096):
-            try:
-                while file.write(bytes(block)) == block:
-                    pass
-            except OSError:
-                continue
-    return ballast
-
-
 def test_a_disk_that_fills_up_in_mid_copy_is_named_and_room_mends_it(operator: Operator, disk: Path) -> None:
     run = start_run(operator, *into(operator, disk / "copy"))
     with run.stopped_in("copy", WORKER, 20 * MB):
-        ballast = _fill(disk)
+        ballast = fill_disk(disk)
     state = run.wait_for_end("failed")
     assert state.error is not None
     assert "no room is left" in state.error.message
@@ -53,7 +40,7 @@ def test_a_disk_that_fills_up_in_mid_copy_can_be_rolled_back_while_it_is_full(op
     before = sorted(path.name for path in disk.iterdir())
     run = start_run(operator, *into(operator, disk / "copy"))
     with run.stopped_in("copy", WORKER, 20 * MB):
-        ballast = _fill(disk)
+        ballast = fill_disk(disk)
     run.wait_for_end("failed")
     assert operator.call("rollback", run.name, "--yes", expect=0).document["outcome"] == "rolled-back"
     ballast.unlink()
@@ -63,7 +50,7 @@ def test_a_disk_that_fills_up_in_mid_copy_can_be_rolled_back_while_it_is_full(op
 def test_a_disk_that_fills_up_in_mid_replay_is_named_and_room_mends_it(operator: Operator, disk: Path) -> None:
     run = start_run(operator, *into(operator, disk / "copy"))
     with run.stopped_in("replay", FEED, 8 * MB):
-        ballast = _fill(disk)
+        ballast = fill_disk(disk)
     assert str(disk) in run.wait_for_words("No space left", "no room is left")
     state = run.wait_for_end("failed")  # PostgreSQL itself needs room to replay
     assert state.error is not None

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.clusters import Cluster, own
 from tests.end_to_end.operator import Operator, operator_for
+from tests.end_to_end.test_expiring import aged, expire, policy
 from tests.remote.sshd import running_sshd
 
 
@@ -33,16 +35,35 @@ def second(cluster: Cluster, open_dir: Path, tmp_path: Path, monkeypatch: pytest
         yield Second(operator, vault, sshd.place(vault), text)
 
 
-def test_when_the_repository_is_gone_its_second_place_is_fetched_and_restored_from(
-    second: Second, cluster: Cluster, open_dir: Path
+def test_old_backups_and_their_wal_leave_it_too_and_when_the_repository_is_gone_the_rest_is_restored_from_it(
+    second: Second, cluster: Cluster, open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operator = second.operator
+    operator, vault = second.operator, second.vault
+    policy(operator, "base_backups = { count = 1 }")
     cluster.sql("CREATE TABLE ledger (id int)")
-    said = operator.call("backup", "base", expect=0).document
-    assert (second.vault / "base" / said["copy"]["id"]).is_dir()
-    cluster.sql("INSERT INTO ledger VALUES (1)")
+    ids = []
+    for number in range(2):
+        cluster.sql("INSERT INTO ledger VALUES (%s)", number)
+        cluster.switch()
+        ids.append(operator.call("backup", "base", expect=0).document["copy"]["id"])
+    assert (vault / "base" / ids[1]).is_dir()
+    cluster.sql("INSERT INTO ledger VALUES (2)")
     cluster.switch()
     assert "wal" in operator.call("push", expect=0).document["pushed"]
+    aged(cluster)
+    archived = {path.name for path in (vault / "wal").iterdir()}
+    stranger = vault / "base" / "20261101T020000Z-full"
+    stranger.mkdir()
+    listed = there(expire(operator, monkeypatch))
+    assert {(each["kind"], each["id"]) for each in listed} == {("base", ids[0])}  # one that nobody knows holds all WAL
+    stranger.rmdir()
+    listed = there(expire(operator, monkeypatch))
+    assert {each["kind"] for each in listed} == {"base", "wal"} and all(each["bytes"] > 0 for each in listed)
+    assert there(expire(operator, monkeypatch, "--apply", "--yes")) == listed
+    assert sorted(path.name for path in (vault / "base").iterdir()) == [ids[1], f"{ids[1]}.beside"]
+    left = {path.name for path in (vault / "wal").iterdir()}
+    assert left < archived and left >= {path.name for path in cluster.archive.iterdir()}
+    assert there(expire(operator, monkeypatch)) == []
     cluster.stop()
     shutil.rmtree(cluster.backups)
     shutil.rmtree(cluster.archive)
@@ -52,7 +73,12 @@ def test_when_the_repository_is_gone_its_second_place_is_fetched_and_restored_fr
     text = second.site_without.replace(str(cluster.backups), f"{back}/base")
     operator.site.write_text(text.replace(str(cluster.archive), f"{back}/wal"))
     report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
-    assert operator.rows(report) == {1}
+    assert operator.rows(report) == {0, 1, 2}
+
+
+def there(listed: dict[str, Any]) -> list[dict[str, Any]]:
+    """What leaves the second place."""
+    return [each for each in listed["delete"] if each["place"] is not None]
 
 
 def test_a_second_place_that_is_away_fails_the_run_keeps_the_copy_and_resume_sends_it(second: Second) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.records.copies import MediaSnapshot, WalFile
-from engine.records.lsn import Lsn
+from engine.records.lsn import Lsn, SegmentName
 from engine.recovery import retention
+from engine.recovery.listed import ListedWal
 from engine.recovery.reach import Reach
 from engine.recovery.retention import (
     BackupRule,
@@ -72,6 +73,19 @@ def test_every_moment_that_is_promised_is_reached_after_expiring(seed: int, coun
     since = now - timedelta(minutes=minutes)
     before = promised(archive, reach, since)
     after = expire(archive, reach, BackupRule(count or None, minutes / 1440), now)
+    for timeline, gate in before:
+        assert after.newest_footing("r", timeline, gate) is not None, (timeline, gate)
+
+
+@many
+@given(st.integers(0, 2**32), st.integers(0, 3), st.integers(0, 20))
+def test_so_it_is_where_only_the_names_of_the_archive_are_known(seed: int, count: int, minutes: int) -> None:
+    archive, backups = build(seed)
+    now = max((record.at for records in archive.own.values() for record in records), default=NOW)
+    before = promised(archive, Reach(backups, {"r": archive}), now - timedelta(minutes=minutes))
+    names = [SegmentName(timeline, number) for timeline, numbers in archive.files.items() for number in numbers]
+    listed = Reach(backups, {"r": ListedWal(names, archive.tree, SIZE)})
+    after = expire(archive, listed, BackupRule(count or None, minutes / 1440), now)
     for timeline, gate in before:
         assert after.newest_footing("r", timeline, gate) is not None, (timeline, gate)
 

@@ -53,10 +53,10 @@ class ExpiryScreen(Scrolled):
         if self.expiry is None:
             return []
         gone = [
-            (leaving.verdict.kind, leaving.verdict.id, words.size(leaving.bytes), leaving.verdict.why)
+            (leaving.verdict.kind, leaving.verdict.id, words.size(leaving.bytes), leaving.verdict.told)
             for leaving in self.expiry.leaving
         ]
-        return [*gone, *((each.kind, each.id, "stays", each.why) for each in self.expiry.staying)]
+        return [*gone, *((each.kind, each.id, "stays", each.told) for each in self.expiry.staying)]
 
     def paint(self, grid: Grid) -> None:
         stop = grid.width - 1

@@ -1,8 +1,8 @@
 """`push`: the copy, under its name by now, sent to the repository's second place and verified there by checksum.
 
 A copy that could not be pushed stands in its own repository all the same; the run fails and says so, and `resume` sends
-it again. Arguments: ``into`` (a folder at the second place), ``wal`` (the archive that is sent along, or None), and
-``wal_into``.
+it again. What is sent is remembered (`engine/remote/sent.py`). Arguments: ``into`` (a folder at the second place),
+``wal`` (the archive that is sent along, or None), and ``wal_into``.
 """
 
 import json
@@ -11,7 +11,9 @@ from pathlib import Path
 from engine.records.copying import names_beside
 from engine.records.errors import RepriseError
 from engine.remote.places import read_place
-from engine.remote.pushing import push, push_mirror, push_wal, refuse_short
+from engine.remote.pushing import push, push_mirror
+from engine.remote.sent import Memory
+from engine.remote.wal import push_wal, refuse_short
 from engine.steps.copying.drafts import copying_of
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
@@ -27,8 +29,11 @@ def apply(step: RunningStep) -> None:
 
         # The copy last: a chain's older members and its WAL are there before somebody relies on it.
         short: list[str] = []
+        memory = Memory(step.run_dir.parents[1], step.plan.site, copying.second or "")  # the run's folder is runs/<run>
+        memory.expect(copying.kind, copy.name)
         if args["wal"] is not None:
-            short = push_wal(Path(args["wal"]), read_place(args["wal_into"]), tell)
+            sent, short = push_wal(Path(args["wal"]), read_place(args["wal_into"]), tell)
+            memory.keep_wal(sent)
         beside = [path for name in names_beside(copying.kind, copy.name) if (path := copy.with_name(name)).exists()]
         into = read_place(args["into"])
         if copying.kind == "source" and copy.is_dir():

@@ -1,4 +1,5 @@
-"""Commands in a group, `reprise GROUP WHAT`: each has its options and its function, and a line in its group's table."""
+"""A group of commands, `reprise GROUP WHAT`: each has its options and its function in a file of its own, and a line in
+its group's table."""
 
 import argparse
 from collections.abc import Callable, Mapping

@@ -1,0 +1,69 @@
+"""rsync and ssh themselves: what they say is understood, and none of them outlives the engine."""
+
+import os
+import shutil
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from engine.postgres.processes import is_alive
+from engine.records.errors import RepriseError, Unreachable
+from engine.remote.places import RemotePlace, read_place
+from engine.remote.pushing import push
+from engine.remote.rsync import compare
+from tests.clusters import wait_until
+from tests.remote.wrapping import silent, wrapped_rsync
+
+
+def test_a_comparison_of_which_files_went_away_is_no_success(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = vault[0].below("vanished")
+    push(copy, place, [], None, silent)
+    wrapped_rsync(tmp_path, monkeypatch, '$rsync "$@" && exit 24')
+    with pytest.raises(RepriseError, match="failed"):
+        compare(copy, place.below(copy.name))
+
+
+def test_a_server_that_is_away_is_said_so_with_what_to_try(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSYNC_RSH", "ssh -F none -o BatchMode=yes -o ConnectTimeout=2")
+    with pytest.raises(Unreachable) as caught:
+        push(copy, read_place("ssh://nobody@127.0.0.1:1/vault"), [], None, silent)
+    assert "try: ssh" in (caught.value.remedy or "")
+
+
+def in_the_vault() -> RemotePlace:
+    return read_place("ssh://nobody@127.0.0.1/x")
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not on this machine")
+@pytest.mark.parametrize("through", ["rsync", "ssh"])
+def test_rsync_and_ssh_end_with_the_engine_that_is_killed(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: str
+) -> None:
+    shell, noted = tmp_path / "shell", tmp_path / "pid"
+    shell.write_text(f"#!/bin/sh\necho $PPID $$ >{noted}\nexec sleep 60\n")
+    shell.chmod(0o755)
+    monkeypatch.setenv("RSYNC_RSH", str(shell))
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if through == "rsync":
+                compare(copy, in_the_vault())
+            else:
+                in_the_vault().run("true")
+        finally:
+            os._exit(1)
+    wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "it did not start")
+    rsync, ssh = map(int, noted.read_text().split())
+    program = rsync if through == "rsync" else ssh
+    assert is_alive(program)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    try:
+        wait_until(lambda: not is_alive(program), "it lives on", timeout=5)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(ssh, signal.SIGKILL)
