@@ -42,9 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _spread(folder: Path) -> None:
-    """Have ext4 spread the folders in this one over the disk (chattr(1), T). Without a journal it passes over each inode
-    that was deleted in the last minutes, one by one, for each file that it makes (recently_deleted in the kernel's
-    fs/ext4/ialloc.c): with all tests in one corner, copies cost three times as much. Elsewhere it changes nothing."""
+    """Have ext4 spread the folders in this one over the disk (chattr(1), T). Without a journal it looks, for each file
+    that it makes, at all inodes nearby that were deleted in the last minutes (recently_deleted in the kernel's
+    fs/ext4/ialloc.c): with all tests in one corner, a copy costs three times as much. Elsewhere it changes nothing."""
     if (chattr := shutil.which("chattr")) is not None:
         subprocess.run([chattr, "+T", folder], stderr=subprocess.DEVNULL, check=False)
 
