@@ -101,6 +101,7 @@ def _is_untouched(before: Tree, after: Tree, timeline: int) -> None:
     assert not [name for name in came if not name.startswith(("00000001", f"{timeline:08X}"))], came
 
 
+@pytest.mark.chains
 @pytest.mark.parametrize("seed", SEEDS)
 def test_in_place_killed_in_every_step_and_resumed_equals_an_undisturbed_run(production: Production, seed: int) -> None:
     cluster, expected = production.cluster, {row.id for row in production.cluster.rows}
