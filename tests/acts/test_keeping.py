@@ -17,6 +17,7 @@ from engine.backup.proofs import keep_proof
 from engine.records.copying import Proof
 from engine.records.errors import Refused, RepriseError
 from engine.run.locks import hold_folder
+from tests.acts.sites import write_site
 
 NOW = datetime.now(UTC)
 RULES = """
@@ -33,25 +34,9 @@ def days_ago(days: float) -> datetime:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    for name in ("base", "wal", "dumps", "media", "live", "data"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "site.toml").write_text(f"""
-[site]
-name = "archive"
-[database]
-data_dir = "{tmp_path}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{tmp_path}/base"
-wal = "{tmp_path}/wal"
-dumps = "{tmp_path}/dumps"
-[media]
-path = "{tmp_path}/live"
-[[media.repository]]
-kind = "directory"
-path = "{tmp_path}/media"
-{RULES}""")
-    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+    (tmp_path / "dumps").mkdir()
+    site = write_site(tmp_path, backups="base", copies="media", database=f'dumps = "{tmp_path}/dumps"', more=RULES)
+    return open_desk(site, tmp_path / "state")
 
 
 def snapshot(root: Path, name: str, days: float, *, note: bool = True) -> Path:
