@@ -62,23 +62,13 @@ def test_in_place_keeps_the_unarchived_tail_and_can_be_opened_rolled_back_and_di
     assert production.count() == production.written
 
 
-def test_discard_deletes_what_was_set_aside_and_then_nothing_rolls_back(production: Production) -> None:
+def test_discard_deletes_what_was_set_aside_once_no_server_runs_on_it_and_then_nothing_rolls_back(
+    production: Production,
+) -> None:
     run = production.new_run("lsn")
     assert production.carry(run) == "completed", read_run(run).error
     assert production.count() == production.archived  # the target is no "latest": the tail is not in it
     assert len(production.beside()) == 2
-    assert production.carry(run, "discard") == "discarded", read_run(run).error
-    assert production.beside() == []
-    assert production.count() == production.archived
-    assert read_run(run).answers == ("open",)
-    with pytest.raises(RepriseError, match="cannot be taken by rollback"):
-        start_engine(run, "rollback")
-
-
-@pytest.mark.slow
-def test_production_is_discarded_only_while_no_server_runs_on_it(production: Production) -> None:
-    run = production.new_run("lsn")
-    assert production.carry(run) == "completed", read_run(run).error
     layout = read_run(run).plan.layout
     assert layout is not None and layout.set_aside is not None
     moved = replace(production.cluster.server, data_dir=Path(layout.set_aside), port=free_port())
@@ -90,6 +80,10 @@ def test_production_is_discarded_only_while_no_server_runs_on_it(production: Pro
         moved.stop("immediate")
     assert production.carry(run, "discard") == "discarded"
     assert production.beside() == []
+    assert production.count() == production.archived
+    assert read_run(run).answers == ("open",)
+    with pytest.raises(RepriseError, match="cannot be taken by rollback"):
+        start_engine(run, "rollback")
 
 
 @pytest.mark.slow

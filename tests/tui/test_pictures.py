@@ -410,8 +410,7 @@ async def test_a_terminal_made_narrower_keeps_the_cursor_on_the_axis() -> None:
     async with driving(160, 50) as driver:
         await timeline(driver)
         for width in (80, 40):
-            await driver.pilot.resize_terminal(width, 24)
-            await driver.settled()
+            await driver.resize(width, 24)
             _holds_the_moment(driver.text, width)
 
 
