@@ -23,6 +23,7 @@ from engine.steps.promote import REACHED
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
 from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
+from engine.steps.shared import server_waits
 from engine.steps.shared.points import current_point
 from engine.steps.shared.production_settings import (
     archives,
@@ -63,7 +64,7 @@ def apply(step: RunningStep) -> None:
 def undo(step: RunningStep) -> None:
     """Stop the recovered server; undoing the switch-over then moves its folder away."""
     layout = layout_of(step.plan)
-    server_of(step, Path(layout.production or layout.data_dir)).stop("fast")
+    server_waits.stop(step, server_of(step, Path(layout.production or layout.data_dir)))
     stop_feed(step)
 
 
