@@ -31,6 +31,7 @@ COMMANDS = {
     "push": ("push",),
     "verify": ("verify", "--all"),
     "expire": ("expire", "--apply", "--yes"),
+    "proof": ("drill", "proof", "--yes"),
 }
 _UNIT_FOLDER = Path("/etc/systemd/system")
 

@@ -2,6 +2,7 @@
 
 tables      its tables and keys, as typed records
 durations   "5min", "7d"
+rates       "50MB/s"
 reading     where it is found; read and written
 mistakes    what is wrong in it, and what would be right
 nesting     places that must be apart
@@ -18,7 +19,9 @@ from engine.site.tables import (
     KeepByCalendar,
     Media,
     MediaRepository,
+    Objectives,
     Policy,
+    Proof,
     Retention,
     Schedule,
     Site,
@@ -36,7 +39,9 @@ __all__ = [
     "KeepByCalendar",
     "Media",
     "MediaRepository",
+    "Objectives",
     "Policy",
+    "Proof",
     "Retention",
     "Schedule",
     "Site",

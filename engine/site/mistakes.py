@@ -12,11 +12,18 @@ import msgspec
 from engine.site import tables
 from engine.site.durations import FORM, read_duration
 from engine.site.nesting import clashes
+from engine.site.rates import FORM as RATE_FORM
+from engine.site.rates import read_rate
 from engine.site.tables import MediaRepository, Site
 
 Mistake = tuple[str, str, str]
 
 _PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a list", "object": "a table"}
+_CHOICES = {
+    "database.repository.kind": 'kind = "directory"',
+    "media.repository.kind": 'kind = "directory", "rsync", "restic" or "borg"',
+    "proof.files": 'files = "check", "copy" or "skip"',
+}
 _APART = "a folder of its own, apart from the other one"
 _SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
 
@@ -38,8 +45,7 @@ def explain(error: str) -> tuple[str, str, str | None]:
         right_words, got = (_PLAIN_WORDS.get(word.split(" ")[0], word) for word in wrong.groups())
         return table or "the file", f"is {got}", f"it must be {right_words}"
     if value := re.fullmatch(r"Invalid enum value (.*)", what):
-        kinds = '"directory", "rsync", "restic" or "borg"' if plain_table.startswith("media") else '"directory"'
-        return table, f"unknown value {value[1]}", f"kind = {kinds}"
+        return table, f"unknown value {value[1]}", _CHOICES.get(plain_table)
     return table or "the file", what, None
 
 
@@ -64,6 +70,7 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     yield from _sources(site)
     yield from _environment(site)
     yield from _media(site)
+    yield from _proof(site)
     yield from _rules(site)
     for key, path in _paths(site):
         if path is not None and (not path.startswith("/") or "\0" in path or "\n" in path):
@@ -178,12 +185,23 @@ def _environment(site: Site) -> Iterator[Mistake]:
         yield "environment", wrong, "path (a folder that is packed) or image (a VM image that is registered)"
 
 
+def _proof(site: Site) -> Iterator[Mistake]:
+    if not 0 <= site.proof.nice <= 19:
+        right = "a number from 0 (as all others) to 19 (only when nobody else wants the processor)"
+        yield "proof.nice", f"{site.proof.nice} would not spare production", right
+    try:
+        read_rate("1kB/s" if site.proof.bandwidth is None else site.proof.bandwidth)
+    except ValueError:
+        yield "proof.bandwidth", f"{site.proof.bandwidth!r} is no bandwidth", RATE_FORM
+
+
 def _rules(site: Site) -> Iterator[Mistake]:
-    for name, age in msgspec.structs.asdict(site.policy).items():
-        try:
-            read_duration(age or "1s")
-        except ValueError:
-            yield f"policy.{name}", f"{age!r} is no duration", FORM
+    for table in ("policy", "objectives"):
+        for name, duration in msgspec.structs.asdict(getattr(site, table)).items():
+            try:
+                read_duration("1s" if duration is None else duration)
+            except ValueError:
+                yield f"{table}.{name}", f"{duration!r} is no duration", FORM
     for name, rule in msgspec.structs.asdict(site.retention).items():
         for word, count in msgspec.structs.asdict(rule).items() if rule is not None else ():
             if count is not None and count < 0:
@@ -211,6 +229,7 @@ def _paths(site: Site) -> Iterator[tuple[str, str | None]]:
     for number, source in enumerate(site.source):
         yield f"source[{number}].mirror", source.mirror
         yield f"source[{number}].bundles", source.bundles
+    yield "proof.into", site.proof.into
     if site.environment is not None:
         for name in ("store", "path", "image"):
             yield f"environment.{name}", getattr(site.environment, name)

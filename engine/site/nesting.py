@@ -2,6 +2,7 @@
 
 `expire` judges a folder by the rules of one repository: in a folder that two share it would delete what the other one
 needs. A media repository inside the media folder is copied into itself; copies inside the data directory go with it.
+A proof drill makes and deletes folders in its own, which therefore lies in none of all these.
 """
 
 import os
@@ -43,6 +44,12 @@ def clashes(site: Site, lies_in: Callable[[str, str], bool] | None = None) -> It
     for place in _copies(site):
         if within(place.path, data.path):
             yield Clash(place, data)
+    if site.proof.into is not None:
+        proof = Place("proof.into", site.proof.into)
+        live = [Place("media.path", site.media.path)] if site.media is not None else []
+        for place in (data, *live, *_copies(site)):
+            if within(proof.path, place.path):
+                yield Clash(proof, place)
 
 
 def written_in(path: str, folder: str) -> bool:

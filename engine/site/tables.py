@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from engine.site.durations import read_duration
+from engine.site.rates import read_rate
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -149,6 +150,7 @@ class Schedule(Table, frozen=True):
     push: str | None = None
     verify: str | None = None
     expire: str | None = None
+    proof: str | None = None
 
 
 class Application(Table, frozen=True):
@@ -161,6 +163,43 @@ class Verify(Table, frozen=True):
 
     sql: list[str] = []
     pages: bool = True
+
+
+class Proof(Table, frozen=True):
+    """A drill on the real copies: they are restored beside production, looked through, and thrown away.
+
+    ``into`` is the folder in which the copy is made and deleted again; None: where there is room. So that production
+    goes on undisturbed: ``nice`` as nice(1) has it, ``idle_io`` reads and writes only while nobody else does,
+    ``bandwidth`` is an upper limit for what is read from the repositories ("50MB/s"). ``files``: the users' files are
+    looked up in their snapshots (check), brought back into the copy as well (copy), or left out (skip).
+    """
+
+    into: str | None = None
+    nice: int = 10
+    idle_io: bool = True
+    bandwidth: str | None = None
+    files: Literal["check", "copy", "skip"] = "check"
+
+    @property
+    def bytes_per_second(self) -> int | None:
+        """The bandwidth; None: not limited."""
+        return read_rate(self.bandwidth) if self.bandwidth is not None else None
+
+
+class Objectives(Table, frozen=True):
+    """What the organisation wants of a recovery: how long it may take (``rto``), and of how long a time changes may be
+    lost (``rpo``). None: nobody said."""
+
+    rto: str | None = None
+    rpo: str | None = None
+
+    @property
+    def rto_seconds(self) -> int | None:
+        return read_duration(self.rto) if self.rto is not None else None
+
+    @property
+    def rpo_seconds(self) -> int | None:
+        return read_duration(self.rpo) if self.rpo is not None else None
 
 
 class Site(Table, frozen=True):
@@ -176,6 +215,8 @@ class Site(Table, frozen=True):
     policy: Policy = Policy()
     retention: Retention = Retention()
     schedule: Schedule = Schedule()
+    proof: Proof = Proof()
+    objectives: Objectives = Objectives()
 
     @property
     def name(self) -> str:

@@ -8,7 +8,17 @@ import pytest
 from engine.records.errors import SiteError
 from engine.site import read_site, write_site
 from engine.site.nesting import clashes, written_in
-from engine.site.tables import Database, DatabaseRepository, Environment, Identity, Media, MediaRepository, Site, Source
+from engine.site.tables import (
+    Database,
+    DatabaseRepository,
+    Environment,
+    Identity,
+    Media,
+    MediaRepository,
+    Proof,
+    Site,
+    Source,
+)
 
 FIRST = DatabaseRepository("directory", "/b/base", "/b/wal", "/b/dumps")
 SITE = Site(
@@ -20,6 +30,7 @@ SITE = Site(
     ),
     [Source("/srv/src", mirror="/b/source/docs.git")],
     Environment("/b/image", path="/srv/docs"),
+    proof=Proof("/srv/proofs"),
 )
 
 
@@ -55,6 +66,9 @@ def changed(where: str, path: str) -> Site:
         ("media.repository[0].path", "/var/lib/pg/copies", "database.data_dir"),
         ("source[0].mirror", "/var/lib/pg/docs.git", "database.data_dir"),
         ("environment.store", "/var/lib/pg", "database.data_dir"),
+        ("proof.into", "/var/lib/pg/proofs", "database.data_dir"),
+        ("proof.into", "/b/base", "database.repository[0].base_backups"),
+        ("proof.into", "/srv/media/proofs", "media.path"),
     ],
 )
 def test_places_that_must_be_apart_are_refused_by_both_their_keys_and_never_written(

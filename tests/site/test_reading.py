@@ -48,6 +48,15 @@ media = { hourly = 24, daily = 14 }
 
 [schedule]
 base = "*-*-* 02:00"
+proof = "Sun 03:00"
+
+[proof]
+into = "/srv/proofs"
+bandwidth = "50MB/s"
+
+[objectives]
+rto = "1h"
+rpo = "5min"
 
 [application]
 stop = "systemctl stop docs"
@@ -73,6 +82,8 @@ def test_a_whole_site_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert (site.policy.seconds("database-full"), site.policy.seconds("database-incremental")) == (7 * 86400, 300)
     assert site.policy.seconds("files") is None
     assert site.retention.base_backups is not None and site.retention.base_backups.days == 28
+    assert (site.proof.nice, site.proof.idle_io, site.proof.bytes_per_second) == (10, True, 50_000_000)
+    assert (site.objectives.rto_seconds, site.objectives.rpo_seconds) == (3600, 300)
 
 
 def test_a_mirror_locks_the_folder_around_it_and_is_itself_what_holds_copies(
@@ -123,6 +134,10 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ("ssh://backup@vault:2222/copies/docs", "vault:/copies", "environment.second", "ssh://user@host/path"),
         ("ssh://backup@vault:2222/copies/docs", "ssh://-oProxyCommand=x/y", "environment.second", "ssh://user@host"),
         ("*-*-* 02:00", "02:00; rm", "schedule.base", "hourly"),
+        ('bandwidth = "50MB/s"', 'bandwidth = "50MB"', "proof.bandwidth", "50MB/s"),
+        ('bandwidth = "50MB/s"', "nice = -5", "proof.nice", "0"),
+        ('bandwidth = "50MB/s"', 'files = "all"', "proof.files", "check"),
+        ('rto = "1h"', 'rto = ""', "objectives.rto", "1h"),
         ("[site]", "[site", "not TOML", "port = 5432"),
     ],
 )
