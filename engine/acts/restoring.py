@@ -43,7 +43,7 @@ def plan(
     and has a snapshot."""
     view = view or look(desk)
     where = f"--into {shlex.quote(destination.path)}" if destination.kind == "side-copy" else "--in-place"
-    resolution = _with_whole_backups(
+    resolution = whole_backups(
         desk,
         resolve_in(
             view.reach,
@@ -54,7 +54,7 @@ def plan(
         ),
     )
     point, database = resolution.point, desk.site.database
-    run_as = default_run_as(database.run_as, database.data_dir, _backup_places(desk))
+    run_as = default_run_as(database.run_as, database.data_dir, backup_places(desk))
     programs, no_programs = _programs(desk, point, run_as)
     survey = _survey(desk, destination, view, point, run_as, programs)
     port = (survey.destination.port or database.port) if destination.kind == "side-copy" else database.port
@@ -95,7 +95,7 @@ def _usable(view: View) -> list[str]:
     return [each.id for each in view.catalog.media_snapshots if each.usable]
 
 
-def _with_whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
+def whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
     """The backups that were chosen, with all that their files tell: what a mere look left out is read now."""
     if resolution.point is None:
         return resolution
@@ -103,7 +103,7 @@ def _with_whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
     return replace(resolution, point=replace(resolution.point, chain=chain))
 
 
-def _backup_places(desk: Desk) -> list[Path]:
+def backup_places(desk: Desk) -> list[Path]:
     """The base backups, then the folders that hold them: whose they are says whose the cluster is."""
     places: list[Path] = []
     for repository in desk.site.database.repository:
