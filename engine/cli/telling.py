@@ -234,6 +234,10 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
         print(f"            {state.reached.finding}")
         print(f"last commit {moment(state.reached.last_commit_at, zone)}")
+    if state.recovery and state.recovery.rto_seconds is not None:
+        waited = f", and {duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
+        print(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
+        print(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
     if state.files:
         _files(state.files)
     for each in state.checks:
