@@ -54,7 +54,7 @@ def plan(
         ),
     )
     point, database = resolution.point, desk.site.database
-    run_as = default_run_as(database.run_as, database.data_dir, backup_places(desk))
+    run_as = run_as_of(desk)
     programs, no_programs = _programs(desk, point, run_as)
     survey = _survey(desk, destination, view, point, run_as, programs)
     port = (survey.destination.port or database.port) if destination.kind == "side-copy" else database.port
@@ -103,7 +103,13 @@ def whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
     return replace(resolution, point=replace(resolution.point, chain=chain))
 
 
-def backup_places(desk: Desk) -> list[Path]:
+def run_as_of(desk: Desk) -> OsUser:
+    """Whose the recovered cluster will be. Raises RepriseError."""
+    database = desk.site.database
+    return default_run_as(database.run_as, database.data_dir, _backup_places(desk))
+
+
+def _backup_places(desk: Desk) -> list[Path]:
     """The base backups, then the folders that hold them: whose they are says whose the cluster is."""
     places: list[Path] = []
     for repository in desk.site.database.repository:

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.looking import View, backup_cache, look
 from engine.acts.reporting import write_anew
-from engine.acts.restoring import backup_places, whole_backups
+from engine.acts.restoring import run_as_of, whole_backups
 from engine.backup.planning import second_folder
 from engine.catalog.beside import Beside, read_beside
 from engine.catalog.directory import backup_settings
@@ -27,7 +27,6 @@ from engine.remote.places import read_place
 from engine.run.report import Form, printed
 from engine.site import DatabaseRepository, MediaRepository, Site
 from engine.steps.settings import harmless_libraries
-from engine.system.users import default_run_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def write_runbook(desk: Desk, file: Path, form: Form) -> WrittenRunbook:
 
 
 def _book(desk: Desk, view: View, resolution: Resolution, findings: list[str]) -> Book:
-    site, point, database = desk.site, resolution.point, desk.site.database
+    site, point = desk.site, resolution.point
     repository = _repository_of(desk, point)
     beside = read_beside(point.backup.path) if point is not None else Beside()
     return Book(
@@ -70,7 +69,7 @@ def _book(desk: Desk, view: View, resolution: Resolution, findings: list[str]) -
         site_file=str(desk.site_file),
         state=str(desk.state),
         at=datetime.now(UTC),
-        run_as=default_run_as(database.run_as, database.data_dir, backup_places(desk)).name,
+        run_as=run_as_of(desk).name,
         bin_dir=_bin_dir(desk, point, findings),
         point=point,
         why_not="; ".join(each.finding for each in resolution.checks if each.refuses),
