@@ -1,7 +1,6 @@
 """What is written down for others: `reprise report` and `reprise runbook`."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -43,8 +42,7 @@ def runbook(given: argparse.Namespace, desk: acts.Desk) -> int:
     """Write the page for the safe."""
     acts.read_archive(desk, telling.reading(given.json))
     form: Literal["html", "markdown"] = "html" if given.html else "markdown"
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", desk.site.name)
-    file: Path = given.out or Path(f"runbook-{name}.{'html' if given.html else 'md'}")
+    file: Path = given.out or Path(f"runbook-{desk.site.name}.{'html' if given.html else 'md'}")
     written = acts.write_runbook(desk, file.absolute(), form)
     if given.json:
         documents.write(

@@ -141,6 +141,17 @@ def test_a_report_is_written_into_files_that_do_not_exist_yet(options: list[str]
     assert text.read_bytes() == before
 
 
+def test_a_runbook_says_where_it_is_and_what_it_cannot_bring_back(options: list[str], tmp_path: Path) -> None:
+    words = [*PROGRAM, *options, "runbook"]
+    plain = subprocess.run(words, capture_output=True, check=True, cwd=tmp_path, text=True)
+    page = next(tmp_path.glob("runbook-*.md"))
+    assert str(page) in plain.stdout and "no base backup can be used" in plain.stdout
+    assert subprocess.run(words, capture_output=True, check=False, cwd=tmp_path).returncode == 3  # it is there already
+    paper = [*words, "--json", "--html", "--out", str(tmp_path / "safe.html")]
+    document = json.loads(subprocess.run(paper, capture_output=True, check=True).stdout)
+    assert (document["path"], document["format"], document["backup"]) == (str(tmp_path / "safe.html"), "html", None)
+
+
 @pytest.mark.parametrize(("outcome", "code"), [("failed", 1), (None, 1), ("completed", 0)])
 def test_a_run_that_is_left_alone_is_not_called_running_where_it_ended(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], outcome: str | None, code: int

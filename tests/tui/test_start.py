@@ -61,7 +61,7 @@ def test_the_first_picture_waits_for_none_of_what_answers(at_first_question: dic
         "engine.acts", "engine.acts.desk", "engine.cli", "engine.cli.arguments", "engine.cli.opening",
         "engine.records", "engine.records.errors", "engine.records.history", "engine.records.lsn",
         "engine.site", "engine.site.durations", "engine.site.mistakes", "engine.site.nesting",
-        "engine.site.reading", "engine.site.tables",
+        "engine.site.rates", "engine.site.reading", "engine.site.tables",
     }  # fmt: skip
     modules = set(at_first_question["modules"])
     assert {name for name in modules if name.startswith("engine.")} <= allowed
