@@ -1,5 +1,6 @@
 """The runbook, by hand: each form of backup comes up by the page's own commands, with the rows that it should have."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -72,6 +73,9 @@ def test_a_backup_with_a_tablespace_comes_up(tmp_path: Path, open_dir: Path, bac
     _compress_half(wal, "zstd" if kind == "tar.zst" else "gzip")
     questions = "SELECT (SELECT sum(g) FROM here) = 450015000 AND (SELECT count(*) FROM there) = 30000"
     desk = desk_of(tmp_path, backups.cluster, copies, wal, f'[verify]\nsql = ["{questions}"]')
+    etc = open_dir / "etc" / "main"
+    _keep_beside(source, {"0-pg_hba.conf": etc / "pg_hba.conf", "1-other.conf": copies / "other.conf"})
+    (copies / "other.conf").write_text("it is here still")
     before = _contents(source)
 
     told = by_hand(written(desk), open_dir / "new", backups.cluster)
@@ -81,6 +85,8 @@ def test_a_backup_with_a_tablespace_comes_up(tmp_path: Path, open_dir: Path, bac
     assert (live / "pg_tblspc" / str(backups.oid)).readlink() == open_dir / "new" / "tablespaces" / str(backups.oid)
     assert all("restore-wal.sh" not in (live / name).read_text() for name in _CONFIGURATION)
     assert "archive_command" in (live / "postgresql.conf").read_text()  # the origin's own
+    assert (etc / "pg_hba.conf").read_text() == "0-pg_hba.conf"
+    assert (copies / "other.conf").read_text() == "it is here still"
     assert _contents(source) == before and not (backups.cluster.archive / "00000002.history").exists()
 
 
@@ -119,6 +125,31 @@ def test_a_chain_comes_up_on_the_newest_timeline(tmp_path: Path, open_dir: Path,
 
     rows = cluster.rows_before(1 << 62, cluster.timeline, history.fork)
     assert f"must be t: {len(rows)}\n" in told and len(rows) > 300
+
+
+def test_a_chain_with_a_tablespace_comes_up(tmp_path: Path, open_dir: Path, cluster: Cluster) -> None:
+    """Its full backup a tar, its increment plain."""
+    if not cluster.can_increment:
+        pytest.skip("this PostgreSQL takes no incremental backups")
+    location = cluster.root / "ts"
+    location.mkdir()
+    own(location, cluster.user)
+    cluster.sql(f"CREATE TABLESPACE side LOCATION '{location}'")
+    cluster.sql("CREATE TABLE there TABLESPACE side AS SELECT g FROM generate_series(1, 1000) g")
+    cluster.base_backup("full", "tar.gz")
+    cluster.sql("INSERT INTO there SELECT g FROM generate_series(1001, 1500) g")
+    mapping = f"--tablespace-mapping={location}={cluster.backups / 'increment-ts'}"
+    cluster.base_backup("increment", parent="full", extra=(mapping,))
+    cluster.sql("INSERT INTO there SELECT g FROM generate_series(1501, 2000) g")
+    cluster.switch()
+    cluster.stop()
+    desk = desk_of(tmp_path, cluster, cluster.backups, cluster.archive, '[verify]\nsql = ["SELECT sum(g) FROM there"]')
+
+    told = by_hand(written(desk), open_dir / "new", cluster)
+
+    assert told.count("backup successfully verified") == 2 and "must be t: 2001000\n" in told
+    (link,) = (open_dir / "live" / "pg_tblspc").iterdir()
+    assert link.readlink() == open_dir / "new" / "tablespaces" / link.name
 
 
 def test_what_cannot_be_read_is_not_the_end_of_the_archive(tmp_path: Path, open_dir: Path, backups: Backups) -> None:
@@ -197,6 +228,15 @@ def test_an_address_keeps_no_password() -> None:
     assert without_credentials("rest:https://me:secret@backup.example/r") == "rest:https://backup.example/r"
     assert without_credentials("https://token@git.example/docs.git") == "https://git.example/docs.git"
     assert without_credentials("ssh://backup@vault/copies") == "ssh://backup@vault/copies"
+
+
+def _keep_beside(backup: Path, files: dict[str, Path]) -> None:
+    """Configuration from outside the data directory, as `backup base` keeps it."""
+    folder = backup.with_name(f"{backup.name}.beside")
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_text(name)
+    (folder / "cluster.json").write_text(json.dumps({"files": {name: str(place) for name, place in files.items()}}))
 
 
 def _compress_half(wal: Path, program: str) -> None:

@@ -2,6 +2,7 @@
 production's place."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from engine.formats.settings_file import quote_setting
 from engine.paper.blocks import Block, Code, Commands, Heading, Line, Paragraph, Points, Strong
@@ -238,7 +239,11 @@ def _switch(book: Book) -> Iterator[Block]:
     yield Commands("\n".join(lines))
     if book.outside:
         yield Paragraph("Its configuration lay outside the data directory. Where it is gone, these are its copies:")
-        copies = [f"cp -n {quoted(copy)} {quoted(place)}" for copy, place in book.outside]
+        copies = [
+            f"if [ ! -e {quoted(place)} ]; then mkdir -p {quoted(Path(place).parent)}; "
+            f'cp {quoted(copy)} {quoted(place)}; chmod 0640 {quoted(place)}; chown "$AS:" {quoted(place)}; fi'
+            for copy, place in book.outside
+        ]
         yield Commands("\n".join(copies))
     points: list[Line] = [
         "Start it as it is always started ([database] start_command of the site file, else the machine's service).",
