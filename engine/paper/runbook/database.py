@@ -240,7 +240,7 @@ def _switch(book: Book) -> Iterator[Block]:
     if book.outside:
         yield Paragraph("Its configuration lay outside the data directory. Where it is gone, these are its copies:")
         copies = [
-            f"if [ ! -e {quoted(place)} ]; then mkdir -p {quoted(Path(place).parent)}; "
+            f"if [ ! -e {quoted(place)} ]; then (umask 022; mkdir -p {quoted(Path(place).parent)}); "
             f'cp {quoted(copy)} {quoted(place)}; chmod 0640 {quoted(place)}; chown "$AS:" {quoted(place)}; fi'
             for copy, place in book.outside
         ]
