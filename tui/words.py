@@ -1,6 +1,10 @@
 """Times, sizes and durations as the screens say them. Plain English, made from whole phrases."""
 
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.records.plan import Estimate
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -135,3 +139,10 @@ def plural(number: int, one: str, many: str) -> str:
 def cut(text: str, width: int) -> str:
     """Text that fits ``width`` cells, with an ellipsis where some is missing."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def measured(estimate: "Estimate") -> str:
+    """``9 min to 14 min, as measured in 4 runs``"""
+    between = f"{duration(estimate.low)} to {duration(estimate.high)}"
+    rests = f"as measured in {plural(estimate.runs, 'run', 'runs')}" if estimate.runs else "no run measured yet"
+    return f"{between}, {rests}"

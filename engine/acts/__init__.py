@@ -17,6 +17,8 @@ keeping     what the policy lets go
 apart       places that are one on disk
 distant     the second places
 proving     copies verified
+proving_recovery  proof drills: copies restored and thrown away
+drilled     what was proven of each copy, by verifying and by drills
 scheduling  what runs by itself
 watching    how the five things stand
 unpacking   source code and environment brought back
@@ -79,6 +81,8 @@ if TYPE_CHECKING:
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import proofs as proofs
     from engine.acts.proving import verify as verify
+    from engine.acts.proving_recovery import clear_dead_drills as clear_dead_drills
+    from engine.acts.proving_recovery import plan_proof_drill as plan_proof_drill
     from engine.acts.querying import Psql as Psql
     from engine.acts.querying import hold_psql as hold_psql
     from engine.acts.querying import prepare_psql as prepare_psql
@@ -137,6 +141,7 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
+    "proving_recovery": ("clear_dead_drills", "plan_proof_drill"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),

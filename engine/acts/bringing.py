@@ -6,17 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.acts.desk import Desk
-from engine.acts.following import measured, runs
+from engine.acts.following import measured
 from engine.acts.looking import View, look, read_archive
 from engine.media.planning import FilesAsked, Place
 from engine.media.planning import plan_files as make_plan
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import Unreachable, UsageError
+from engine.records.files import Files
 from engine.records.plan import Plan
-from engine.records.target import RecoveryTarget
+from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.resolving import resolve_in
 from engine.recovery.snapshots import snapshots_for
 from engine.run.locks import lock_holder, site_lock
+from engine.site import Media
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.survey.server import ask_databases
@@ -60,7 +62,7 @@ def plan_files(
     narrowed = _narrowed(desk, target, snapshot)
     asked = _asked(desk, place, into, fast=fast, only=only, narrowed=narrowed)
     now = datetime.now(UTC)
-    return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(runs(desk)))
+    return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(desk))
 
 
 def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
@@ -70,17 +72,33 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     if media is None or not media.repository:
         raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
     assert point is not None
-    if point.target.kind == "latest":
-        moment = None
-    else:
-        moment = point.target.time or (point.kept.at if point.kept is not None else point.backup.stopped_at)
-    chosen = _chosen(view, moment, [each.path for each in media.repository])
+    moment, chosen = _beside(point, media, view)
     into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
     mounted = within(_PATIENCE, lambda: os.path.ismount(media.path), False)
     place: Place = "into" if into is not None else "delta" if mounted else "beside"
     asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
     asked = replace(asked, held_by=None, has_application=False)  # the restore's own checks see to these
     return make_plan(asked, restore.target, moment, chosen, now=restore.created_at)
+
+
+def look_up_beside_database(desk: Desk, restore: Plan, view: View) -> Files:
+    """The snapshots in which what the database of a side copy refers to is looked up; nothing of them is copied."""
+    media, point = desk.site.media, restore.point
+    assert media is not None and point is not None
+    moment, chosen = _beside(point, media, view)
+    nowhere = os.path.join(restore.destination.path, "media")  # noqa: PTH118
+    counts = [each.files for each in chosen]
+    files = None if None in counts else sum(count or 0 for count in counts)
+    return Files(moment, chosen, "into", media.path, nowhere, nowhere, None, "gate", files=files)
+
+
+def _beside(point: RecoveryPoint, media: Media, view: View) -> tuple[datetime | None, tuple[MediaSnapshot, ...]]:
+    """The moment that a database's recovery point means for the files, and the snapshots for it."""
+    if point.target.kind == "latest":
+        moment = None
+    else:
+        moment = point.target.time or (point.kept.at if point.kept is not None else point.backup.stopped_at)
+    return moment, _chosen(view, moment, [each.path for each in media.repository])
 
 
 def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.acts.desk import Desk
-from engine.acts.following import measured, runs
+from engine.acts.following import measured
 from engine.acts.looking import backup_cache
 from engine.backup import base, dump, image, media, source
 from engine.backup.planning import Place
@@ -63,7 +63,7 @@ def plan_base_backup(desk: Desk, *, incremental: bool = False, format: Literal["
         owner=owner,
         programs=programs_of(desk, owner, server.version if server else None),
         now=_free_moment(repository.base_backups),
-        measured=measured(runs(desk)),
+        measured=measured(desk),
         failed=failed_ids(read_proofs(desk.state), "base", repository.base_backups),
     )
 
@@ -93,7 +93,7 @@ def plan_dump(desk: Desk, *, database: str | None = None, format: DumpFormat = "
         owner=owner,
         programs=programs_of(desk, owner, version),
         now=_free_moment(repository.dumps),
-        measured=measured(runs(desk)),
+        measured=measured(desk),
     )
 
 
@@ -114,7 +114,7 @@ def plan_media_snapshot(desk: Desk) -> Plan:
         owner=owner,
         now=_free_moment(repository.path),
         second=repository.second,
-        measured=measured(runs(desk)),
+        measured=measured(desk),
         failed=failed_ids(read_proofs(desk.state), "media", repository.path),
     )
 
@@ -153,7 +153,7 @@ def _plan_source(desk: Desk, wanted: Source) -> Plan:
         owner=owner,
         now=_free_moment(folder),
         second=wanted.second,
-        measured=measured(runs(desk)),
+        measured=measured(desk),
     )
 
 
@@ -176,7 +176,7 @@ def plan_image(desk: Desk) -> Plan:
         owner=owner,
         now=_free_moment(wanted.store),
         second=wanted.second,
-        measured=measured(runs(desk)),
+        measured=measured(desk),
     )
 
 

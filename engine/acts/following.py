@@ -10,6 +10,7 @@ from engine.records.copies import Problem
 from engine.records.runs import RunState
 from engine.recovery.estimates import Measured
 from engine.run.folder import LOG, find_run, list_runs, read_run
+from engine.run.history import all_measured
 
 _TAIL = 256 << 10  # bytes of a log that are looked at for its last lines
 
@@ -55,11 +56,6 @@ def log_lines(desk: Desk, run: str, which: Literal["server", "engine"], last: in
         return []
 
 
-def measured(runs: list[RunState]) -> list[Measured]:
-    """What finished steps of earlier runs took: the ground for estimates. What an operator took at a gate is none."""
-    return [
-        Measured(step.kind, step.bytes, step.seconds)
-        for run in runs
-        for step in run.steps
-        if step.outcome == "done" and step.seconds is not None and step.kind != "gate"
-    ]
+def measured(desk: Desk) -> list[Measured]:
+    """What finished steps of earlier runs took, the newest first: the ground for estimates."""
+    return all_measured(desk.state, runs(desk))

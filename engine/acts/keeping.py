@@ -195,7 +195,7 @@ def _in_use(desk: Desk) -> set[str]:
     """The copies that a run which is not over reads, or will read when it is resumed: what it restores, what it loads,
     what the copy that it takes is based on, and that copy itself."""
     found: set[str] = set()
-    for plan in (run.plan for run in runs(desk) if run.outcome not in _OVER):
+    for plan in (run.plan for run in runs(desk) if run.outcome not in _OVER and run.answers):
         if plan.point is not None:
             found |= {backup.id for backup in plan.point.chain} | {shot.id for shot in plan.point.media}
         if plan.files is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.acts.copying import programs_of
 from engine.acts.desk import Desk
-from engine.acts.following import measured, runs
+from engine.acts.following import measured
 from engine.acts.looking import View, look
 from engine.dumps.restoring import LoadAsked, plan_load
 from engine.records.errors import Unreachable, UsageError
@@ -58,5 +58,5 @@ def plan_dump_restore(
         run_as=run_as,
         programs=programs_of(desk, run_as, version),
         now=datetime.now(UTC),
-        measured=measured(runs(desk)),
+        measured=measured(desk),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.acts.desk import Desk
-from engine.acts.following import measured, runs
+from engine.acts.following import measured
 from engine.acts.mounted import remember
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
@@ -147,7 +147,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
             for timeline in reach.timelines(name)
             for span in axis_spans(reach, name, timeline, live)
         ),
-        measured=tuple(measured(runs(desk))),
+        measured=tuple(measured(desk)),
     )
 
 

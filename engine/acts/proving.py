@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from engine.acts.desk import Desk
+from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
 from engine.backup.chains import COMBINES_FROM, try_chain
-from engine.backup.proofs import keep_proof, read_proofs
+from engine.backup.proofs import keep_proof, one_for_each
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
 from engine.environment.images import verify_image
@@ -68,8 +69,8 @@ def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda w
 
 
 def proofs(desk: Desk) -> list[Proof]:
-    """The last result of every copy that was verified."""
-    return list(read_proofs(desk.state).values())
+    """The last result of every copy that was verified or restored by a proof drill."""
+    return one_for_each(known_proofs(desk))
 
 
 def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.acts.bringing import plan_beside_database
 from engine.acts.desk import Desk
-from engine.acts.following import measured, runs
+from engine.acts.following import measured
 from engine.acts.looking import View, backup_cache, look
 from engine.catalog.directory import backup_settings, complete_backup
 from engine.media.joining import with_files
@@ -37,10 +37,11 @@ def plan(
     action: Action = "finish",
     files: bool | None = None,
     view: View | None = None,
+    command: str | None = None,
 ) -> Plan:
     """The plan for a target and a destination, with every check that can be made now. Changes nothing. ``files``:
     whether the users' files come back with it; None: in place they do, where the site says what the database refers to
-    and has a snapshot."""
+    and has a snapshot. ``command``: what remedies shall name, where it is another one than `restore`."""
     view = view or look(desk)
     where = f"--into {shlex.quote(destination.path)}" if destination.kind == "side-copy" else "--in-place"
     resolution = whole_backups(
@@ -50,7 +51,7 @@ def plan(
             target,
             live_timeline=view.live_timeline,
             media=view.catalog.media_snapshots,
-            wording=Wording(arguments=where),
+            wording=Wording(arguments=where) if command is None else Wording(command),
         ),
     )
     point, database = resolution.point, desk.site.database
@@ -76,7 +77,7 @@ def plan(
         created_at=datetime.now(UTC),
         port=port,
         wal=_wal_facts(view, point),
-        measured=measured(runs(desk)),
+        measured=measured(desk),
     )
     return _with_files(desk, planned, view, files)
 

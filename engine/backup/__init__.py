@@ -9,6 +9,7 @@ status      whether all is copied and proven as the policy wants
 calendar    calendar times, as cron and systemd write them
 schedule    what runs when
 proofs      what was verified, when, with which result
+drilled     what the run of a proof drill says of the copies that it restored
 dump        a dump of one database
 source      a git repository
 image       the environment

@@ -1,4 +1,5 @@
-"""What was verified, when, and with which result: one small JSON file for each copy, below the state folder."""
+"""What was verified, when, and with which result: one small JSON file for each copy, below the state folder, and one
+for what the last proof drill that restored it came to: it never stands for a copy read to its end."""
 
 import hashlib
 import os
@@ -15,7 +16,19 @@ Proofs = dict[tuple[str, str, str], Proof]  # by kind, repository, id
 
 
 def key_of(proof: Proof) -> tuple[str, str, str]:
-    return proof.kind, proof.repository, proof.id
+    return _drilled(proof.kind) if proof.drill is not None else proof.kind, proof.repository, proof.id
+
+
+def _drilled(kind: str) -> str:
+    return f"{kind} in a drill"
+
+
+def one_for_each(proofs: Proofs) -> list[Proof]:
+    """Of each copy one: a verifying that found damage, else the newest."""
+    found: dict[tuple[str, str, str], Proof] = {}
+    for proof in sorted(proofs.values(), key=lambda each: (each.drill is None and each.ok is False, each.at)):
+        found[proof.kind, proof.repository, proof.id] = proof
+    return list(found.values())
 
 
 def read_proofs(state: Path) -> Proofs:
@@ -30,14 +43,14 @@ def read_proofs(state: Path) -> Proofs:
 
 
 def failed_ids(proofs: Proofs, kind: str, repository: str) -> frozenset[str]:
-    """The copies of a repository whose last proof found damage."""
+    """The copies of a repository whose last verifying found damage."""
     return frozenset(proof.id for key, proof in proofs.items() if key[:2] == (kind, repository) and proof.ok is False)
 
 
 def keep_proof(state: Path, proof: Proof) -> None:
     """Remember it in place of an earlier one. Raises RepriseError where the state folder cannot take it."""
     folder = state / "proofs"
-    name = hashlib.sha256("\0".join(key_of(proof)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    name = _name(key_of(proof))
     draft = folder / f"{name}.{os.getpid()}.new"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,6 +64,10 @@ def keep_proof(state: Path, proof: Proof) -> None:
 
 def forget_proofs(state: Path, gone: set[tuple[str, str, str]]) -> None:
     """Drop the proofs of copies that are no more."""
-    for key in gone:
-        name = hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        (state / "proofs" / f"{name}.json").unlink(missing_ok=True)
+    for kind, *copy in gone:
+        for each in (kind, _drilled(kind)):
+            (state / "proofs" / f"{_name((each, *copy))}.json").unlink(missing_ok=True)
+
+
+def _name(key: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -1,8 +1,8 @@
 """The status of the five protected things: pure rules over the catalog, the proofs, the policy and the live facts.
 
-A copy older than the policy is a warning, older than twice that critical; so are no copy at all, and one whose last
-proof failed. Copies on the device of what they protect are a warning, always. What is not in the site file is not
-judged, only said.
+A copy older than the policy is a warning, older than twice that critical; so are no copy at all, and one that was
+found damaged when it was verified last, or failed the newest proof drill. Copies on the device of what they protect are
+a warning, always. What is not in the site file is not judged, only said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,7 +104,9 @@ def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]
     there |= {each.id for each in catalog.images}
     kinds = _KINDS[name]
     found = [proof for proof in proofs.values() if proof.kind in kinds and (proof.kind == "wal" or proof.id in there)]
-    return sorted(found, key=lambda proof: proof.at, reverse=True)
+    found.sort(key=lambda proof: proof.at, reverse=True)
+    newest = next((proof.drill for proof in found if proof.drill is not None), None)
+    return [proof for proof in found if proof.drill in (None, newest)]  # a drill tries what those before it tried
 
 
 def _thing(
@@ -117,7 +119,8 @@ def _thing(
     failed = [proof for proof in proofs if proof.ok is False]
     unproven = [proof for proof in proofs if proof.ok is None]
     if failed:
-        told.append((Level.CRITICAL, f"{failed[0].id} is damaged: {'; '.join(failed[0].findings[:1])}"))
+        what = "is damaged" if failed[0].drill is None else f"failed its proof drill ({failed[0].drill})"
+        told.append((Level.CRITICAL, f"{failed[0].id} {what}: {'; '.join(failed[0].findings[:1])}"))
     elif unproven and unproven[0] is proofs[0]:
         told.append((Level.WARNING, f"{unproven[0].id} cannot be verified: {'; '.join(unproven[0].findings[:1])}"))
     elif newest is not None and not proofs:
@@ -139,6 +142,7 @@ def _thing(
         round(lose, 3) if lose is not None else None,
         live.changed_files if name == "files" else None,
         tuple(finding for _, finding in told),
+        proofs[0].drill if proofs else None,
     )
 
 
@@ -221,6 +225,8 @@ def advise(things: Iterable[Thing]) -> list[Advice]:
 def _advice(thing: Thing) -> Advice:
     spoken, why = _SPOKEN[thing.name], thing.findings[0] if thing.findings else ""
     old = thing.policy_seconds is not None and (thing.age_seconds or 0) > thing.policy_seconds
+    if thing.proof_ok is False and thing.proof_drill is not None:
+        return Advice(thing.name, "look", f"see why {spoken} failed the proof drill", why)
     if thing.proof_ok is False:
         return Advice(thing.name, "copy", f"copy {spoken} anew", why)
     if thing.name != "database-incremental" and (thing.newest is None or old):

@@ -4,6 +4,8 @@ arguments   what can be typed
 opening     the screen on a site; nothing else is imported for it
 commands    one function per command: acts in, a document and an exit code out
 documents   records as the JSON of CONTRACT.md
+grouping    a group of commands, each in a file of its own
+drill       the commands of the drills
 files       the commands of the users' files, each in a file of its own
 files_check the check of the users' files against the database
 following   a run that a command starts: confirmed, followed to its end

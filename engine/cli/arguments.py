@@ -28,7 +28,7 @@ def read(words: Sequence[str]) -> argparse.Namespace:
         given, left = _of_the_screen().parse_known_args(words, _unsaid())
         if not left:
             return given
-    return _parser("files" in words).parse_args(words, _unsaid())
+    return _parser(words).parse_args(words, _unsaid())
 
 
 def _unsaid() -> argparse.Namespace:
@@ -112,7 +112,7 @@ def _everywhere() -> _Parser:
     return parser
 
 
-def _parser(files: bool) -> _Parser:
+def _parser(words: Sequence[str]) -> _Parser:
     everywhere = _everywhere()
     parser = _Parser(
         prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
@@ -168,11 +168,18 @@ def _parser(files: bool) -> _Parser:
     verify.add_argument("--all", action="store_true", help="every copy, and the archived WAL")
     expire = command("expire", "what the policy lets go: listed, or deleted", yes)
     expire.add_argument("--apply", action="store_true", help="delete it")
-    of_files = command("files", "the users' files")
-    if files:  # what these commands need is not loaded for others
-        from engine.cli.files import add
+    shared = {"target": target, "maybe-target": maybe, "yes": yes}
+    of_files, of_drills = command("files", "the users' files"), command("drill", "recovery practised and proven")
+    if "files" in words:  # what these commands need is not loaded for others
+        from engine.cli.files import WHAT
+        from engine.cli.grouping import add_group
 
-        add(of_files, everywhere, {"target": target, "maybe-target": maybe, "yes": yes})
+        add_group(WHAT, of_files, everywhere, shared)
+    if "drill" in words:
+        from engine.cli.drill import WHAT as DRILLS
+        from engine.cli.grouping import add_group
+
+        add_group(DRILLS, of_drills, everywhere, shared)
     command("runs", "all runs, newest first")
     command("attach", "follow a run", run)
     report = command("report", "a run's report", run)

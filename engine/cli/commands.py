@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from engine import acts
-from engine.cli import arguments, documents, files, following, keeping, monitoring, reporting, telling
+from engine.cli import arguments, documents, drill, files, following, keeping, monitoring, reporting, telling
 from engine.cli.opening import open_on
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
@@ -363,6 +363,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "backup": _backup,
     "expire": _expire,
     "files": files.carry_out,
+    "drill": drill.carry_out,
     "verify": _verify,
     "push": _push,
     "fetch": _fetch,

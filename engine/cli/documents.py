@@ -231,6 +231,7 @@ def refusal(planned: Plan) -> Document:
             for step in planned.steps
         ],
         "error": _refusal(planned),
+        **({"rpo_seconds": None, "rto_seconds": None} if planned.proof is not None else {}),
     }
 
 
@@ -261,6 +262,20 @@ def report(state: RunState) -> Document:
         "error": _error(state.error),
         "answers": list(state.answers),
         "notes": [dict(note) for note in state.notes],
+        **_proof(state),
+    }
+
+
+def _proof(state: RunState) -> Document:
+    """What a proof drill came to, within which limits."""
+    proof, limits, told = state.plan.proof, state.plan.limits, state.told
+    if proof is None or limits is None:
+        return {}
+    return {
+        "rpo_seconds": proof.rpo_seconds,
+        "rpo_why": proof.rpo_why,
+        "rto_seconds": told.rto_seconds if told is not None else None,
+        "limits": {"nice": limits.nice, "idle_io": limits.idle_io, "bytes_per_second": limits.bytes_per_second},
     }
 
 

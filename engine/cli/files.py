@@ -1,24 +1,11 @@
-"""`reprise files WHAT`: the group of commands for the users' files. Each has its options and its function in a file of
-its own, and a line in the table here."""
+"""`reprise files WHAT`: the group of commands for the users' files."""
 
 import argparse
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from engine.cli import files_browse, files_check, files_restore
+from engine.cli.grouping import What
 
-
-class What(NamedTuple):
-    """One command: ``add`` gives its parser the options, ``carry_out`` does it and returns the exit code. ``shared``
-    names the sets of options that it has in common with other commands (``target``, ``yes``)."""
-
-    help: str
-    add: Callable[[argparse.ArgumentParser], None]
-    carry_out: Callable[[argparse.Namespace], int]
-    shared: tuple[str, ...] = ()
-
-
-_WHAT = {
+WHAT = {
     "check": What("hold them against what the database refers to", files_check.add, files_check.carry_out),
     "restore": What(
         "bring them back as they were", files_restore.add, files_restore.carry_out, ("maybe-target", "yes")
@@ -28,19 +15,6 @@ _WHAT = {
 }
 
 
-def add(
-    group: argparse.ArgumentParser,
-    everywhere: argparse.ArgumentParser,
-    shared: Mapping[str, argparse.ArgumentParser],
-) -> None:
-    """One parser for each command. ``everywhere`` holds the options that all commands have, ``shared`` the sets of
-    options by name."""
-    kinds = group.add_subparsers(dest="what", metavar="WHAT", required=True)
-    for name, what in _WHAT.items():
-        parents = [everywhere, *(shared[each] for each in what.shared)]
-        what.add(kinds.add_parser(name, help=what.help, description=what.help, parents=parents, allow_abbrev=False))
-
-
 def carry_out(given: argparse.Namespace) -> int:
     """Do the command of the group. Returns the exit code."""
-    return _WHAT[given.what].carry_out(given)
+    return WHAT[given.what].carry_out(given)

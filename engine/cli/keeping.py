@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from engine.cli.documents import Document, time
 from engine.records.copying import Proof
 from engine.records.keeping import Expiry
-from engine.records.status import Archiving, ScheduleState, SiteStatus
+from engine.records.status import Archiving, ScheduleState, SiteStatus, Thing
 
 
 def status(found: SiteStatus) -> Document:
@@ -20,13 +20,19 @@ def status(found: SiteStatus) -> Document:
                 "newest": {"id": each.newest, "at": time(each.newest_at)} if each.newest else None,
                 "age_seconds": each.age_seconds,
                 "policy_seconds": each.policy_seconds,
-                "last_proof": {"at": time(each.proven_at), "ok": each.proof_ok} if each.proven_at else None,
+                "last_proof": _last_proof(each),
                 "would_lose": {"seconds": each.lose_seconds, "files": each.lose_files},
                 "findings": list(each.findings),
             }
             for each in found.things
         ],
     }
+
+
+def _last_proof(thing: Thing) -> Document | None:
+    if thing.proven_at is None:
+        return None
+    return {"at": time(thing.proven_at), "ok": thing.proof_ok, "drill": thing.proof_drill}
 
 
 def schedule(found: ScheduleState) -> Document:

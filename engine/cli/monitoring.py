@@ -48,7 +48,8 @@ def _age(thing: Thing) -> str:
 def _proof(thing: Thing, zone: ZoneInfo) -> str:
     if thing.proven_at is None:
         return "never verified" if thing.newest else ""
-    return f"{'verified' if thing.proof_ok else 'FAILED'} {stamp(thing.proven_at, zone)}"
+    how = "verified" if thing.proof_drill is None else "restored"
+    return f"{how if thing.proof_ok else 'FAILED'} {stamp(thing.proven_at, zone)}"
 
 
 def _loss(thing: Thing) -> str:

@@ -14,7 +14,7 @@ from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
 from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
-from engine.records.plan import Check, Plan
+from engine.records.plan import Check, Plan, ProofDrill
 from engine.records.runs import RunState
 from engine.records.status import Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
@@ -113,12 +113,18 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         print("\nsteps")
         for number, step in enumerate(planned.steps, 1):
             print(f" {number:>2} {step.title:<58} {size(step.bytes) if step.bytes else '':>12}")
-    if planned.estimate:
-        print(f"    about {duration(planned.estimate.likely)}, measured over {planned.estimate.runs} runs")
-    else:
-        print("    how long it takes is not known yet: no run was measured on this machine")
+    print(f"    {_estimate(planned)}")
     if planned.refused:
         print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+
+
+def _estimate(planned: Plan) -> str:
+    found = planned.estimate
+    if found is None:
+        within = "" if planned.limits is None else " within these limits"
+        return f"how long it takes is not known yet: no run was measured on this machine{within}"
+    runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
+    return f"about {duration(found.likely)} ({duration(found.low)} to {duration(found.high)}), measured in {runs}"
 
 
 def copy_plan(planned: Plan) -> None:
@@ -234,7 +240,9 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
         print(f"            {state.reached.finding}")
         print(f"last commit {moment(state.reached.last_commit_at, zone)}")
-    if state.recovery and state.recovery.rto_seconds is not None:
+    if state.plan.proof is not None:
+        _proof(state, state.plan.proof)
+    elif state.recovery and state.recovery.rto_seconds is not None:
         waited = f", and {duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
         print(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
         print(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
@@ -255,6 +263,13 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"note        {note.get('text', note)}")
     if state.answers:
         print("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
+
+
+def _proof(state: RunState, proof: ProofDrill) -> None:
+    """What a proof drill came to."""
+    if state.told is not None and state.told.rto_seconds is not None:
+        print(f"took        {duration(state.told.rto_seconds)} until it was open and checked, within its limits")
+    print(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
 
 
 def _files(told: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from engine.feed.spool import HISTORY, Spool
 from engine.feed.standing import Standing, words
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.records.lsn import SegmentName, parse_segment
+from engine.transfer.throttle import Throttle
 
 TICK = 0.02  # seconds between looks at the spool
 RETRY = 0.5  # seconds until what failed is tried again
@@ -35,6 +36,7 @@ class Feeding:
         self.gate: Gate = spec.gate
         self.archive = Archive(spec.roots)
         self.spool = Spool(Path(spec.spool), spec.uid, spec.gid)
+        self.throttle = Throttle(spec.bytes_per_second)
         self.standing = Standing(FeedStatus(os.getpid(), spec.gate.lsn))
         self._next = first_segment(spec.gate, spec.segment_size)
         self._published: dict[str, tuple[Stamp, int, int]] = {}  # ready: source, cut, inode
@@ -280,5 +282,6 @@ class Feeding:
                 block = next(blocks, None)
             if block is None:
                 break
+            self.throttle.take(len(block))
             yield block
         yield bytes(size - cut)

@@ -30,7 +30,7 @@ class Gate:
 class FeedSpec:
     """One feed. ``roots`` are the folders that hold archived WAL, the preferred one first; ``spool`` is on the data
     directory's file system and belongs to ``uid``:``gid``; ``pg_wal`` is the server's own folder; ``ahead`` is how
-    many segments are fetched before the server asks for them."""
+    many segments are fetched before the server asks for them; no more than ``bytes_per_second`` is read of them."""
 
     roots: tuple[str, ...]
     segment_size: int
@@ -41,6 +41,7 @@ class FeedSpec:
     gid: int
     gate: Gate
     ahead: int = 12
+    bytes_per_second: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

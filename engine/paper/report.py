@@ -78,11 +78,24 @@ def _summary(state: RunState) -> list[Line]:
         lines.append(_taken(state))
     elif state.plan.point is not None:
         lines.append(_reached(state))
+    if state.plan.proof is not None:
+        lines.append(f"a proof drill: the copy is made to be looked through and thrown away{_limits(state.plan)}")
     if state.data_dir:
         lines.append(("data directory ", Code(state.data_dir)))
     if state.host and state.outcome == "completed":
         lines.append(("reachable at ", Code(state.host), f" port {state.port}"))
     return lines
+
+
+def _limits(plan: Plan) -> str:
+    """What a run kept to: without that a recovery in earnest may be faster."""
+    limits = plan.limits
+    if limits is None:
+        return ""
+    told = [f"nice {limits.nice}", *(["idle I/O"] if limits.idle_io else [])]
+    if limits.bytes_per_second is not None:
+        told.append(f"{humanize.naturalsize(limits.bytes_per_second)}/s at most")
+    return f" ({', '.join(told)})"
 
 
 def _taken(state: RunState) -> Line:

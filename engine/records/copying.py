@@ -63,7 +63,8 @@ class TakenCopy:
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What came of verifying a copy: ``kind`` is a copy's, or ``wal`` for a repository's archive. ``at`` is when it
-    ended; ``findings`` are empty where all is right. ``ok`` None: there is nothing to verify it by."""
+    ended; ``findings`` are empty where all is right. ``ok`` None: there is nothing to verify it by. ``drill``: the run
+    of a proof drill that restored it, where it was not verified by itself."""
 
     id: str
     kind: CopyKind | Literal["wal"]
@@ -72,3 +73,4 @@ class Proof:
     ok: bool | None
     findings: tuple[str, ...] = ()
     seconds: float = 0.0
+    drill: str | None = None

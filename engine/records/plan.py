@@ -106,11 +106,32 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run keeps to, so that production goes on undisturbed: ``nice`` as nice(1) has it, ``idle_io``: the disks
+    only while nobody else wants them (ioprio_set(2)); ``bytes_per_second`` at most are read from the repositories (of
+    packed copies as unpacked). None: as fast as it goes."""
+
+    nice: int = 0
+    idle_io: bool = False
+    bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProofDrill:
+    """What makes a plan a proof drill: its copy proves the copies that it is made from, and is thrown away.
+    ``rpo_seconds``: the changes of how long a time would have been lost, had the machine died when it was planned;
+    None where that is not known or another moment than the newest is proven, and ``rpo_why`` says why."""
+
+    rpo_seconds: float | None
+    rpo_why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The ordered steps from today's state to what was asked for: a recovery point (``target``), a dump's contents
     (``loading``), a copy that is taken (``copying``), or users' files brought back (``files``: alone, or together with
-    the database). A target without a ``point`` could not be resolved, and the
-    checks say why."""
+    the database; in a proof drill, ``proof``, only looked up). A target without a ``point`` could not be resolved, and
+    the checks say why."""
 
     site: str
     created_at: datetime
@@ -126,8 +147,15 @@ class Plan:
     copying: Copying | None = None
     loading: Loading | None = None
     files: Files | None = None
+    limits: Limits | None = None
+    proof: ProofDrill | None = None
 
     @property
     def refused(self) -> bool:
         unresolved = self.copying is None and self.loading is None and self.files is None and self.point is None
         return unresolved or any(check.refuses for check in self.checks)
+
+    @property
+    def bytes_per_second(self) -> int | None:
+        """What may be read from the repositories; None: as much as they give."""
+        return self.limits.bytes_per_second if self.limits is not None else None

@@ -35,7 +35,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """How one step of a run stands."""
+    """How one step of a run stands. ``at_a_stretch``: never interrupted nor held, so that ``seconds`` is what it
+    took."""
 
     name: str
     kind: str
@@ -45,6 +46,7 @@ class StepState:
     seconds: float | None = None
     bytes: int | None = None
     progress: Progress | None = None
+    at_a_stretch: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,9 @@ def worst(levels: "list[Level]") -> Level:
 @dataclass(frozen=True, slots=True)
 class Thing:
     """One of the five. ``newest`` is its newest usable copy and the moment that it holds, ``proven_at`` and
-    ``proof_ok`` the last time that any of its copies was verified and how that went. ``lose_seconds`` and
-    ``lose_files``: what would be lost if the machine died now; None where it is not known or does not apply."""
+    ``proof_ok`` the last time that any of its copies was verified and how that went; ``proof_drill`` is the run that
+    did, where it was a proof drill. ``lose_seconds`` and ``lose_files``: what would be lost if the machine died now;
+    None where it is not known or does not apply."""
 
     name: ThingName
     level: Level
@@ -44,6 +45,7 @@ class Thing:
     lose_seconds: float | None = None
     lose_files: int | None = None
     findings: tuple[str, ...] = ()
+    proof_drill: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

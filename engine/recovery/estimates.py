@@ -4,41 +4,63 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from engine.records.plan import Estimate, PlannedStep
+from engine.records.plan import Estimate, Limits, PlannedStep
+from engine.records.runs import RunState
+
+NEWEST = 20  # measurements of each kind of step that count: the machine, and what is at work on it, change
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One step of an earlier run: its kind, its bytes (None where bytes do not matter), how long it took."""
+    """One step of an earlier run: its kind, its bytes (None where bytes do not matter), how long it took; the run that
+    it is of, and the limits that this kept to."""
 
     kind: str
     bytes: int | None
     seconds: float
+    run: str = ""
+    limits: Limits | None = None
 
 
-def estimate(steps: Iterable[PlannedStep], measured: Iterable[Measured]) -> Estimate | None:
+def measured_in(state: RunState) -> tuple[Measured, ...]:
+    """What a run's steps took, as far as each was done at a stretch. What an operator took at a gate is no measure."""
+    return tuple(
+        Measured(step.kind, step.bytes, step.seconds, state.run, state.plan.limits)
+        for step in state.steps
+        if step.outcome == "done" and step.seconds is not None and step.at_a_stretch and step.kind != "gate"
+    )
+
+
+def estimate(
+    steps: Iterable[PlannedStep], measured: Iterable[Measured], limits: Limits | None = None
+) -> Estimate | None:
     """Seconds for all steps: each step that has bytes at the rate of earlier ones of its kind, each other at their
-    duration. None where a step that has bytes was never measured; a step without bytes then counts for nothing."""
+    duration. Only runs that kept to the same limits count, the newest of them (``measured``: newest first). None where
+    a step that has bytes was never measured; a step without bytes then counts for nothing."""
     earlier: dict[str, list[Measured]] = {}
     for each in measured:
-        earlier.setdefault(each.kind, []).append(each)
+        if each.limits == limits:
+            earlier.setdefault(each.kind, []).append(each)
     low = likely = high = 0.0
     runs: int | None = None
     for step in steps:
-        seconds = _seconds(step, earlier)
-        if seconds is None:
+        taken = _taken(step, earlier)
+        if taken is None:
             return None
-        if not seconds:
+        if not taken:
             continue
+        seconds = [each for _, each in taken]
         low, likely, high = low + min(seconds), likely + median(seconds), high + max(seconds)
         if step.bytes:
-            runs = len(seconds) if runs is None else min(runs, len(seconds))
+            rests_on = len({run for run, _ in taken})
+            runs = rests_on if runs is None else min(runs, rests_on)
     return None if runs is None else Estimate(round(low, 1), round(likely, 1), round(high, 1), runs)
 
 
-def _seconds(step: PlannedStep, earlier: Mapping[str, Sequence[Measured]]) -> list[float] | None:
+def _taken(step: PlannedStep, earlier: Mapping[str, Sequence[Measured]]) -> list[tuple[str, float]] | None:
+    """What the step would have taken in each of the earlier runs."""
     before = earlier.get(step.kind, ())
     if not step.bytes:
-        return [each.seconds for each in before]
-    rated = [step.bytes * each.seconds / each.bytes for each in before if each.bytes and each.seconds > 0]
-    return rated or None
+        return [(each.run, each.seconds) for each in before[:NEWEST]]
+    rated = [(each.run, step.bytes * each.seconds / each.bytes) for each in before if each.bytes and each.seconds > 0]
+    return rated[:NEWEST] or None

@@ -22,7 +22,8 @@ def data_loss(state: RunState) -> Loss:
     """What a run's recovery point gives up."""
     point = state.point
     if state.told is not None:
-        return Loss(state.told.rpo_seconds, point.lost_commits if point else None, "measured by the run itself")
+        why = state.plan.proof.rpo_why if state.plan.proof is not None else "measured by the run itself"
+        return Loss(state.told.rpo_seconds, point.lost_commits if point else None, why)
     if point is None:
         return Loss(None, None, "nothing was replayed: what was written since the copy was taken is not known")
     if point.lost_commits:

@@ -34,9 +34,17 @@ class Need(NamedTuple):
 
 
 def space_needs(point: RecoveryPoint, layout: Layout, survey: Survey) -> list[Need] | None:
-    """Data, chain members, replayed and spooled WAL, the salvaged tail. Setting production aside is a rename and takes
-    nothing. A tablespace's own size is not known beforehand, so its whole cluster's is looked for in the container.
-    None where the backup's unpacked size is unknown."""
+    """Those of the copy, and the salvaged tail. Setting production aside is a rename and takes nothing. None where the
+    backup's unpacked size is unknown."""
+    needs = copy_needs(point, layout)
+    if needs is not None and layout.set_aside is not None and survey.cluster.wal_tail:
+        needs.append(Need(layout.work, len(survey.cluster.wal_tail) * point.segment_size, "salvaged WAL"))
+    return needs
+
+
+def copy_needs(point: RecoveryPoint, layout: Layout) -> list[Need] | None:
+    """Data, chain members, replayed and spooled WAL. A tablespace's own size is not known beforehand, so its whole
+    cluster's is looked for in the container. None where the backup's unpacked size is unknown."""
     copied, first = bytes_to_copy(point.chain), copied_bytes(point.chain[0])
     if copied is None or first is None:
         return None
@@ -45,6 +53,4 @@ def space_needs(point: RecoveryPoint, layout: Layout, survey: Survey) -> list[Ne
         needs.append(Need(layout.container, first, "combined"))
     wal = min(point.wal_bytes, REPLAYED_WAL + SPOOLED_SEGMENTS * point.segment_size)
     needs.append(Need(layout.container, wal, "WAL"))
-    if layout.set_aside is not None and survey.cluster.wal_tail:
-        needs.append(Need(layout.work, len(survey.cluster.wal_tail) * point.segment_size, "salvaged WAL"))
     return needs

@@ -77,6 +77,15 @@ class Carrying:
     def undo_records(self) -> Sequence[Mapping[str, Any]]:
         return tuple(self._told.undo_records)
 
+    @property
+    def checks(self) -> Sequence[Check]:
+        return tuple(check for step in self._desk.story.steps.values() for check in step.checks)
+
+    @property
+    def seconds(self) -> Mapping[str, float | None]:
+        done = {name: step for name, step in self._desk.story.steps.items() if step.outcome == "done"}
+        return {name: step.seconds if step.at_a_stretch else None for name, step in done.items()}
+
     def _write(self, kind: str, **content: Any) -> None:
         self._desk.journal.append(kind, {"step": self._planned.name, **to_builtins(content)})
 
@@ -132,7 +141,7 @@ class Carrying:
     def check(self, check: Check) -> None:
         self._write("check", check=check)
 
-    def server(self, *, data_dir: str, host: str | None, port: int | None, log: str | None) -> None:
+    def server(self, *, data_dir: str | None, host: str | None, port: int | None, log: str | None) -> None:
         self._write("server", data_dir=data_dir, host=host, port=port, log=log)
 
     def note(self, **content: Any) -> None:

@@ -30,7 +30,7 @@ from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import POINT, READING, RECOVERY, SALVAGED_WAL, SERVED, TAKEN
+from engine.steps import POINT, READING, RECOVERY, SALVAGED_WAL, SERVED, TAKEN, THROWING
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -195,6 +195,7 @@ def read_run(folder: Path) -> RunState:
                 told.seconds,
                 planned.bytes if told.bytes is None else told.bytes,
                 progress.get(planned.name) if told.outcome in ("running", "waiting") else None,
+                told.at_a_stretch,
             )
         )
     started = story.started_at or story.created_at
@@ -266,6 +267,8 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
             return ("cancel", "go-on" if story.held else "hold", *to_skip)
         case "paused":
             return ("finish", "advance", "cancel")
+        case "completed" | "failed" if _thrown_away(plan, story):
+            return ()
         case "failed" | "interrupted":
             begun = story.acts - {"apply"}
             return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback", *to_skip)
@@ -280,6 +283,11 @@ def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple
         case "discarded":
             return to_open if "rollback" not in story.acts else ()
     return ()  # an outcome that a newer engine wrote
+
+
+def _thrown_away(plan: Plan, story: Story) -> bool:
+    """Whether the copy of a proof drill is no more: only its report is left."""
+    return any(step.kind in THROWING and story.step(step.name).outcome == "done" for step in plan.steps)
 
 
 def kept_copy(plan: Plan, story: Story) -> bool:

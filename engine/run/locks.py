@@ -1,7 +1,8 @@
 """Locks that die with their holder: flock(2), with who and since when written into the locked file.
 
 A site is locked for a restore in place, a destination folder for a side copy, a repository while a copy is taken into
-it, a run's folder by its engine. The files stay where they are; only the lock on them counts.
+it, a site's proof drills by the one that goes on, a run's folder by its engine. The files stay where they are; only the
+lock on them counts.
 """
 
 import fcntl
@@ -46,6 +47,11 @@ def site_lock(state: Path, site: str) -> Path:
     """The lock file of a site, for whatever changes the site itself."""
     readable = re.sub(r"[^A-Za-z0-9_.-]", "-", site)[:40]
     return state / "locks" / f"site-{readable}-{_digest(site)}.lock"
+
+
+def proof_lock(state: Path, site: str) -> Path:
+    """The lock file of a site's proof drills: one at a time."""
+    return site_lock(state, site).with_suffix(".proof.lock")
 
 
 def folder_lock(state: Path, folder: Path) -> Path:

@@ -24,12 +24,13 @@ import engine
 from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError
 from engine.records.plan import PlannedStep
-from engine.records.runs import Operator, RunError, RunOutcome
+from engine.records.runs import Operator, RunError, RunOutcome, RunState
 from engine.run import folder as folders
 from engine.run.carrying import Carrying
 from engine.run.control import Command, Control
+from engine.run.history import keep_measured
 from engine.run.journal import Journal, now_text
-from engine.run.locks import Lock, folder_lock, hold_folder, repository_lock, site_lock, take_lock
+from engine.run.locks import Lock, folder_lock, hold_folder, proof_lock, repository_lock, site_lock, take_lock
 from engine.run.report import write_report
 from engine.run.story import Act, Story
 from engine.steps import BUILDING, LASTING, step_module
@@ -37,6 +38,7 @@ from engine.steps.protocol import Stopped
 from engine.steps.report import keep_server_log
 from engine.steps.shared.children import see_that_it_answers
 from engine.system.operator import operating_system
+from engine.system.sparing import let_others_go_first
 
 EXIT_CODES = {"completed": 0, "rolled-back": 0, "discarded": 0}
 _ALLOWED_BY: dict[Act, str] = {"apply": "resume", "rollback": "rollback", "discard": "discard"}
@@ -70,6 +72,9 @@ class Engine:
         """Do it, and return the outcome. Raises RepriseError where it may not even begin."""
         self._permit(act)
         self._lock()
+        if self.plan.limits is not None:
+            let_others_go_first(self.plan.limits.nice, self.plan.limits.idle_io)
+        self._keep_measured()  # before it is undone
         self._control = Control(self.folder, self._answer)
         try:
             told = {"operator": to_builtins(self.operator), "versions": self._versions()}
@@ -87,7 +92,7 @@ class Engine:
 
     def _report(self, outcome: RunOutcome, error: RunError | None) -> None:
         """Written before the end is journalled: who sees the end finds the report."""
-        state = folders.read_run(self.folder)
+        state = self._keep_measured()
         now = datetime.now(UTC)
         completed = state.completed_at or (now if outcome == "completed" else None)
         ended = replace(
@@ -104,6 +109,12 @@ class Engine:
         postgres = {"PostgreSQL": layout.programs.version_text} if layout is not None else {}
         python = platform.python_version()
         return {"reprise": engine.__version__, **postgres, "Python": python, "operating system": operating_system()}
+
+    def _keep_measured(self) -> RunState:
+        state = folders.read_run(self.folder)
+        with suppress(OSError):  # without it a later estimate rests on one run less
+            keep_measured(folders.state_of(self.folder), state)
+        return state
 
     def _permit(self, act: Act) -> None:
         """Raises RepriseError where the run's state does not allow the act. A run never started may be applied."""
@@ -135,6 +146,8 @@ class Engine:
         else:
             wanted.append((site_lock(state, self.site.name), f"the site {self.site.name!r}"))
             wanted += [(repository_lock(state, place), place) for place in self.site.repositories]
+        if self.plan.proof is not None:
+            wanted.append((proof_lock(state, self.site.name), f"the proof drills of the site {self.site.name!r}"))
         for path, what in wanted:
             self._locks.append(take_lock(path, self.folder.name, f"another run holds {what}"))
         if self.plan.destination.kind in ("in-place", "repository"):

@@ -17,7 +17,8 @@ Act = Literal["apply", "rollback", "discard"]
 
 @dataclass
 class StepStory:
-    """One step, over all attempts. ``answer`` is what the operator said at the gate and the step has not yet done."""
+    """One step, over all attempts. ``answer`` is what the operator said at the gate and the step has not yet done.
+    ``attempts`` are its beginnings; ``held``: the operator held the run in it."""
 
     outcome: StepOutcome = "to do"
     started_at: datetime | None = None
@@ -27,6 +28,12 @@ class StepStory:
     checks: list[Check] = field(default_factory=list)
     finding: Mapping[str, Any] | None = None
     answer: Mapping[str, Any] | None = None
+    attempts: int = 0
+    held: bool = False
+
+    @property
+    def at_a_stretch(self) -> bool:
+        return self.attempts <= 1 and not self.held
 
 
 @dataclass
@@ -92,6 +99,7 @@ class Story:
     def _begin(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])
         step.outcome, step.started_at, step.seconds = "running", at, None
+        step.attempts += 1
         step.checks.clear()
 
     def _before(self, entry: Entry, at: datetime) -> None:
@@ -129,6 +137,8 @@ class Story:
 
     def _held(self, entry: Entry, at: datetime) -> None:
         self.held = True
+        for step in self.steps.values():
+            step.held = step.held or step.outcome == "running"
 
     def _going_on(self, entry: Entry, at: datetime) -> None:
         self.held = False

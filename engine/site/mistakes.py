@@ -22,8 +22,9 @@ _PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a li
 _CHOICES = {
     "database.repository.kind": 'kind = "directory"',
     "media.repository.kind": 'kind = "directory", "rsync", "restic" or "borg"',
-    "proof.files": 'files = "check", "copy" or "skip"',
+    "proof.files": 'files = "check" or "skip"',
 }
+_SLOWEST = 10**6  # bytes per second
 _APART = "a folder of its own, apart from the other one"
 _SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
 
@@ -190,9 +191,12 @@ def _proof(site: Site) -> Iterator[Mistake]:
         right = "a number from 0 (as all others) to 19 (only when nobody else wants the processor)"
         yield "proof.nice", f"{site.proof.nice} would not spare production", right
     try:
-        read_rate("1kB/s" if site.proof.bandwidth is None else site.proof.bandwidth)
+        rate = read_rate("1GB/s" if site.proof.bandwidth is None else site.proof.bandwidth)
     except ValueError:
         yield "proof.bandwidth", f"{site.proof.bandwidth!r} is no bandwidth", RATE_FORM
+    else:
+        if rate < _SLOWEST:
+            yield "proof.bandwidth", f"with {site.proof.bandwidth!r} no proof would come to its end", "1MB/s or more"
 
 
 def _rules(site: Site) -> Iterator[Mistake]:

@@ -1,16 +1,12 @@
 """Amounts in a second, as a site file writes them: a whole number, a unit of bytes, and "/s"."""
 
-import re
+from engine.site.durations import read_amount
 
-_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_RATE = re.compile(rf"([0-9]{{1,9}}) ?({'|'.join(_UNITS)})/s", re.ASCII)
+_UNITS = {"kB/s": 10**3, "MB/s": 10**6, "GB/s": 10**9, "KiB/s": 1 << 10, "MiB/s": 1 << 20, "GiB/s": 1 << 30}
 
-FORM = "a number, a unit, and /s: 800kB/s, 50MB/s, 1GiB/s"
+FORM = "a number and a unit: 2MB/s, 50MB/s, 1GiB/s"
 
 
 def read_rate(text: str) -> int:
     """``50MB/s`` in bytes per second. Raises ValueError that says what would be right."""
-    found = _RATE.fullmatch(text.strip())
-    if found is None or int(found[1]) == 0:
-        raise ValueError(FORM)
-    return int(found[1]) * _UNITS[found[2]]
+    return read_amount(text, _UNITS, FORM)

@@ -170,15 +170,15 @@ class Proof(Table, frozen=True):
 
     ``into`` is the folder in which the copy is made and deleted again; None: where there is room. So that production
     goes on undisturbed: ``nice`` as nice(1) has it, ``idle_io`` reads and writes only while nobody else does,
-    ``bandwidth`` is an upper limit for what is read from the repositories ("50MB/s"). ``files``: the users' files are
-    looked up in their snapshots (check), brought back into the copy as well (copy), or left out (skip).
+    ``bandwidth`` is an upper limit for what is read from the repositories ("50MB/s"). ``files``: what the recovered
+    database refers to is looked up in the snapshots of the users' files (check), or left out (skip).
     """
 
     into: str | None = None
     nice: int = 10
     idle_io: bool = True
     bandwidth: str | None = None
-    files: Literal["check", "copy", "skip"] = "check"
+    files: Literal["check", "skip"] = "check"
 
     @property
     def bytes_per_second(self) -> int | None:

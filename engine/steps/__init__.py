@@ -42,6 +42,9 @@ STEPS = {
     "swap-files": "engine.steps.files.swap",
     "check-files": "engine.steps.files.check",
     "publish": "engine.steps.copying.publish",
+    "look-up-files": "engine.steps.proving.look_up_files",
+    "throw-away": "engine.steps.proving.throw_away",
+    "verdict": "engine.steps.proving.verdict",
 }
 
 TAKEN = "taken"
@@ -67,6 +70,9 @@ BUILDING = frozenset(
 
 LASTING = frozenset({"roles"})
 """Kinds whose work is in use once a run is completed: no discard takes it, and a rollback only of an unfinished run."""
+
+THROWING = frozenset({"throw-away"})
+"""Kinds that delete the copy of a proof drill: after them there is nothing to go back from."""
 
 READING = frozenset({"inspect"})
 """Kinds that read every page of the copy, which the operator may leave out."""

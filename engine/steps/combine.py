@@ -37,7 +37,7 @@ _LOOK_SHARE = 10  # looking how far it is may take a tenth of the time
 
 def apply(step: RunningStep) -> None:
     layout = layout_of(step.plan)
-    data_dir, building = Path(layout.data_dir), _building(layout)
+    data_dir, building = Path(layout.data_dir), building_of(layout)
     places = {place.oid: Path(place.built_at) for place in layout.tablespaces}
     if not (step.undo_records and data_dir.exists()):
         record_folders(step, [data_dir, building, *places.values()])
@@ -50,11 +50,11 @@ def apply(step: RunningStep) -> None:
 
 
 def undo(step: RunningStep) -> None:
-    end_strays(_PROGRAM, _building(layout_of(step.plan)))
+    end_strays(_PROGRAM, building_of(layout_of(step.plan)))
     remove_recorded(step)
 
 
-def _building(layout: Layout) -> Path:
+def building_of(layout: Layout) -> Path:
     return Path(f"{layout.data_dir}.combining")
 
 

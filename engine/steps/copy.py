@@ -45,6 +45,7 @@ def apply(step: RunningStep) -> None:
         safe_point=step.safe_point,
         waiting=waiting,
         hold_back_control=is_data_dir,
+        bytes_per_second=step.plan.bytes_per_second,
     )
     if not result.verified:
         step.log(f"backup {backup.id} has no checksums: it was copied, but it could not be verified")

@@ -51,7 +51,7 @@ def undo(step: RunningStep) -> None:
         if "made" in record:
             remove_tree(Path(record["made"]))
     with writing(container):
-        if _run_of(container) == step.run_dir.name:
+        if run_of(container) == step.run_dir.name:
             (container / MARKER).unlink()
     for record in reversed(step.undo_records):
         if "container" in record and container.is_dir():
@@ -102,7 +102,7 @@ def _claim(step: RunningStep, container: Path, owner: tuple[int, int] | None) ->
     fsync_path(container)
 
 
-def _run_of(container: Path) -> str | None:
+def run_of(container: Path) -> str | None:
     """The run whose marker stands in a container."""
     with suppress(OSError, msgspec.DecodeError):
         return str(from_json((container / MARKER).read_bytes(), dict[str, str]).get("run"))
@@ -112,7 +112,7 @@ def _run_of(container: Path) -> str | None:
 def _is_ours(step: RunningStep, container: Path) -> bool:
     """Whether the marker is this run's, or was being written when the engine died."""
     torn = _recorded(step, "container", container) and [entry.name for entry in container.iterdir()] == [MARKER]
-    return torn or _run_of(container) == step.run_dir.name
+    return torn or run_of(container) == step.run_dir.name
 
 
 def _recorded(step: RunningStep, what: str, path: Path) -> bool:

@@ -54,6 +54,16 @@ class RunningStep(Protocol):
         """What this step wrote with ``before``, in order, over all attempts."""
         ...
 
+    @property
+    def checks(self) -> Sequence[Check]:
+        """The checks of the result so far, of all steps."""
+        ...
+
+    @property
+    def seconds(self) -> Mapping[str, float | None]:
+        """What each step that is done took, by its name; None where it was interrupted or held."""
+        ...
+
     def before(self, **how_to_undo: Any) -> None:
         """Write down, fsynced, how to undo what comes next. Returns only when it is on disk."""
         ...
@@ -91,8 +101,9 @@ class RunningStep(Protocol):
         """A check of the result."""
         ...
 
-    def server(self, *, data_dir: str, host: str | None, port: int | None, log: str | None) -> None:
-        """Where the recovered server is to be found, for the screen and the report."""
+    def server(self, *, data_dir: str | None, host: str | None, port: int | None, log: str | None) -> None:
+        """Where the recovered server is to be found, for the screen and the report; ``data_dir`` None: it is no
+        more."""
         ...
 
     def note(self, **content: Any) -> None:

@@ -14,6 +14,7 @@ skeleton   a backup without its contents, for pg_combinebackup to try a chain on
 ledger     which files of an unfinished copy are complete, so that a resumed one need not write them again
 durable    when what was written is on disk
 tar        the entries of a tar stream
+throttle   an upper limit for the bytes read in a second
 opening    plain, gzip, lz4 and zstd files by their magic bytes
 noting     small files written beside a copy, where no link is followed
 naming     names that backups and archives give, shown and taken apart safely

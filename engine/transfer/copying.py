@@ -56,6 +56,7 @@ def copy_backup(
     safe_point: Callable[[], None],
     waiting: Callable[[str], None] = lambda why: None,
     hold_back_control: bool = True,
+    bytes_per_second: int | None = None,
 ) -> CopyResult:
     """Copy ``source`` into ``destination`` and the tablespaces' contents into their own places (by OID), all absent,
     empty, or an unfinished copy of the same backup. When this returns, all is on disk; global/pg_control is there as
@@ -63,8 +64,8 @@ def copy_backup(
 
     ``progress`` hears bytes done and bytes known, several times a second; ``safe_point`` is called as often: the copy
     pauses while it waits, and ends when it raises; ``waiting`` hears, as often, for what the copy waits (empty: it goes
-    on). Raises DamagedCopy that names the file, Unreachable for what goes wrong with the source, RunFailed for what
-    goes wrong with the copy; what is there then stays, and never starts.
+    on). No more than ``bytes_per_second`` is read. Raises DamagedCopy that names the file, Unreachable for what goes
+    wrong with the source, RunFailed for what goes wrong with the copy; what is there then stays, and never starts.
     """
     order = {
         "engine": os.getpid(),
@@ -75,6 +76,7 @@ def copy_backup(
         "tablespaces": {oid: os.fspath(place.absolute()) for oid, place in tablespaces.items()},
         "owner": (owner.uid, owner.gid) if owner is not None and os.geteuid() == 0 else None,
         "hold_back_control": hold_back_control,
+        "bytes_per_second": bytes_per_second,
     }
     with tempfile.TemporaryFile() as stderr:
         worker = subprocess.Popen(

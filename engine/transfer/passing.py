@@ -27,6 +27,7 @@ from engine.transfer.reading import (
     read_manifest_file,
 )
 from engine.transfer.tar import TarEntry, TarReader
+from engine.transfer.throttle import Throttle
 from engine.transfer.writing import Copy, NewFile, NoFile
 
 THREADS = 2
@@ -49,13 +50,15 @@ class Order:
 
 
 class Tally:
-    """How far the copy is, in bytes; and where threads wait while the run is held or learn that it is over."""
+    """How far the copy is, in bytes; and where threads wait while the run is held, or for the throttle, or learn that
+    it is over."""
 
-    def __init__(self, pause: Callable[[], None]) -> None:
+    def __init__(self, pause: Callable[[], None], throttle: Throttle | None = None) -> None:
         self.total: int | None = None
         self.syncing = False
         self.failed = Event()
         self._pause = pause
+        self._throttle = throttle or Throttle(None)
         self._done = 0
         self._lock = Lock()
 
@@ -63,8 +66,11 @@ class Tally:
     def done(self) -> int:
         return self._done
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, *, read: bool = True) -> None:
+        """Count bytes; not ``read``: they were there already."""
         self._pause()
+        if read:
+            self._throttle.take(count)
         if self.failed.is_set():
             raise Halted
         with self._lock:
@@ -171,7 +177,7 @@ class _Carrier:
 
     def _copy_file(self, file: SourceFile, buffer: memoryview) -> None:
         if file.path in self.kept:
-            self.tally.add(file.size)  # read and verified before the run was interrupted
+            self.tally.add(file.size, read=False)  # read and verified before the run was interrupted
             self._count(file.size)
             return
         self._take_in(file.path, file.size, self._counted(read_file(file, self.backup, buffer)))

@@ -18,6 +18,7 @@ from typing import Any
 from engine.records.errors import RepriseError
 from engine.system.dying import die_with
 from engine.transfer.passing import Order, Tally, carry
+from engine.transfer.throttle import Throttle
 
 REPORT_SECONDS = 0.1
 
@@ -57,7 +58,7 @@ def main() -> None:
     die_with(request.pop("engine"))
     request["tablespaces"] = {int(oid): place for oid, place in request["tablespaces"].items()}
     pulse = Pulse(request.pop("patience"))
-    tally = Tally(pulse.wait_while_held)
+    tally = Tally(pulse.wait_while_held, Throttle(request.pop("bytes_per_second")))
     outcome: list[dict[str, Any]] = []
 
     def work() -> None:

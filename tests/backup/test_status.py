@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.backup.proofs import key_of
 from engine.backup.status import LiveFacts, SetUp, advise, judge
 from engine.records.copies import BaseBackup, Catalog, MediaSnapshot
 from engine.records.copying import Proof
@@ -34,7 +35,7 @@ def status(
     )
     shot = MediaSnapshot("m1", "/backup/media", Path("/backup/media/m1"), ago(minutes), ago(minutes - 1), usable=usable)
     catalog = Catalog("archive", base_backups=(backup,), media_snapshots=(shot,))
-    known = {(proof.kind, proof.repository, proof.id): proof for proof in proofs}
+    known = {key_of(proof): proof for proof in proofs}
     facts = replace(LiveFacts(archiver=archiver, no_archiver="it is down"), **live)  # type: ignore[arg-type]
     found = judge(SetUp("archive", PLACES, POLICY), catalog, ago(archived), known, facts, NOW)
     return {thing.name: thing for thing in found.things}
@@ -101,6 +102,23 @@ def test_a_failed_proof_is_critical_and_one_of_a_copy_that_is_gone_counts_for_no
     assert (thing.level, thing.proof_ok) == (Level.CRITICAL, False)
     assert "a.pdf is missing" in thing.findings[0]
     assert status(proofs=(replace(bad, id="m0"),))["files"].proof_ok is None
+
+
+def test_a_failed_proof_drill_is_critical_until_a_later_one_is_well_and_hides_no_damage_that_verifying_found() -> None:
+    def drilled(run: str, minutes: float, ok: bool) -> Proof:
+        why = () if ok else ("verify: SELECT 1 = 2: False",)
+        return Proof("b1", "base", "/backup/base", ago(minutes), ok, why, drill=run)
+
+    failed = status(proofs=(drilled("r1", 9, False),))["database-full"]
+    assert (failed.level, failed.proof_ok, failed.proof_drill) == (Level.CRITICAL, False, "r1")
+    assert failed.findings[0] == "b1 failed its proof drill (r1): verify: SELECT 1 = 2: False"
+    assert advise([failed])[0].act == "look"
+    older = replace(drilled("r0", 20, False), id="b0")  # of another backup, whose own result it stays
+    well = status(proofs=(older, drilled("r1", 2, True)))["database-full"]
+    assert (well.level, well.proof_ok) == (Level.OK, True)
+    damaged = Proof("b1", "base", "/backup/base", ago(8), False, ("base.tar: checksum",))
+    both = status(proofs=(damaged, drilled("r1", 2, True)))["database-full"]
+    assert both.level is Level.CRITICAL and "is damaged" in both.findings[0]
 
 
 def test_what_to_do_comes_most_urgent_first_and_the_never_verified_last() -> None:

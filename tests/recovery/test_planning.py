@@ -13,7 +13,7 @@ from engine.records.copies import BaseBackup, Tablespace
 from engine.records.history import ParameterChange
 from engine.records.plan import Destination, Plan, PlannedStep, Resolution
 from engine.records.target import RecoveryPoint
-from engine.recovery.estimates import Measured, estimate
+from engine.recovery.estimates import NEWEST, Measured, estimate
 from engine.recovery.planning import SOCKET_PATH_LIMIT, make_plan, socket_dir
 from engine.recovery.settings import raised_settings
 from engine.recovery.wording import Wording
@@ -170,14 +170,18 @@ def test_what_was_never_measured_has_no_estimate() -> None:
 
 def test_an_estimate_scales_by_bytes_and_spreads_over_the_runs() -> None:
     measured = [
-        Measured("copy", 100, 1),
-        Measured("copy", 100, 2),
-        Measured("copy", 100, 4),
-        Measured("prove", None, 3),
+        Measured("copy", 100, 1, "d"),
+        Measured("copy", 100, 2, "c"),
+        Measured("copy", 50, 2, "c"),  # the other backup of a chain
+        Measured("copy", 100, 2, "b"),
+        Measured("prove", None, 3, "a"),
     ]
     found = estimate([step("copy", 1000), step("prove", None), step("report", None)], measured)
     assert found is not None
     assert (found.low, found.likely, found.high, found.runs) == (13, 23, 43, 3)
+    many = [Measured("copy", 100, seconds, f"run {seconds}") for seconds in range(1, 100)]
+    newest = estimate([step("copy", 100)], many)
+    assert newest is not None and (newest.high, newest.runs) == (NEWEST, NEWEST)
 
 
 def test_times_in_commands_are_in_utc_with_microseconds() -> None:

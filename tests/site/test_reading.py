@@ -135,6 +135,7 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ("ssh://backup@vault:2222/copies/docs", "ssh://-oProxyCommand=x/y", "environment.second", "ssh://user@host"),
         ("*-*-* 02:00", "02:00; rm", "schedule.base", "hourly"),
         ('bandwidth = "50MB/s"', 'bandwidth = "50MB"', "proof.bandwidth", "50MB/s"),
+        ('bandwidth = "50MB/s"', 'bandwidth = "900kB/s"', "proof.bandwidth", "1MB/s"),
         ('bandwidth = "50MB/s"', "nice = -5", "proof.nice", "0"),
         ('bandwidth = "50MB/s"', 'files = "all"', "proof.files", "check"),
         ('rto = "1h"', 'rto = ""', "objectives.rto", "1h"),

@@ -39,6 +39,7 @@ class Rehearsal:
     answers: list[Told] = field(default_factory=list)
     notes: list[Mapping[str, Any]] = field(default_factory=list)
     at_safe_point: Callable[[], None] = lambda: None
+    seconds: Mapping[str, float | None] = field(default_factory=dict)
     while_it_waits: Callable[[Callable[[], None] | None], None] = lambda _: None
 
     def before(self, **how_to_undo: Any) -> None:

@@ -150,12 +150,7 @@ class PlanPicture(Scrolled):
             return
         estimate = plan.estimate
         start = grid.put_right(stop, y, words.duration(estimate.likely), "title!")
-        rests = (
-            f"as measured in {words.plural(estimate.runs, 'run', 'runs')}, "
-            if estimate.runs
-            else "no run measured yet, "
-        )
-        grid.put_right(start, y, f"{rests}about ", "muted")
+        grid.put_right(start, y, f"{words.measured(estimate)}, about ", "muted")
 
     def _paint_row(self, grid: Grid, y: int, kind: str, item: object) -> None:
         g, stop = grid.glyphs, min(grid.width - 1, WIDEST)

@@ -129,13 +129,7 @@ def _paint_reachable(grid: Grid, rows: FactRows, stop: int, moment: Moment, at: 
             grid.put(VALUE, rows.takes, "not known yet", "text", stop)
         else:
             x = grid.put(VALUE, rows.takes, f"about {words.duration(estimate.likely)}", "text", stop)
-            between = f"{words.duration(estimate.low)} to {words.duration(estimate.high)}"
-            rests = (
-                f"as measured in {words.plural(estimate.runs, 'run', 'runs')}"
-                if estimate.runs
-                else "no run measured yet"
-            )
-            grid.put_whole(x + 3, rows.takes, f"{between}, {rests}", "muted", stop)
+            grid.put_whole(x + 3, rows.takes, words.measured(estimate), "muted", stop)
 
 
 def _chain(point: RecoveryPoint, zone: tzinfo) -> str:

@@ -1,6 +1,7 @@
 """Every table and B-tree index of the recovered cluster read through by pg_amcheck, as far as the time allows.
 
-Nothing is installed for it: the program and its extension are the origin's own (PostgreSQL manual, "pg_amcheck")."""
+Nothing is installed for it in a cluster that somebody keeps: the program and its extension are the origin's own
+(PostgreSQL manual, "pg_amcheck")."""
 
 from typing import NamedTuple
 
@@ -23,16 +24,19 @@ class Reading(NamedTuple):
     finding: str
 
 
-def read_through(step: RunningStep, server: Server, databases: list[str]) -> Reading:
-    """Read the databases that have the extension ``amcheck``. Raises Stopped where the operator cancels."""
+def read_through(step: RunningStep, server: Server, databases: list[str], install: bool = False) -> Reading:
+    """Read the databases, which have the extension ``amcheck``; or get it (``install``), and then all the time that it
+    takes, for nobody waits for a copy that is thrown away. Raises Stopped where the operator cancels."""
     if not databases:
         return Reading(None, f"{_PROGRAM} was not asked: no database has the extension amcheck")
     address = ["-h", str(server.socket_dir), "-p", str(server.port), "-U", server.database_user, "--no-password"]
     for name in databases:
         address += ["--database", '"' + name.replace('"', '""') + '"']  # a pattern; quoted it means itself alone
+    address += ["--install-missing"] if install else []
+    limit = None if install else TIME_LIMIT
     told = f"{_PROGRAM} of {', '.join(databases)}"
     try:
-        carried(step, lambda say: run(server.programs, _PROGRAM, *address, user=server.user, timeout=TIME_LIMIT))
+        carried(step, lambda say: run(server.programs, _PROGRAM, *address, user=server.user, timeout=limit))
     except Unreachable:
         return Reading(None, f"{told} was stopped after {TIME_LIMIT:g} s")
     except RepriseError as problem:

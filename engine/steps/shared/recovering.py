@@ -65,6 +65,7 @@ def ensure_feed(step: RunningStep, data_dir: Path) -> Feed:
         gid=layout.run_as.gid,
         gate=gate_of(point),
         ahead=max(2, min(16, _SPOOL_BYTES // point.segment_size)),
+        bytes_per_second=step.plan.bytes_per_second,
     )
     _feeds[home] = feed = start_feed(spec, home)
     step.log(f"WAL feed started (pid {feed.pid}), gate {format_lsn(spec.gate.lsn)}")

@@ -1,0 +1,25 @@
+"""What was proven of each copy: by verifying it, and by the proof drills."""
+
+from contextlib import suppress
+
+from engine.acts.desk import Desk
+from engine.acts.following import runs
+from engine.backup.drilled import proofs_of
+from engine.backup.proofs import Proofs, keep_proof, key_of, read_proofs
+from engine.records.errors import RepriseError
+
+
+def known_proofs(desk: Desk) -> Proofs:
+    """The last proof of each copy, with what finished proof drills came to, whoever was there to see it. That is
+    remembered where it can be: the drill's own folder may be deleted."""
+    known = read_proofs(desk.state)
+    archives = [(each.base_backups, each.wal) for each in desk.site.database.repository]
+    for run in runs(desk):
+        for proof in proofs_of(run, archives) if run.plan.site == desk.site.name else ():
+            before = known.get(key_of(proof))
+            if before is None or before.at < proof.at:
+                known[key_of(proof)] = proof
+                if not desk.read_only:
+                    with suppress(RepriseError):
+                        keep_proof(desk.state, proof)
+    return known
