@@ -29,7 +29,10 @@ from engine.postgres.server import Server, free_port
 from engine.records.lsn import Lsn, parse_lsn
 from engine.records.survey import OsUser, Programs
 from engine.system.users import everyday_user
+from engine.system.users import give as own
+from tests.initdb import initialise
 from tests.ledger import TABLE, LedgerRow
+from tests.recorded import test_root as test_root
 from tests.waldump import Ended, transaction_ends
 
 Format = Literal["plain", "tar", "tar.gz", "tar.lz4", "tar.zst"]
@@ -42,14 +45,6 @@ if test -e "{archive}/$2"; then cmp -s "$1" "{archive}/$2"; exit; fi
 cp "$1" "{archive}/.$2.tmp"
 mv "{archive}/.$2.tmp" "{archive}/$2"
 """
-
-
-def test_root() -> Path:
-    """The folder of this test run, which every user may enter; conftest.py makes and removes it."""
-    return Path(os.environ["REPRISE_TEST_ROOT"])
-
-
-test_root.__test__ = False  # type: ignore[attr-defined]
 
 
 def wanted_programs() -> list[Programs]:
@@ -307,8 +302,7 @@ def make_cluster(
     archive_command.chmod(0o755)
     own(root, user)
     data_dir = root / "data"
-    arguments = ["-D", str(data_dir), "-U", "postgres", "-A", "peer", "-E", "UTF8", "--locale=C", "--no-sync"]
-    run(programs, "initdb", *arguments, "--data-checksums", f"--wal-segsize={segment_mb}", user=user, cwd=root)
+    initialise(data_dir, programs, user, segment_mb)
     values = {
         "listen_addresses": "''", "archive_mode": "on", "archive_command": f"""'{archive_command} "%p" "%f"'""",
         "wal_level": "replica", "max_prepared_transactions": "20", "shared_buffers": "16MB", "fsync": "off",
@@ -329,16 +323,6 @@ def make_cluster(
         cluster.destroy()
         raise
     return cluster
-
-
-def own(folder: Path, user: OsUser) -> None:
-    """Give a folder and all in it to a user (where we may)."""
-    if os.geteuid() != 0:
-        return
-    os.chown(folder, user.uid, user.gid)
-    for place, folders, files in os.walk(folder):
-        for entry in (*folders, *files):
-            os.chown(Path(place) / entry, user.uid, user.gid, follow_symlinks=False)
 
 
 def wait_until(condition: Callable[[], bool], otherwise: str, timeout: float = 60) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -41,8 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if _ROOT not in os.environ:  # workers of xdist inherit the controller's
         folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/var/tmp"))
         folder.chmod(0o755)
+        _spread(folder)
         os.environ[_ROOT] = str(folder)
         config.stash[_owned] = folder
+
+
+def _spread(folder: Path) -> None:
+    """Have ext4 spread the folders in this one over the disk (chattr(1), T). Without a journal it looks, for each file
+    that it makes, at all inodes nearby that were deleted in the last minutes (recently_deleted in the kernel's
+    fs/ext4/ialloc.c): with all tests in one corner, a copy costs three times as much. Elsewhere it changes nothing."""
+    if (chattr := shutil.which("chattr")) is not None:
+        subprocess.run([chattr, "+T", folder], stderr=subprocess.DEVNULL, check=False)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,13 +1,21 @@
 """What is recorded once a run of the tests and read by all workers: a cluster's life, a set of backups, an archive."""
 
 import fcntl
+import os
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
-from tests.clusters import test_root
-
 Recorded = TypeVar("Recorded")
+
+
+def test_root() -> Path:
+    """The folder of this test run, which every user may enter; conftest.py makes and removes it."""
+    return Path(os.environ["REPRISE_TEST_ROOT"])
+
+
+test_root.__test__ = False  # type: ignore[attr-defined]
 
 
 def once_a_run(name: str, record: Callable[[], Recorded]) -> Recorded:

@@ -23,6 +23,8 @@ scheduling  what runs by itself
 watching    how the five things stand
 unpacking   source code and environment brought back
 following   how runs stand
+writing_runbook  the page for the safe
+reporting   the report of a run as a file, and what all recoveries have taught
 querying    psql on a run's server
 running     starting a run, and what is said to it
 practising  the lab
@@ -94,6 +96,11 @@ if TYPE_CHECKING:
     from engine.acts.querying import Psql as Psql
     from engine.acts.querying import hold_psql as hold_psql
     from engine.acts.querying import prepare_psql as prepare_psql
+    from engine.acts.reporting import Evidence as Evidence
+    from engine.acts.reporting import Learnt as Learnt
+    from engine.acts.reporting import evidence as evidence
+    from engine.acts.reporting import recoveries as recoveries
+    from engine.acts.reporting import write_report as write_report
     from engine.acts.restoring import plan as plan
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
@@ -114,6 +121,8 @@ if TYPE_CHECKING:
     from engine.acts.unpacking import restore_image as restore_image
     from engine.acts.unpacking import restore_source as restore_source
     from engine.acts.watching import status as status
+    from engine.acts.writing_runbook import WrittenRunbook as WrittenRunbook
+    from engine.acts.writing_runbook import write_runbook as write_runbook
 
 _WHERE = {
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
@@ -158,7 +167,9 @@ _WHERE = {
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
+    "reporting": ("Evidence", "Learnt", "evidence", "recoveries", "write_report"),
     "restoring": ("plan",),
+    "writing_runbook": ("WrittenRunbook", "write_runbook"),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (
         "advance",

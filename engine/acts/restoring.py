@@ -44,7 +44,7 @@ def plan(
     and has a snapshot. ``command``: what remedies shall name, where it is another one than `restore`."""
     view = view or look(desk)
     where = f"--into {shlex.quote(destination.path)}" if destination.kind == "side-copy" else "--in-place"
-    resolution = _with_whole_backups(
+    resolution = whole_backups(
         desk,
         resolve_in(
             view.reach,
@@ -96,7 +96,7 @@ def _usable(view: View) -> list[str]:
     return [each.id for each in view.catalog.media_snapshots if each.usable]
 
 
-def _with_whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
+def whole_backups(desk: Desk, resolution: Resolution) -> Resolution:
     """The backups that were chosen, with all that their files tell: what a mere look left out is read now."""
     if resolution.point is None:
         return resolution

@@ -17,12 +17,12 @@ from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
 from engine.run import opening
 from engine.run.control import send
-from engine.run.folder import create_run, find_run, read_run, read_run_site, read_story
+from engine.run.folder import create_run, find_run, read_run, read_run_site
 from engine.run.starting import start_engine, wait_for_end
 from engine.steps.gate import follows
 from engine.steps.inspect import ACCEPTED, SKIPPED
 from engine.steps.promote import start_copy, stop_copy
-from engine.steps.shared.points import POINT, gate_lsn, read_point
+from engine.steps.shared.points import gate_lsn
 
 
 def start(desk: Desk, planned: Plan) -> str:
@@ -52,18 +52,17 @@ def advance(desk: Desk, run: str, target: RecoveryTarget) -> None:
     """At the gate: replay on to a later target on the same line, and wait again. Raises Refused where the target
     cannot be reached from here."""
     folder = find_run(writable(desk).state, run)
-    planned = read_run(folder).plan
-    if planned.point is None:
+    point = read_run(folder).point
+    if point is None:
         raise UsageError(f"{folder.name} has no recovery point")
     view = look(desk)
-    asked = replace(target, backup=planned.point.backup.id, timeline=target.timeline or planned.point.line)
+    asked = replace(target, backup=point.backup.id, timeline=target.timeline or point.line)
     wording = Wording(f"reprise advance {folder.name}")
     resolution = resolve_in(view.reach, asked, live_timeline=view.live_timeline, wording=wording)
     if resolution.point is None:
         refusal = next(check for check in resolution.checks if check.refuses)
         raise Refused(f"{refusal.name}: {refusal.finding}", remedy=refusal.remedy)
-    told = read_story(folder).facts.get(POINT)
-    _may_follow(folder.name, resolution.point, read_point(told) if told is not None else planned.point)
+    _may_follow(folder.name, resolution.point, point)
     send(folder, "advance", target=to_builtins(resolution.point))
     _wait_until_taken(desk, run)
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from engine import acts
-from engine.cli import arguments, documents, drill, files, following, keeping, monitoring, telling
+from engine.cli import arguments, documents, drill, files, following, keeping, monitoring, reporting, telling
 from engine.cli.opening import open_on
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
@@ -119,12 +119,6 @@ def _runs(given: Given) -> int:
 def _attach(given: Given) -> int:
     desk = _desk(given)
     return following.follow(given, desk, acts.run_state(desk, given.run).run)
-
-
-def _report(given: Given) -> int:
-    desk = _desk(given)
-    following.show(given, desk, acts.run_state(desk, given.run))
-    return 0
 
 
 def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool) -> Callable[[Given], int]:
@@ -339,7 +333,8 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "restore": _restore,
     "runs": _runs,
     "attach": _attach,
-    "report": _report,
+    "report": lambda given: reporting.report(given, _desk(given)),
+    "runbook": lambda given: reporting.runbook(given, _desk(given)),
     "finish": _act(
         lambda desk, run: acts.finish(desk, run),
         "Open the recovered server of {run} for writes? [yes/no] ",

@@ -62,8 +62,13 @@ def follow(given: Given, desk: acts.Desk, run: str) -> int:
     return EXIT_OF_OUTCOME.get(state.outcome, 1)
 
 
+def document_of(state: RunState) -> documents.Document:
+    """The report of a run, of whatever kind it is."""
+    return documents.copy(state) if state.plan.copying else documents.report(state)
+
+
 def show(given: Given, desk: acts.Desk, state: RunState) -> None:
     if given.json:
-        documents.write(documents.copy(state) if state.plan.copying else documents.report(state))
+        documents.write(document_of(state))
     else:
         telling.report(state, desk.site.zone)

@@ -242,6 +242,10 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"last commit {moment(state.reached.last_commit_at, zone)}")
     if state.plan.proof is not None:
         _proof(state, state.plan.proof)
+    elif state.recovery and state.recovery.rto_seconds is not None:
+        waited = f", and {duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
+        print(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
+        print(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
     if state.files:
         _files(state.files)
     for each in state.checks:

@@ -5,7 +5,9 @@ ChangeToDataDir), by inode: a folder that was renamed under its server is still 
 """
 
 import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,15 +93,17 @@ def processes_in(data_dir: Path) -> list[int]:
     )
 
 
-def children_titles(pid: int) -> list[str]:
-    """The process titles of a process's children, e.g. ``postgres: startup recovering 000000010000000000000003``."""
-    titles = []
+def children_titles(pid: int) -> dict[int, str]:
+    """The process titles of a process's children, e.g. ``postgres: startup recovering 000000010000000000000003``, by
+    their pids."""
+    titles = {}
     for entry in _PROC.iterdir():
         if not entry.name.isdigit():
             continue
         try:
             if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
-                titles.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
+                said = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                titles[int(entry.name)] = said
         except (OSError, ValueError, IndexError):
             continue
     return titles
@@ -108,11 +112,20 @@ def children_titles(pid: int) -> list[str]:
 def startup_title(pid: int) -> str | None:
     """What a postmaster's startup process is at, e.g. ``recovering 000000010000000000000003`` or ``waiting for
     000000010000000000000004``; None where there is none (any more)."""
-    for title in children_titles(pid):
+    for title in children_titles(pid).values():
         _, found, activity = title.partition("startup")
         if title.startswith("postgres:") and found:
             return activity.strip()
     return None
+
+
+def wake_archiver(pid: int) -> None:
+    """Let a postmaster's archiver look at once for what is to be archived. Before PostgreSQL 14 a reload does not: it
+    looks when a segment is full, else once a minute (pgarch_MainLoop in pgarch.c; SIGUSR1 wakes it)."""
+    for child, title in children_titles(pid).items():
+        if title.startswith("postgres:") and "archiver" in title.split():
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGUSR1)
 
 
 def end_strays(program: str, folder: Path) -> None:

@@ -110,16 +110,24 @@ class Server:
         pid = self.pid()
         return processes.startup_title(pid) if pid is not None else None
 
-    def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast", *, timeout: float = 120) -> bool:
-        """Stop the server and wait until its last process is gone. False where none ran. Raises Unreachable after
-        ``timeout`` seconds; the server is then still on its way down."""
+    def stop(
+        self,
+        mode: Literal["smart", "fast", "immediate"] = "fast",
+        *,
+        timeout: float = 120,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Stop the server and wait until its last process is gone, with ``meanwhile`` in between. False where none
+        ran. Raises Unreachable after ``timeout`` seconds; the server is then still on its way down."""
         pid = self.pid()
         if pid is None and not self.processes():
             return False
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, _SIGNALS[mode])
-        self.wait(lambda: not self.processes(), timeout, f"PostgreSQL on {self.data_dir} did not stop ({mode})")
+        self.wait(
+            lambda: not self.processes(), timeout, f"PostgreSQL on {self.data_dir} did not stop ({mode})", meanwhile
+        )
         return True
 
     def wait(

@@ -1,7 +1,7 @@
 """A run as its journal tells it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from engine.records.copying import TakenCopy
 from engine.records.lsn import Lsn
 from engine.records.plan import Check, Plan
 from engine.records.recoveries import Recovery
+from engine.records.target import RecoveryPoint
 
 RunOutcome = Literal["running", "paused", "completed", "failed", "interrupted", "rolled-back", "discarded"]
 StepOutcome = Literal["to do", "running", "waiting", "done", "failed", "undone"]
@@ -71,11 +72,39 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """Who did something with a run, as far as the system tells: ``user`` as whom, ``login`` who opened the session,
+    ``sudo_user`` who became another by sudo, ``ssh_client`` the address that the session came from."""
+
+    user: str
+    login: str | None = None
+    sudo_user: str | None = None
+    ssh_client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What somebody did with a run: started an engine of it (``act``: apply, rollback, discard; with which versions of
+    what) or answered at its gate (finish, advance)."""
+
+    at: datetime
+    act: str
+    operator: Operator | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
     ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
     open). ``taken`` is the copy that a run which takes one has put into its repository; ``files`` what came of the
-    users' files (counts, samples of paths), JSON values only. ``told`` is a recovery that its steps told of themselves.
+    users' files (counts, samples of paths), JSON values only.
+
+    ``deeds`` are what people did with it, oldest first; ``waited`` the seconds that it waited for answers,
+    ``completed_at`` when it first came to its end. ``point`` is where it stands or stood at last: the plan's recovery
+    point, until the gate was raised or more WAL was found. ``salvaged``: the WAL in production's own data directory was
+    read to its end. ``told`` is what its steps told of the recovery, ``recovery`` what came of it in the end
+    (engine/recovery/recoveries.py): None for a run that is none, or came to no end.
     """
 
     run: str
@@ -98,7 +127,13 @@ class RunState:
     notes: tuple[Mapping[str, Any], ...] = ()
     taken: TakenCopy | None = None
     files: Mapping[str, Any] | None = None
+    deeds: tuple[Deed, ...] = ()
+    waited: float = 0.0
+    completed_at: datetime | None = None
+    point: RecoveryPoint | None = None
+    salvaged: bool = False
     told: Recovery | None = None
+    recovery: Recovery | None = None
 
     @property
     def unreadable(self) -> Check | None:

@@ -54,6 +54,7 @@ class RecoveryPoint:
     line: int | None = None  # ``lost`` speaks of this timeline's line: it is ``timeline`` or descends from it
     kept_commit: TransactionEnd | None = None  # the last commit before the gate; ``kept`` may be an abort or a prepare
     lost_commit: TransactionEnd | None = None  # the first commit behind it
+    last_lost_commit: TransactionEnd | None = None  # the last commit behind it that the repository holds
     parameter_changes: tuple[ParameterChange, ...] = ()  # between the backup's start and the gate
 
     @property

@@ -57,6 +57,7 @@ def recovery_point(
         line=line,
         kept_commit=kept if kept is None or kept.is_commit else nearest(history, before, COMMITS, backwards=True),
         lost_commit=lost if lost is None or lost.is_commit else nearest(history, behind, COMMITS),
+        last_lost_commit=nearest(history, behind, COMMITS, backwards=True),
         parameter_changes=tuple(change for piece in pieces for change in history.parameter_changes(piece)),
     )
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from engine.records.coding import to_json
 from engine.records.errors import RepriseError
+from engine.records.runs import Operator
 from engine.run.runner import EXIT_CODES, Engine, as_run_error
 from engine.run.story import Act
+from engine.system.operator import present_operator
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,14 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ready", type=int, help="a pipe to say on that it has begun; it then runs in the background")
     given = parser.parse_args(arguments)
     os.umask(0o077)
+    operator = present_operator()  # while whoever started us is still our parent
     if given.ready is not None:
         if os.fork():
             os._exit(0)
         os.set_inheritable(given.ready, False)
-    return _engine(given.folder.absolute(), given.act, given.ready)
+    return _engine(given.folder.absolute(), given.act, operator, given.ready)
 
 
-def _engine(folder: Path, act: Act, pipe: int | None) -> int:
+def _engine(folder: Path, act: Act, operator: Operator, pipe: int | None) -> int:
     def say(words: dict[str, Any]) -> None:
         nonlocal pipe
         if pipe is not None:
@@ -42,7 +45,7 @@ def _engine(folder: Path, act: Act, pipe: int | None) -> int:
             pipe = None
 
     try:
-        engine = Engine(folder)
+        engine = Engine(folder, operator)
         try:
             engine.cancel_on_signals()
             outcome = engine.carry_out(act, lambda: say({"pid": str(os.getpid())}))

@@ -1,6 +1,6 @@
 """The control socket: how an operator holds, cancels or answers a run.
 
-A Unix socket in the run's folder. A client sends one JSON line ``{"command", "target"?}`` and gets one JSON line
+A Unix socket in the run's folder. A client sends one JSON line ``{"command", "target"?, "operator"?}`` and gets one
 ``{"ok", "message"?, "remedy"?, …}``. The engine has no threads: it serves the socket whenever a step comes to a safe
 point, tells its progress or waits.
 """
@@ -18,6 +18,7 @@ import msgspec
 
 from engine.records.coding import to_json
 from engine.records.errors import RepriseError, Unreachable
+from engine.system.operator import present_operator
 
 Command = Mapping[str, Any]
 COMMANDS = ("hold", "go-on", "cancel", "finish", "advance", "status")
@@ -78,7 +79,8 @@ def send(folder: Path, command: str, *, target: Mapping[str, Any] | None = None,
         try:
             with _short(folder, "control") as path:
                 line.connect(path)
-            line.sendall(to_json({"command": command, "target": target}) + b"\n")
+            words = {"command": command, "target": target, "operator": present_operator()}
+            line.sendall(to_json(words) + b"\n")
             answer = msgspec.json.decode(_read_line(line, time.monotonic() + timeout))
         except TimeoutError:
             raise Unreachable(

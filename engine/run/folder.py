@@ -1,8 +1,8 @@
 """A run is a folder: ``runs/<UTC time>-<site>/`` under the state folder, for its owner alone (0700, files 0600).
 
 ``plan.json`` and ``site.json`` say what to do, ``journal.jsonl`` what was done, ``progress.json`` how far the running
-step is, ``engine.log`` what the engine said, ``report.json`` and ``report.md`` how it ended, ``engine.lock`` whether an
-engine lives, ``control`` is its socket. How a run stands is derived from these and from nothing else.
+step is, ``engine.log`` what the engine said, ``report.json``, ``.md`` and ``.html`` how it ended, ``engine.lock``
+whether an engine lives, ``control`` is its socket. How a run stands is derived from these and from nothing else.
 """
 
 import os
@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -23,11 +24,13 @@ from engine.records.errors import DamagedCopy, RepriseError, UsageError
 from engine.records.plan import Plan
 from engine.records.recoveries import Recovery
 from engine.records.runs import Progress, RunOutcome, RunState, StepState
+from engine.records.target import RecoveryPoint
+from engine.recovery.recoveries import recovery_of
 from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import READING, RECOVERY, SERVED, TAKEN, THROWING
+from engine.steps import POINT, READING, RECOVERY, SALVAGED_WAL, SERVED, TAKEN, THROWING
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -93,7 +96,7 @@ def state_of(folder: Path) -> Path:
 def find_run(state: Path, run: str) -> Path:
     """The folder of a run by its name, or by an unambiguous beginning or end of it; ``latest`` is the newest. Raises
     UsageError."""
-    names = [path.name for path in _folders(state)]
+    names = [path.name for path in newest_runs(state)]
     matching = names[:1] if run == "latest" else [name for name in names if name == run]
     matching = matching or [name for name in names if run and (name.startswith(run) or name.endswith(run))]
     if len(matching) != 1:
@@ -105,8 +108,8 @@ def find_run(state: Path, run: str) -> Path:
     return state / "runs" / matching[0]
 
 
-def _folders(state: Path) -> list[Path]:
-    """All runs' folders, newest first."""
+def newest_runs(state: Path) -> list[Path]:
+    """All runs' folders, newest first, whole or not."""
     with suppress(OSError):
         return sorted((path for path in (state / "runs").iterdir() if _NAME.match(path.name)), reverse=True)
     return []
@@ -115,7 +118,7 @@ def _folders(state: Path) -> list[Path]:
 def list_runs(state: Path) -> tuple[list[RunState], list[Problem]]:
     """All runs, newest first, and the folders that cannot be read as one."""
     runs, problems = [], []
-    for folder in _folders(state):
+    for folder in newest_runs(state):
         try:
             runs.append(read_run(folder))
         except RepriseError as error:
@@ -198,7 +201,7 @@ def read_run(folder: Path) -> RunState:
     started = story.started_at or story.created_at
     if started is None:
         raise DamagedCopy(f"the journal of {folder.name} has no beginning")
-    return RunState(
+    state = RunState(
         run=folder.name,
         folder=str(folder),
         plan=plan,
@@ -219,8 +222,14 @@ def read_run(folder: Path) -> RunState:
         notes=tuple(story.notes),
         taken=_fact(folder, story, TAKEN, TakenCopy),
         files=story.facts.get("files"),
+        deeds=tuple(story.deeds),
+        waited=story.waited,
+        completed_at=story.completed_at,
+        point=_fact(folder, story, POINT, RecoveryPoint) or plan.point,
+        salvaged=SALVAGED_WAL in story.facts,
         told=_fact(folder, story, RECOVERY, Recovery),
     )
+    return replace(state, recovery=recovery_of(state))
 
 
 def _fact(folder: Path, story: Story, name: str, kind: type[T]) -> T | None:

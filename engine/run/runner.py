@@ -5,6 +5,7 @@ for resume or rollback.
 """
 
 import os
+import platform
 import signal
 import sys
 import time
@@ -17,10 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
+import engine
 from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError
 from engine.records.plan import PlannedStep
-from engine.records.runs import RunError, RunOutcome, RunState
+from engine.records.runs import Operator, RunError, RunOutcome, RunState
 from engine.run import folder as folders
 from engine.run.carrying import Carrying
 from engine.run.control import Command, Control
@@ -33,6 +37,7 @@ from engine.steps import BUILDING, LASTING, step_module
 from engine.steps.protocol import Stopped
 from engine.steps.report import keep_server_log
 from engine.steps.shared.children import see_that_it_answers
+from engine.system.operator import operating_system
 from engine.system.sparing import let_others_go_first
 
 EXIT_CODES = {"completed": 0, "rolled-back": 0, "discarded": 0}
@@ -40,10 +45,12 @@ _ALLOWED_BY: dict[Act, str] = {"apply": "resume", "rollback": "rollback", "disca
 
 
 class Engine:
-    """One engine for one run. ``ready`` is called once it holds its locks and its start is journalled."""
+    """One engine for one run. ``operator`` started it; ``ready`` is called once it holds its locks and its start is
+    journalled."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, operator: Operator) -> None:
         self.folder = folder
+        self.operator = operator
         self.cancelled = False
         self.plan = folders.read_plan(folder)
         self.site = folders.read_run_site(folder)
@@ -70,7 +77,8 @@ class Engine:
         self._keep_measured()  # before it is undone
         self._control = Control(self.folder, self._answer)
         try:
-            self.journal.append("engine", {"act": act, "pid": os.getpid()})
+            told = {"operator": to_builtins(self.operator), "versions": self._versions()}
+            self.journal.append("engine", {"act": act, "pid": os.getpid(), **told})
             ready()
             outcome, error = self._walk(act)
             with suppress(OSError):  # the folder of progress is only for the living
@@ -85,11 +93,22 @@ class Engine:
     def _report(self, outcome: RunOutcome, error: RunError | None) -> None:
         """Written before the end is journalled: who sees the end finds the report."""
         state = self._keep_measured()
-        ended = replace(state, outcome=outcome, error=error, pid=None, held=False, finished_at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        completed = state.completed_at or (now if outcome == "completed" else None)
+        ended = replace(
+            state, outcome=outcome, error=error, pid=None, held=False, finished_at=now, completed_at=completed
+        )
         try:
-            write_report(ended, self.story.facts)
+            write_report(ended, self.site, self.story.facts)
         except OSError as failure:
             self.log(f"the report could not be written: {failure}")
+
+    def _versions(self) -> dict[str, str]:
+        """What carries this out, by its version."""
+        layout = self.plan.layout
+        postgres = {"PostgreSQL": layout.programs.version_text} if layout is not None else {}
+        python = platform.python_version()
+        return {"reprise": engine.__version__, **postgres, "Python": python, "operating system": operating_system()}
 
     def _keep_measured(self) -> RunState:
         state = folders.read_run(self.folder)
@@ -226,7 +245,8 @@ class Engine:
             return {"ok": False, "message": f"the run does not wait at a gate now, so it cannot {name}"}
         if name == "advance" and not isinstance(command.get("target"), dict):
             return {"ok": False, "message": "advance wants a resolved target"}
-        self.journal.append("answer", {"step": waiting, "act": name, "target": command.get("target")})
+        told = {"target": command.get("target"), "operator": _operator_of(command)}
+        self.journal.append("answer", {"step": waiting, "act": name, **told})
         return {"ok": True}
 
     def log(self, line: str) -> None:
@@ -245,6 +265,14 @@ class _StepFailed(Exception):
     def __init__(self, error: RunError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+def _operator_of(command: Command) -> Any:
+    """Who gives an answer, as his program says: the socket's folder is open to the run's owner alone."""
+    try:
+        return to_builtins(msgspec.convert(command.get("operator"), Operator))
+    except msgspec.ValidationError:
+        return None
 
 
 def as_run_error(failure: Exception) -> RunError:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from engine.records.plan import Check
-from engine.records.runs import Reached, RunError, StepOutcome
+from engine.records.runs import Deed, Operator, Reached, RunError, StepOutcome
 from engine.run.journal import Entry
 
 Act = Literal["apply", "rollback", "discard"]
@@ -58,6 +58,10 @@ class Story:
     server_log: str | None = None
     error: RunError | None = None
     held: bool = False
+    deeds: list[Deed] = field(default_factory=list)
+    waited: float = 0.0  # seconds at gates, until the answer or the engine's end was heard of
+    waiting_since: datetime | None = None
+    completed_at: datetime | None = None
 
     def step(self, name: str) -> StepStory:
         return self.steps.setdefault(name, StepStory())
@@ -86,6 +90,8 @@ class Story:
         self.started_at = self.started_at or at
         self.finished_at = self.ended = self.error = None
         self.held = False
+        self.deeds.append(Deed(at, act, _operator(entry), entry.get("versions") or {}))
+        self._waited_until(at)
         for step in self.steps.values():  # a gate of a dead engine waits for nobody
             if step.outcome == "waiting":
                 step.outcome = "running"
@@ -119,12 +125,15 @@ class Story:
     def _gate(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])
         step.outcome, step.finding, step.answer = "waiting", entry["finding"], None
+        self.waiting_since = at
         if declined := entry["finding"].get("note"):  # why the last answer was not followed
             self.notes.append({"at": entry["at"], "step": entry["step"], "text": declined})
 
     def _answer(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])
         step.outcome, step.answer = "running", {"act": entry["act"], "target": entry.get("target")}
+        self.deeds.append(Deed(at, entry["act"], _operator(entry)))
+        self._waited_until(at)
 
     def _held(self, entry: Entry, at: datetime) -> None:
         self.held = True
@@ -156,7 +165,19 @@ class Story:
 
     def _finished(self, entry: Entry, at: datetime) -> None:
         self.ended, self.finished_at = entry["outcome"], at
-        self.completed = self.completed or self.ended == "completed"
+        self._waited_until(at)
+        if self.ended == "completed":
+            self.completed, self.completed_at = True, self.completed_at or at
         self.held = False
         if entry.get("error"):
             self.error = RunError(**entry["error"])
+
+    def _waited_until(self, at: datetime) -> None:
+        if self.waiting_since is not None:
+            self.waited += max(0.0, (at - self.waiting_since).total_seconds())
+            self.waiting_since = None
+
+
+def _operator(entry: Entry) -> Operator | None:
+    """Who is behind an entry, where it says so."""
+    return Operator(**entry["operator"]) if entry.get("operator") else None

@@ -50,6 +50,16 @@ STEPS = {
 TAKEN = "taken"
 """The fact under which a step tells the copy (records.copying.TakenCopy) that it has put into the repository."""
 
+POINT = "point"
+"""The fact that carries a newer recovery point (records.target.RecoveryPoint) than the plan's."""
+
+SALVAGED_WAL = "salvaged"
+"""The fact that production's own WAL was read to its end: the names of what the archive had not."""
+
+RECOVERY = "recovery"
+"""The fact under which a step tells what the recovery took and lost (records.recoveries.Recovery), where it knows that
+better than the run's own times do."""
+
 BUILDING = frozenset(
     {
         "prepare", "copy", "combine", "settings", "replay", "prove", "inspect", "gate", "load", "roles",
@@ -63,10 +73,6 @@ LASTING = frozenset({"roles"})
 
 THROWING = frozenset({"throw-away"})
 """Kinds that delete the copy of a proof drill: after them there is nothing to go back from."""
-
-RECOVERY = "recovery"
-"""The fact under which a step tells what the recovery took and lost (records.recoveries.Recovery), where it knows that
-better than the run's own times do."""
 
 READING = frozenset({"inspect"})
 """Kinds that read every page of the copy, which the operator may leave out."""

@@ -13,6 +13,7 @@ from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import prove
 from engine.steps.settings import control_of, layout_of, reaches_the_point, write_configuration
+from engine.steps.shared import server_waits
 from engine.steps.shared.points import current_point, gate_lsn, read_point, tell_point
 from engine.steps.shared.recovering import ensure_recovering, feed_lives, server_of
 from engine.steps.shared.watching import Watch
@@ -54,7 +55,7 @@ def configure(step: RunningStep, server: Server) -> None:
     may have died on the way."""
     if not reaches_the_point(step, control_of(server.data_dir)):
         step.log("the later gate needs another configuration: the server is started again with it")
-        server.stop("fast")
+        server_waits.stop(step, server)
         write_configuration(step, control_of(server.data_dir), recovering=True)
 
 

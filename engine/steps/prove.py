@@ -21,6 +21,7 @@ from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import control_of
+from engine.steps.shared import server_waits
 from engine.steps.shared.points import current_point, gate_lsn, gate_of
 from engine.steps.shared.recovering import ensure_feed, ensure_recovering, server_of
 from engine.steps.shared.server_log import last_restored, log_since_start
@@ -94,7 +95,7 @@ def hear(step: RunningStep, server: Server, point: RecoveryPoint) -> Testimony:
     while True:
         try:
             with server.connect(timeout=5, statement_timeout=600) as connection:
-                return _by_sql(connection, server, point)
+                return _by_sql(step, connection, server, point)
         except (Unreachable, QueryFailed) as refusal:
             if time.monotonic() > deadline:
                 cause = refusal.cause if isinstance(refusal, Unreachable) else None
@@ -102,14 +103,14 @@ def hear(step: RunningStep, server: Server, point: RecoveryPoint) -> Testimony:
         time.sleep(0.1)
 
 
-def _by_sql(connection: Connection, server: Server, point: RecoveryPoint) -> Testimony:
+def _by_sql(step: RunningStep, connection: Connection, server: Server, point: RecoveryPoint) -> Testimony:
     if not in_recovery(connection):
         raise RunFailed("the server is not in recovery any more", remedy="discard the copy and restore again")
-    try:
-        connection.execute("CHECKPOINT")  # a restart point: pg_control then names the timeline that replay is on
+    # After a restart point pg_control names the timeline that replay is on.
+    if server_waits.checkpoint(step, server, timeout=600) is None:
         control = control_of(server.data_dir)
         timeline: int | None = max(control.min_recovery_timeline, control.timeline)
-    except QueryFailed:  # not allowed to this user
+    else:  # not allowed to this user
         timeline = _timeline_of_log(server, point)
     lsn = replay_lsn(connection) or 0
     row = connection.execute("SELECT pg_last_xact_replay_timestamp()").fetchone()

@@ -12,6 +12,7 @@ from engine.records.coding import to_builtins
 from engine.records.errors import Unreachable
 from engine.records.lsn import format_lsn, parse_segment
 from engine.records.target import RecoveryPoint
+from engine.steps import SALVAGED_WAL
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of, sync_folder
 from engine.steps.shared.children import Alive, patiently
@@ -45,7 +46,7 @@ def apply(step: RunningStep) -> None:
         done += path.stat().st_size
         step.progress(done, total, "bytes", path.name)
     sync_folder(target)
-    step.fact(salvaged=[path.name for path in wanted])
+    step.fact(**{SALVAGED_WAL: [path.name for path in wanted]})
     step.log(f"salvaged {len(wanted)} files of {wal}")
     if point.target.kind == "latest":
         archives = ", ".join(wal_roots(step, point))

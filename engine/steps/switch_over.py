@@ -15,6 +15,7 @@ from engine.records.errors import RunFailed
 from engine.records.plan import Check, Layout
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of, sync_folder
+from engine.steps.shared import server_waits
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import server_of, stop_recovering
 from engine.steps.shared.renaming import move, move_back, move_contents, point_link, relink
@@ -138,7 +139,7 @@ def undo(step: RunningStep) -> None:
     moved = [record for record in step.undo_records if "rename" in record or "contents" in record]
     into = [record for record in moved if str(production) in record.get("rename", record.get("contents"))]
     if into and _is_the_copy(production, into[0]):
-        server_of(step, production).stop("fast", timeout=600)
+        server_waits.stop(step, server_of(step, production))
     move_back(step, keep={Path(layout.container).name, Path(layout.set_aside or "-").name})
     for record in step.undo_records:
         if "wal" in record:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.feed.feed import Feed
+from engine.postgres import processes
 from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import Server
 from engine.records.coding import from_json, to_builtins, to_json
@@ -23,6 +24,7 @@ from engine.steps.promote import REACHED
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
 from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
+from engine.steps.shared import server_waits
 from engine.steps.shared.points import current_point
 from engine.steps.shared.production_settings import (
     archives,
@@ -37,6 +39,7 @@ from engine.steps.shared.socket_folder import ensure_socket_folder
 from engine.steps.shared.watching import Watch
 
 _HISTORY_WAIT = 20  # seconds for production's archive command to take the history file
+_WAKE_EVERY = 1.0  # seconds
 
 
 def apply(step: RunningStep) -> None:
@@ -63,7 +66,7 @@ def apply(step: RunningStep) -> None:
 def undo(step: RunningStep) -> None:
     """Stop the recovered server; undoing the switch-over then moves its folder away."""
     layout = layout_of(step.plan)
-    server_of(step, Path(layout.production or layout.data_dir)).stop("fast")
+    server_waits.stop(step, server_of(step, Path(layout.production or layout.data_dir)))
     stop_feed(step)
 
 
@@ -143,9 +146,12 @@ def _give_archiving_back(step: RunningStep, server: Server, timeline: int) -> No
             return
         marker = server.data_dir / "pg_wal" / "archive_status" / f"{timeline:08X}.history.ready"
         done = marker.with_suffix(".done")
-        deadline = time.monotonic() + _HISTORY_WAIT
+        deadline, wake_at = time.monotonic() + _HISTORY_WAIT, time.monotonic()
         while not done.exists() and time.monotonic() < deadline:
             step.safe_point()
+            if connection.info.server_version < 140000 and time.monotonic() > wake_at and (pid := server.pid()):
+                wake_at = time.monotonic() + _WAKE_EVERY  # it may not have heard of the command yet
+                processes.wake_archiver(pid)
             time.sleep(0.1)
         step.check(
             Check(

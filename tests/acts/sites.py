@@ -63,8 +63,24 @@ def time_of(moment: datetime) -> RecoveryTarget:
 
 
 def make_site(home: Path, more: str = "") -> MediaSite:
-    for name in ("live", "copies", "backups", "wal"):
-        (home / name).mkdir()
+    write_site(home, more=more)
+    return MediaSite(home)
+
+
+def write_site(
+    home: Path, *, backups: str = "backups", copies: str = "copies", database: str = "", media: str = "", more: str = ""
+) -> Path:
+    """A site file, and the folders that it names. ``database``: more of its repository; ``media``: other repositories
+    than a folder of ours."""
+    for name in ("live", "wal", backups, *([] if media else [copies])):
+        (home / name).mkdir(exist_ok=True)
+    media = (
+        media
+        or f"""[[media.repository]]
+kind = "directory"
+path = "{home}/{copies}"
+"""
+    )
     (home / "site.toml").write_text(f"""
 [site]
 name = "archive"
@@ -72,16 +88,15 @@ name = "archive"
 data_dir = "{home}/data"
 [[database.repository]]
 kind = "directory"
-base_backups = "{home}/backups"
+base_backups = "{home}/{backups}"
 wal = "{home}/wal"
+{database}
 [media]
 path = "{home}/live"
-[[media.repository]]
-kind = "directory"
-path = "{home}/copies"
+{media}
 {more}
 """)
-    return MediaSite(home)
+    return home / "site.toml"
 
 
 def fill(live: Path, files: int) -> None:

@@ -13,6 +13,7 @@ from engine.acts.looking import look
 from engine.acts.proving import proofs, verify
 from engine.acts.watching import status
 from engine.records.errors import UsageError
+from tests.acts.sites import write_site
 from tests.media.foreign import borg_of, needs, restic_of
 
 
@@ -21,25 +22,16 @@ def desk(tmp_path: Path) -> Desk:
     """A site whose files are kept by rsync, restic and borg, and not by us."""
     needs("restic")
     needs("borg")
-    for name in ("base", "wal", "live", "data", "dated", "r", "b"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "live").mkdir()
     (tmp_path / "live" / "card.pdf").write_text("card")
     for days in (1, 400):
         folder = tmp_path / "dated" / f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%d_%H%M}"
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / "card.pdf").write_text("card")
+    for name in ("r", "b"):
+        (tmp_path / name).mkdir()
     restic, borg = restic_of(tmp_path / "live", tmp_path / "r"), borg_of(tmp_path / "live", tmp_path / "b")
-    (tmp_path / "site.toml").write_text(f"""
-[site]
-name = "archive"
-[database]
-data_dir = "{tmp_path}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{tmp_path}/base"
-wal = "{tmp_path}/wal"
-[media]
-path = "{tmp_path}/live"
+    media = f"""
 [[media.repository]]
 kind = "rsync"
 path = "{tmp_path}/dated"
@@ -51,12 +43,9 @@ password_file = "{restic.password_file}"
 kind = "borg"
 path = "{borg.path}"
 password_file = "{borg.password_file}"
-[policy]
-files = "1h"
-[retention]
-media = {{ daily = 1 }}
-""")
-    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+"""
+    rules = '[policy]\nfiles = "1h"\n[retention]\nmedia = { daily = 1 }\n'
+    return open_desk(write_site(tmp_path, media=media, more=rules), tmp_path / "state")
 
 
 def test_they_are_listed_counted_and_never_touched(desk: Desk, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from engine.backup.proofs import keep_proof
 from engine.records.copying import Proof
 from engine.records.errors import Refused, RepriseError
 from engine.run.locks import hold_folder
+from tests.acts.sites import write_site
 
 NOW = datetime.now(UTC)
 RULES = """
@@ -34,28 +35,12 @@ def days_ago(days: float) -> datetime:
 def make_places(root: Path, second: str | None = None) -> Path:
     """A site with rules, and its folders; ``second`` is the second place of its database, ``second``/media that of its
     files. The site file."""
-    for name in ("base", "wal", "dumps", "media", "live", "data"):
-        (root / name).mkdir()
+    for name in ("dumps", "media", "data"):
+        (root / name).mkdir(exist_ok=True)
     of_database, of_media = (f'second = "{second}{below}"' if second else "" for below in ("", "/media"))
-    (root / "site.toml").write_text(f"""
-[site]
-name = "archive"
-[database]
-data_dir = "{root}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{root}/base"
-wal = "{root}/wal"
-dumps = "{root}/dumps"
-{of_database}
-[media]
-path = "{root}/live"
-[[media.repository]]
-kind = "directory"
-path = "{root}/media"
-{of_media}
-{RULES}""")
-    return root / "site.toml"
+    media = f'[[media.repository]]\nkind = "directory"\npath = "{root}/media"\n{of_media}'
+    dumps = f'dumps = "{root}/dumps"\n{of_database}'
+    return write_site(root, backups="base", database=dumps, media=media, more=RULES)
 
 
 @pytest.fixture

@@ -8,34 +8,20 @@ from pathlib import Path
 import pytest
 
 from engine.acts import watching
-from engine.acts.desk import Desk, open_desk
+from engine.acts.desk import Desk
 from engine.acts.watching import status
 from engine.records.status import Thing
+from tests.acts.sites import make_site
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """A site with one snapshot, taken yesterday; no server runs."""
-    for name in ("base", "wal", "media/m1", "live", "data"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "site.toml").write_text(f"""
-[site]
-name = "archive"
-[database]
-data_dir = "{tmp_path}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{tmp_path}/base"
-wal = "{tmp_path}/wal"
-[media]
-path = "{tmp_path}/live"
-[[media.repository]]
-kind = "directory"
-path = "{tmp_path}/media"
-""")
+    site = make_site(tmp_path)
+    (tmp_path / "copies" / "m1").mkdir()
     at = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    (tmp_path / "media" / "m1.json").write_text(f'{{"started_at": "{at}", "stopped_at": "{at}"}}')
-    return open_desk(tmp_path / "site.toml", tmp_path / "state")
+    (tmp_path / "copies" / "m1.json").write_text(f'{{"started_at": "{at}", "stopped_at": "{at}"}}')
+    return site.desk
 
 
 def add(folder: Path, count: int) -> None:

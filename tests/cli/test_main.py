@@ -1,5 +1,6 @@
 """Whatever goes wrong, the command line says it once, without a traceback, and with --json as one document."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -121,6 +122,34 @@ def a_run(tmp_path: Path, outcome: str | None) -> tuple[acts.Desk, str]:
         journal.append("finished", {"outcome": outcome, "error": {"message": "it went wrong"}})
     journal.close()
     return acts.Desk(site(), tmp_path / "site.toml", tmp_path / "state"), run.name
+
+
+def test_a_report_is_written_into_files_that_do_not_exist_yet(options: list[str], tmp_path: Path) -> None:
+    """And its document says what an auditor asks: who, how long, and the journal's digest."""
+    _, run = a_run(tmp_path, "completed")
+    page, text = tmp_path / "report.html", tmp_path / "report.md"
+    words = [*PROGRAM, *options, "report", run, "--json", "--html", str(page), "--markdown", str(text)]
+    document = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    assert document["written"] == [str(page), str(text)] and page.read_text().startswith("<!DOCTYPE html>")
+    assert document["who"][0]["act"] == "apply" and document["rto_seconds"] is not None
+    assert (document["rpo_seconds"], document["objectives"]) == (None, {"rto_seconds": None, "rpo_seconds": None})
+    journal = (tmp_path / "state" / "runs" / run / "journal.jsonl").read_bytes()
+    assert document["journal"] == {"bytes": len(journal), "sha256": hashlib.sha256(journal).hexdigest()}
+    assert f"head -c {len(journal)} journal.jsonl" in text.read_text()
+    before = text.read_bytes()
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 3
+    assert text.read_bytes() == before
+
+
+def test_a_runbook_says_where_it_is_and_what_it_cannot_bring_back(options: list[str], tmp_path: Path) -> None:
+    words = [*PROGRAM, *options, "runbook"]
+    plain = subprocess.run(words, capture_output=True, check=True, cwd=tmp_path, text=True)
+    page = next(tmp_path.glob("runbook-*.md"))
+    assert str(page) in plain.stdout and "no base backup can be used" in plain.stdout
+    assert subprocess.run(words, capture_output=True, check=False, cwd=tmp_path).returncode == 3  # it is there already
+    paper = [*words, "--json", "--html", "--out", str(tmp_path / "safe.html")]
+    document = json.loads(subprocess.run(paper, capture_output=True, check=True).stdout)
+    assert (document["path"], document["format"], document["backup"]) == (str(tmp_path / "safe.html"), "html", None)
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("failed", 1), (None, 1), ("completed", 0)])

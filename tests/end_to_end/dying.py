@@ -14,7 +14,7 @@ from typing import Any
 from engine.records.plan import Plan
 from engine.records.runs import RunState
 from engine.run.control import send
-from engine.run.folder import read_plan, read_run
+from engine.run.folder import create_run, read_plan, read_run, read_run_site
 from engine.run.starting import start_engine, wait_for_end
 from engine.run.story import Act
 from tests.end_to_end.breaking import THE_END, Break
@@ -111,6 +111,14 @@ class Dying:
         assert wait_for_end(self.folder, 120)
         return read_run(self.folder)
 
+    def take_back(self) -> RunState:
+        """Roll back, and say how the run stood then; what was opened, and may have been written into, is given up."""
+        state = self.end("rollback")
+        assert state.outcome == "rolled-back", state.error
+        if "discard" in state.answers:
+            assert self.end("discard").outcome == "discarded"
+        return state
+
 
 def _hold_up(engine: int, step: str) -> None:
     """The engine's child of this step stands still for a moment, once its threads are at work."""
@@ -128,6 +136,17 @@ def _stands_still(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
     except OSError:
         return False
+
+
+def another(folder: Path) -> Path:
+    """A run of the same plan."""
+    return create_run(folder.parent.parent, read_plan(folder), read_run_site(folder))
+
+
+def without_its_line(archive: Path, timeline: int) -> None:
+    """Forget what a recovery archived: the next one shall find what the one before it found."""
+    for path in archive.glob(f"{timeline:08X}*"):
+        path.unlink()
 
 
 def step_of(state: RunState, name: str) -> Any:

@@ -3,13 +3,17 @@ stands there with its content, what came later does not, and nothing is lost."""
 
 import hashlib
 import os
+import random
 from pathlib import Path
 
 import pytest
 
 from tests.clusters import Cluster
-from tests.end_to_end.middle import Run, start_run
+from tests.end_to_end.dying import Dying, another, without_its_line
+from tests.end_to_end.middle import start_run
 from tests.end_to_end.operator import Operator, operator_for
+
+STEPS = ("choose-files", "copy-files", "swap-files", "check-files")
 
 
 class System:
@@ -118,20 +122,21 @@ def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["choose-files", "copy-files", "swap-files", "check-files"])
-@pytest.mark.parametrize("then_do", ["resume", "rollback"])
-def test_the_engine_killed_in_a_step_of_the_files_is_resumed_or_rolled_back(
-    system: System, step: str, then_do: str
-) -> None:
+def test_the_engine_killed_in_any_step_of_the_files_is_rolled_back_or_resumed(system: System) -> None:
+    """One plan: with rollback a run for each step; the last one is killed in all of them, and resumed."""
     target, then = after_an_accident(system)
     before = system.files()
-    run: Run = start_run(system.operator, "--name", target, "--in-place")
-    run.wait_for_step(step)
-    pid = run.state.pid
-    if pid is not None:
-        system.operator.kill_engine(pid)
-    if run.state.outcome == "completed" and then_do == "resume":
-        assert system.files() == then
-        return
-    system.operator.call(then_do, run.name, "--yes", expect=0)
-    assert system.files() == (then if then_do == "resume" else before)
+    begun = start_run(system.operator, "--name", target, "--in-place")
+    system.operator.kill_engine(begun.state.pid or 0)
+    Dying(begun.folder, random.Random(0), {}).take_back()
+    for step in STEPS:
+        dying = Dying(another(begun.folder), random.Random(step), {})
+        dying.kill_in(step)
+        dying.take_back()
+        without_its_line(system.cluster.archive, 2)
+        assert system.files() == before, step
+    dying = Dying(another(begun.folder), random.Random(1), {})
+    for step in STEPS:
+        dying.kill_in(step)
+    assert dying.end().outcome == "completed"
+    assert system.files() == then

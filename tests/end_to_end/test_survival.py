@@ -25,11 +25,11 @@ from engine.records.plan import Destination
 from engine.records.runs import RunState
 from engine.records.target import RecoveryTarget
 from engine.run.control import send
-from engine.run.folder import create_run, read_plan, read_run, read_run_site
+from engine.run.folder import create_run, read_plan, read_run
 from engine.run.starting import start_engine
 from tests.clusters import Cluster
 from tests.end_to_end.breaking import Break
-from tests.end_to_end.dying import KILLS, Dying, step_of
+from tests.end_to_end.dying import KILLS, Dying, another, step_of, without_its_line
 from tests.end_to_end.production import Production, Tree, differences, fingerprint, make_production
 
 pytestmark = pytest.mark.slow
@@ -57,11 +57,6 @@ def _planned(production: Production, into: Path | None = None) -> Path:
     return create_run(desk.state, plan, desk.site)
 
 
-def _another(folder: Path) -> Path:
-    """A run of the same plan."""
-    return create_run(folder.parent.parent, read_plan(folder), read_run_site(folder))
-
-
 def _undisturbed(folder: Path) -> dict[str, int]:
     """Carry a run out and count the events of its steps."""
     said = folder / "events.json"
@@ -82,10 +77,8 @@ def production(new_cluster: Callable[..., Cluster], open_dir: Path) -> Productio
 
 def _take_back(production: Production, folder: Path) -> None:
     """Roll a completed run back; what was the recovered cluster, and what it archived, goes as well."""
-    run = Dying(folder, random.Random(), {})
-    assert run.end("rollback").outcome == "rolled-back"
-    assert run.end("discard").outcome == "discarded"
-    _without_its_line(production.cluster.archive, 2)
+    assert "discard" in Dying(folder, random.Random(), {}).take_back().answers
+    without_its_line(production.cluster.archive, 2)
     if production.cluster.server.pid() is None:
         production.cluster.start()
 
@@ -101,12 +94,6 @@ def _whole_copy(production: Production, folder: Path) -> Tree:
     return fingerprint(production.operator.copy_to(), without=VOLATILE_COPY, masked=True)
 
 
-def _without_its_line(archive: Path, timeline: int) -> None:
-    """Forget what a recovery archived: the next one shall find what the one before it found."""
-    for path in archive.glob(f"{timeline:08X}*"):
-        path.unlink()
-
-
 def _is_untouched(before: Tree, after: Tree, timeline: int) -> None:
     """Nothing in the archive has changed, and nothing came but production's own WAL and the new timeline's."""
     assert not [line for line in differences(before, after) if not line.split(": ")[1].startswith("not there")]
@@ -114,6 +101,7 @@ def _is_untouched(before: Tree, after: Tree, timeline: int) -> None:
     assert not [name for name in came if not name.startswith(("00000001", f"{timeline:08X}"))], came
 
 
+@pytest.mark.chains
 @pytest.mark.parametrize("seed", SEEDS)
 def test_in_place_killed_in_every_step_and_resumed_equals_an_undisturbed_run(production: Production, seed: int) -> None:
     cluster, expected = production.cluster, {row.id for row in production.cluster.rows}
@@ -128,7 +116,7 @@ def test_in_place_killed_in_every_step_and_resumed_equals_an_undisturbed_run(pro
     assert production.neighbours() == neighbours
 
     archived = fingerprint(cluster.archive)
-    dying = Dying(_another(folder), random.Random(seed), events)
+    dying = Dying(another(folder), random.Random(seed), events)
     state = dying.through_all_steps()
     assert state.reached is not None
     assert state.reached.proven
@@ -160,15 +148,12 @@ def test_in_place_killed_in_every_step_and_rolled_back_leaves_the_state_before(
     hits: Counter[str] = Counter()
     for step in [each.name for each in read_plan(folder).steps]:
         archived, pid = fingerprint(cluster.archive), cluster.server.pid()
-        dying = Dying(_another(folder), random.Random(f"{seed} {step}"), events)
+        dying = Dying(another(folder), random.Random(f"{seed} {step}"), events)
         dying.kill_in(step, seed % KILLS)
         assert dying.between[step] or not dying.has_a_middle(step)
         dying.kill_in(step, act="rollback")
-        state = dying.end("rollback")
-        assert state.outcome == "rolled-back", state.error
-        if "discard" in state.answers:  # it was opened, somebody may have written into it: the operator decides
-            assert step in ("open", "report")
-            assert dying.end("discard").outcome == "discarded"
+        state = dying.take_back()
+        assert "discard" not in state.answers or step in ("open", "report")
         assert (cluster.server.pid() is not None) == runs
         assert cluster.server.pid() == pid or _was_stopped(state)
         if runs:
@@ -177,7 +162,7 @@ def test_in_place_killed_in_every_step_and_rolled_back_leaves_the_state_before(
         assert differences(before, fingerprint(*production.places(), without=volatile)) == [], step
         assert production.neighbours() == neighbours
         _is_untouched(archived, fingerprint(cluster.archive), 2)
-        _without_its_line(cluster.archive, 2)
+        without_its_line(cluster.archive, 2)
         hits += dying.hits
     assert set(hits.values()) == {2}, hits
 
@@ -199,7 +184,7 @@ def test_a_side_copy_killed_in_every_step_and_resumed_equals_an_undisturbed_one(
     assert Dying(folder, random.Random(seed), {}).end("discard").outcome == "discarded"
     assert not copy.exists()
 
-    dying = Dying(_another(folder), random.Random(seed), events)
+    dying = Dying(another(folder), random.Random(seed), events)
     dying.through_all_steps()
     assert differences(copied, _whole_copy(production, dying.folder)) == []
     assert fingerprint(cluster.archive) == archived

@@ -33,29 +33,39 @@ def _damaged(kind: str, wal: Path, cluster: Cluster, gate: Lsn, kept: Lsn) -> tu
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    "kinds",
     [
-        ("flipped", ["does not get past segment"]),
-        ("truncated", ["waiting: segment"]),
-        ("another segment", ["holds another place of the WAL"]),
-        ("gone", ["is not in the archive"]),
-        ("last record", ["does not get past segment"]),
+        pytest.param({"flipped": "does not get past segment"}, id="flipped"),
+        pytest.param({"last record": "does not get past segment"}, id="last record"),
+        pytest.param(  # of one segment, one after the other
+            {
+                "truncated": "waiting: segment",
+                "another segment": "holds another place of the WAL",
+                "gone": "is not in the archive",
+            },
+            id="truncated, another segment, gone",
+        ),
     ],
 )
 def test_damage_after_the_planning_is_never_proven_nor_promoted(
-    history: History, open_dir: Path, kind: str, words: list[str]
+    history: History, open_dir: Path, kinds: dict[str, str]
 ) -> None:
     operator = operator_with_repository(history.cluster, open_dir)
     commits = [end for end in history.cluster.ends(1) if end.kind == "COMMIT" and end.lsn < history.before_accident]
-    kept, lost = commits[-30 if kind == "flipped" else -3].lsn, commits[-2].lsn
-    path, data = _damaged(kind, open_dir / "repository" / "wal", history.cluster, lost, kept)
+    kept, lost = commits[-30 if "flipped" in kinds else -3].lsn, commits[-2].lsn
+    damages = {kind: _damaged(kind, open_dir / "repository" / "wal", history.cluster, lost, kept) for kind in kinds}
+    first, (path, data) = next(iter(damages.items()))
     whole = path.read_bytes()
     run = start_run(
         operator, "--lsn", format_lsn(lost), "--exclusive", "--timeline", "1", "--backup", "1-plain",
-        "--into", operator.copy_to(),
-        meanwhile=path.unlink if kind == "gone" else lambda: replace_file(path, data),
+        "--into", operator.copy_to(), meanwhile=lambda: replace_file(path, data),
     )  # fmt: skip
-    assert path.name in run.wait_for_words(*words)
+    for kind, word in kinds.items():
+        if kind == "gone":
+            path.unlink()
+        elif kind != first:
+            replace_file(*damages[kind])
+        assert path.name in run.wait_for_words(word)
     state = run.state
     assert state.outcome == "running"
     assert state.reached is None or not state.reached.proven

@@ -21,6 +21,7 @@ from engine.lab.building import build_lab
 from engine.lab.lab import Lab
 from engine.lab.place import DONE, MARK
 from engine.postgres.connecting import connect
+from engine.postgres.server import Server, free_port
 from engine.records.errors import Refused, RepriseError
 from engine.records.plan import Destination
 from engine.records.runs import RunState
@@ -28,6 +29,8 @@ from engine.records.survey import Programs
 from engine.records.target import RecoveryTarget
 from engine.site import read_site
 from tests.clusters import Cluster, kill_processes_below, processes_below, test_root, wait_until
+from tests.paper.by_hand import commands, type_all
+from tests.transfer.backups import files_of
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +89,26 @@ def test_each_of_its_copies_is_listed_was_taken_by_a_run_and_verifies(lab: Lab) 
     assert len(listed) == 4 and listed <= taken
     assert len(taken) == 4 + 2 + 1 + (shutil.which("git") is not None)  # and snapshots, installation, source code
     assert all(proof.ok for proof in acts.verify(desk))
+
+
+def test_all_of_it_comes_back_by_hand_with_the_runbook(lab: Lab, open_dir: Path) -> None:
+    """Database, files, dump, source code and installation, by the page's own commands."""
+    desk = acts.open_desk(lab.site_file, state_of(lab.directory))
+    acts.read_archive(desk)
+    acts.write_runbook(desk, desk.state / "runbook.md", "markdown")
+    new, ports = open_dir / "new", {"PORT": str(free_port()), "DUMP_PORT": str(free_port())}
+    script = commands((desk.state / "runbook.md").read_text())
+    told = type_all(script, new, lab.programs, lab.user, LIVE=str(open_dir / "live"), DATABASE="restored", **ports)
+    Path("/var/tmp/learnt-told.txt").write_text(told)
+    assert "backup successfully verified" in told and "question 3 of the site, must be t: t" in told
+    snapshot = sorted(path for path in lab.media_snapshots.iterdir() if path.is_dir())[-1]
+    assert files_of(new / "files") == files_of(snapshot)
+    assert (new / "environment" / "src").is_dir()
+    assert (new / "source" / ".git").is_dir() or shutil.which("git") is None
+    dumped = Server(lab.programs, new / "dumped", lab.user, new / "run", int(ports["DUMP_PORT"]), new / "log")
+    with dumped.connect(dbname="restored") as connection:
+        row = connection.execute("SELECT count(*) FROM attachments").fetchone()
+    assert row is not None and row[0] > 0
 
 
 def test_its_archive_is_unbroken(lab: Lab) -> None:

@@ -2,8 +2,6 @@
 told by name."""
 
 import hashlib
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -137,18 +135,3 @@ def test_many_problems_are_counted_and_only_the_first_named(into: Path) -> None:
     found = collect(((f"../{number}",) for number in range(100)), into)
     assert len(found.problems) == 21
     assert found.problems[-1] == "a path leads out of the media folder: 80 more"
-
-
-@pytest.mark.slow
-def test_a_million_rows_need_bounded_memory(into: Path) -> None:
-    program = (
-        "import resource, sys; from pathlib import Path; from engine.media.references import collect\n"
-        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "before = peak()\n"
-        "rows = ((f'{n * 7919 % 3650}/{n}.pdf', n, n.to_bytes(32, 'big')) for n in range(1_000_000))\n"
-        "found = collect(rows, Path(sys.argv[1]))\n"
-        "assert sum(1 for each in found) == 1_000_000\n"
-        "print(peak() - before)"
-    )
-    told = subprocess.run([sys.executable, "-c", program, str(into)], capture_output=True, check=True)
-    assert int(told.stdout) < 64 << 10  # KiB

@@ -202,6 +202,8 @@ def test_kept_and_lost_split_the_commits_of_the_line(seed: int) -> None:
         commits = [each for each in behind if each.kind in ("commit", "commit prepared")]
         assert point.lost_commits == len(commits)
         assert (point.lost_commit.lsn if point.lost_commit else None) == (commits[0].lsn if commits else None)
+        last = point.last_lost_commit
+        assert (last.lsn if last else None) == (commits[-1].lsn if commits else None)
 
 
 @many

@@ -97,6 +97,7 @@ class Origin:
             lost_commits=len(lost_commits),
             kept_commit=commits[-1] if commits else None,
             lost_commit=lost_commits[0] if lost_commits else None,
+            last_lost_commit=lost_commits[-1] if lost_commits else None,
         )
 
     def rehearse(self, point: RecoveryPoint, container: Path, **changes: Any) -> Rehearsal:

@@ -1,17 +1,23 @@
 """A whole restore in place by the real engine on a real cluster: its result, its rollback, its discard, its deaths."""
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.postgres import processes
 from engine.postgres.server import free_port
 from engine.records.errors import RepriseError
+from engine.run.control import send
 from engine.run.folder import read_run
 from engine.run.opening import open_application
 from engine.run.starting import start_engine
+from tests.clusters import wait_until
+from tests.run.toys import ended
 from tests.steps.in_place import Production, running_production
 
 
@@ -62,23 +68,46 @@ def test_in_place_keeps_the_unarchived_tail_and_can_be_opened_rolled_back_and_di
     assert production.count() == production.written
 
 
-def test_discard_deletes_what_was_set_aside_and_then_nothing_rolls_back(production: Production) -> None:
+def test_a_shutdown_that_takes_its_time_holds_no_request_up(production: Production) -> None:
+    server = production.cluster.server
+    [checkpointer] = [
+        child.pid for child in psutil.Process(server.pid()).children() if "checkpointer" in "".join(child.cmdline())
+    ]
+    run = production.new_run("lsn")
+    os.kill(checkpointer, signal.SIGSTOP)  # a checkpoint without an end
+    try:
+        start_engine(run, "apply")
+        wait_until(lambda: _status(production.data_dir) == "stopping", "the server was not told to stop")
+        assert send(run, "status", timeout=5)["act"] == "apply"
+        send(run, "cancel", timeout=5)
+        assert ended(run).outcome == "interrupted"
+        assert server.pid() is not None
+        start_engine(run, "rollback")
+        wait_until(lambda: _waits_for_its_end(run), "the rollback did not wait for the server's end", 10)
+        assert send(run, "status", timeout=5)["act"] == "rollback"
+    finally:
+        os.kill(checkpointer, signal.SIGCONT)
+    assert ended(run).outcome == "rolled-back", read_run(run).error
+    assert production.count() == production.written
+
+
+def _status(data_dir: Path) -> str | None:
+    noted = processes.read_postmaster_file(data_dir)
+    return noted.status if noted is not None else None
+
+
+def _waits_for_its_end(run: Path) -> bool:
+    told = [step.progress.detail for step in read_run(run).steps if step.progress is not None]
+    return "waiting for the server to end" in told
+
+
+def test_discard_deletes_what_was_set_aside_once_no_server_runs_on_it_and_then_nothing_rolls_back(
+    production: Production,
+) -> None:
     run = production.new_run("lsn")
     assert production.carry(run) == "completed", read_run(run).error
     assert production.count() == production.archived  # the target is no "latest": the tail is not in it
     assert len(production.beside()) == 2
-    assert production.carry(run, "discard") == "discarded", read_run(run).error
-    assert production.beside() == []
-    assert production.count() == production.archived
-    assert read_run(run).answers == ("open",)
-    with pytest.raises(RepriseError, match="cannot be taken by rollback"):
-        start_engine(run, "rollback")
-
-
-@pytest.mark.slow
-def test_production_is_discarded_only_while_no_server_runs_on_it(production: Production) -> None:
-    run = production.new_run("lsn")
-    assert production.carry(run) == "completed", read_run(run).error
     layout = read_run(run).plan.layout
     assert layout is not None and layout.set_aside is not None
     moved = replace(production.cluster.server, data_dir=Path(layout.set_aside), port=free_port())
@@ -90,6 +119,10 @@ def test_production_is_discarded_only_while_no_server_runs_on_it(production: Pro
         moved.stop("immediate")
     assert production.carry(run, "discard") == "discarded"
     assert production.beside() == []
+    assert production.count() == production.archived
+    assert read_run(run).answers == ("open",)
+    with pytest.raises(RepriseError, match="cannot be taken by rollback"):
+        start_engine(run, "rollback")
 
 
 @pytest.mark.slow

@@ -1,9 +1,14 @@
-"""Driving the screens through Textual's pilot, on the stand-in source."""
+"""Driving the screens through Textual's pilot, on the stand-in source.
+
+Textual itself takes an application for idle when its process has used little of 20 ms, and waits for that three times a
+key: minutes, over all tests. Here it is idle when nothing in the event loop can go on (`idle`).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 from textual import events
 from textual.pilot import Pilot
@@ -52,11 +57,12 @@ class Driver:
         limit = asyncio.get_running_loop().time() + seconds
         while not true():
             assert asyncio.get_running_loop().time() < limit, f"it never came about:\n{self.text}"
-            await self.pilot.pause(0.01)
+            await asyncio.sleep(0.001)
+            await self.pilot.pause()
         await self.pilot.pause()
 
     async def settled(self) -> None:
-        """Until no errand of the screen is under way."""
+        """Until no errand of the screen is under way, and what the last one brought is shown."""
 
         def quiet() -> bool:
             screen = self.app.screen
@@ -66,12 +72,27 @@ class Driver:
             return not any(errand.busy for errand in errands)
 
         await self.pilot.pause()
-        await self.until(quiet)
+        while not quiet():
+            await self.until(quiet)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Textual waits a moment for more of the same before it lays a screen out anew."""
+        await self.pilot.resize_terminal(width, height)
+        await self.until(lambda: (self.screen.canvas.grid.width, self.screen.canvas.grid.height) == (width, height))
+        await self.settled()
 
     async def go_to(self, text: str) -> None:
         await self.press("g")
         await self.type(text)
         await self.press("enter")
+
+
+async def idle(*_: float) -> None:
+    """Until whatever the event loop can do is done: what is left waits for a clock or a thread."""
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+    await asyncio.sleep(0)
+    while ready:
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -87,7 +108,8 @@ async def driving(
     """The application on the stand-in, at a size."""
     source = source or StandIn()
     app = RepriseApp(desk(read_only=read_only), source, glyphs=glyphs, clock=lambda: NOW, **more)
-    async with app.run_test(size=(width, height)) as pilot:
-        driver = Driver(app, pilot, source)
-        await driver.settled()
-        yield driver
+    with patch("textual.pilot.wait_for_idle", idle), patch("textual.app.wait_for_idle", idle):
+        async with app.run_test(size=(width, height)) as pilot:
+            driver = Driver(app, pilot, source)
+            await driver.settled()
+            yield driver

@@ -16,10 +16,11 @@ from rich.cells import cell_len
 from engine.records.errors import RepriseError
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Destination
+from engine.records.recoveries import Recovery
 from engine.records.runs import Reached, RunError
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
-from tests.tui.history import ACCIDENT, lsn_at
+from tests.tui.history import ACCIDENT, NOW, lsn_at
 from tests.tui.protected import copy_plan, copy_run, status
 from tests.tui.source import desk, run_state
 from tui.painting.glyphs import PLAIN, UNICODE
@@ -187,7 +188,7 @@ async def run_completed(driver: Driver) -> None:
 
 
 async def report(driver: Driver) -> None:
-    await _at(driver, "end")
+    await _at(driver, "end", recovery=Recovery("restore", NOW, "a run", True, 6300.0, 540.0), waited=300.0)
     await driver.press("enter")
 
 
@@ -410,8 +411,7 @@ async def test_a_terminal_made_narrower_keeps_the_cursor_on_the_axis() -> None:
     async with driving(160, 50) as driver:
         await timeline(driver)
         for width in (80, 40):
-            await driver.pilot.resize_terminal(width, 24)
-            await driver.settled()
+            await driver.resize(width, 24)
             _holds_the_moment(driver.text, width)
 
 

@@ -62,7 +62,7 @@ def test_every_sign_is_one_cell_and_has_a_plain_form() -> None:
 
 async def test_a_resized_terminal_is_painted_anew() -> None:
     async with driving(80, 24) as driver:
-        await driver.pilot.resize_terminal(160, 50)
-        await driver.until(lambda: "recovery windows" in driver.text)
-        await driver.pilot.resize_terminal(40, 12)
-        await driver.until(lambda: len(driver.text.splitlines()) <= 12 and "REACHABLE" in driver.text)
+        await driver.resize(160, 50)
+        assert "recovery windows" in driver.text
+        await driver.resize(40, 12)
+        assert len(driver.text.splitlines()) <= 12 and "REACHABLE" in driver.text

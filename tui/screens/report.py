@@ -54,7 +54,10 @@ class ReportScreen(Scrolled):
                 if end is not None:
                     text = f"{words.second(end.at, zone)}  xid {end.xid}  {end.kind}  at {format_lsn(end.lsn)}"
                     rows.append(((3, name, "muted"), (16, text, "text")))
-            rows.append(((3, "lost", "muted"), (16, words.plural(point.lost_commits, "commit", "commits"), "text")))
+            lost = words.plural(point.lost_commits, "commit", "commits")
+            if state.recovery is not None and state.recovery.rpo_seconds is not None:
+                lost += f", {words.duration(state.recovery.rpo_seconds)} of work"
+            rows.append(((3, "lost", "muted"), (16, lost, "text")))
             chain = " + ".join(backup.id for backup in point.chain)
             rows.append(((3, "from", "muted"), (16, chain, "text")))
         if (files := plan.files) is not None:
@@ -62,6 +65,10 @@ class ReportScreen(Scrolled):
             if files.only is not None:
                 rows.append(((3, "only", "muted"), (16, files.only, "text")))
         rows.append(((3, "into", "muted"), (16, f"{INTO[plan.destination.kind]} {plan.destination.path}", "text")))
+        if state.recovery is not None and state.recovery.rto_seconds is not None:
+            took = words.duration(state.recovery.rto_seconds)
+            took += f", and {words.duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
+            rows.append(((3, "back in", "muted"), (16, took, "text")))
         reached = state.reached
         if reached is not None and point is not None and reached.lsn > point.gate:
             text = f"at the gate, replay went on to {format_lsn(reached.lsn)}"

@@ -13,9 +13,10 @@ from engine.media.looking import look_at_live
 from engine.media.sources import open_snapshot
 from engine.records.errors import RunFailed
 from engine.records.files import Files
+from engine.steps import POINT
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say
-from engine.steps.shared.points import POINT, current_point
+from engine.steps.shared.points import current_point
 from engine.transfer.naming import shown
 
 CHOICES = "files.sqlite"  # in the run's folder

@@ -8,10 +8,8 @@ from engine.records.coding import from_json, to_builtins, to_json
 from engine.records.errors import RunFailed
 from engine.records.lsn import Lsn, skip_page_header
 from engine.records.target import RecoveryPoint
+from engine.steps import POINT
 from engine.steps.protocol import RunningStep
-
-POINT = "point"
-"""The fact that carries a newer recovery point than the plan's, as ``to_builtins`` gives it."""
 
 
 def current_point(step: RunningStep) -> RecoveryPoint:

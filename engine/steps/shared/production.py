@@ -13,11 +13,11 @@ from engine.postgres.server import Server
 from engine.records.errors import RunFailed, Unreachable
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of
+from engine.steps.shared import server_waits
 from engine.steps.shared.commands import run_site_command
 from engine.system.programs import run_program
 
 _START = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # nobody's child, as engine/postgres/server.py has it
-_STOP_TIMEOUT = 600.0  # seconds: a fast shutdown writes a checkpoint
 _START_TIMEOUT = 600.0  # crash recovery may come first
 LOG = "reprise-start.log"  # in the data directory: what a server says that we start without the site's command
 
@@ -80,9 +80,9 @@ def stop(step: RunningStep, data_dir: Path, *, by_command: bool = True) -> None:
     command = step.site.database.stop_command if by_command else ""
     if command:
         run_site_command(command, "[database] stop_command", step.log, waiting=lambda: step.progress(0, None))
-        deadline = time.monotonic() + _STOP_TIMEOUT
+        deadline = time.monotonic() + server_waits.STOP_TIMEOUT
         while processes.processes_in(data_dir) and time.monotonic() < deadline:
-            step.progress(0, None, detail="waiting for the server to end")
+            server_waits.serve(step)
             time.sleep(0.1)
         if processes.processes_in(data_dir):
             raise Unreachable(
@@ -91,14 +91,17 @@ def stop(step: RunningStep, data_dir: Path, *, by_command: bool = True) -> None:
                 remedy="stop it by hand, then resume the run",
             )
     else:
-        server_on(step, data_dir).stop("fast", timeout=_STOP_TIMEOUT)
+        server_waits.stop(step, server_on(step, data_dir))
     step.log(f"the server on {data_dir} is stopped")
 
 
 def start(step: RunningStep, data_dir: Path, words: Sequence[str]) -> None:
     """Start production's server with the site's command, else with these words, unless it runs, and wait until it says
-    of itself that it accepts connections. Raises RepriseError."""
+    of itself that it accepts connections. One that is still on its way down (a run was stopped while it waited for
+    that) is waited for first. Raises RepriseError."""
     server = server_on(step, data_dir)
+    if (running := processes.read_postmaster_file(data_dir)) is not None and running.status == "stopping":
+        server_waits.stop(step, server)
     if server.pid() is None:
         _start_it(step, server, words)
     began = time.monotonic()

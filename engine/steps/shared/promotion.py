@@ -21,6 +21,7 @@ from engine.records.lsn import format_lsn, skip_page_header
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of
+from engine.steps.shared import server_waits
 from engine.steps.shared.points import gate_lsn, gate_of
 
 _PROMOTION = 300.0  # seconds
@@ -46,7 +47,7 @@ def standing_for_good(step: RunningStep, server: Server, timeline: int) -> Stand
     on the old timeline."""
     stands = standing(server.data_dir, timeline)
     if stands == "died between":
-        server.stop("immediate")
+        server_waits.stop(step, server, "immediate")
         stands = standing(server.data_dir, timeline)
         if stands == "died between":
             step.log("an earlier promotion died: back behind the gate")
@@ -83,10 +84,13 @@ def settle(step: RunningStep, server: Server, point: RecoveryPoint) -> int:
     """Of a server that was promoted: a checkpoint, then the proof. Returns the new timeline."""
     said = "waiting for the server to accept connections"
     server.wait_accepting(300, lambda: step.progress(0, None, detail=said))
-    with server.connect(statement_timeout=3600) as connection:
+    with server.connect() as connection:
         if in_recovery(connection):
             raise RunFailed("the server is still in recovery after its promotion", cause=server.log_tail() or None)
-        connection.execute("CHECKPOINT")
+    if refusal := server_waits.checkpoint(step, server, timeout=3600):
+        raise RunFailed(
+            "the checkpoint after the promotion failed", cause=refusal, remedy="look at the server's log, then resume"
+        )
     control = control_of(server.data_dir)
     if control.timeline <= point.timeline or control.state != "in production":
         raise RunFailed(

@@ -17,6 +17,7 @@ from engine.records.lsn import format_lsn
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import STANDBY_SIGNAL, control_of, layout_of, spool_of
+from engine.steps.shared import server_waits
 from engine.steps.shared.points import current_point, gate_of
 from engine.steps.shared.socket_folder import ensure_socket_folder
 
@@ -141,5 +142,5 @@ def _any_process_of(spool: Path) -> bool:
 
 def stop_recovering(step: RunningStep) -> None:
     """Stop the copy's server and the feed: before the switch-over, and to undo."""
-    server_of(step).stop("fast")
+    server_waits.stop(step, server_of(step))
     stop_feed(step)

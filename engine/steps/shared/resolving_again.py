@@ -59,6 +59,7 @@ def _moved(point: RecoveryPoint, last: TransactionEnd, commits: list[Transaction
         kept_commit=commits[-1] if commits else point.kept_commit,
         lost=None,
         lost_commit=None,
+        last_lost_commit=None,
         lost_commits=0,
         wal_last=SegmentName(pieces[-1].timeline, _last_segment(gate, size)).text(size),
         wal_segments=point.wal_segments + more,
