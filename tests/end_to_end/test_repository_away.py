@@ -107,44 +107,53 @@ def _at_the_gate(cluster: Cluster, home: Path, repository: Path) -> tuple[Operat
 # -- it hangs
 
 
-@pytest.mark.parametrize("then", ["goes on", "rolled back"])
-def test_a_repository_that_hangs_in_mid_copy_is_named_and_the_run_stays_the_operators(
-    hanging: Hanging, large: Cluster, open_dir: Path, then: str
+def test_a_repository_that_hangs_in_mid_copy_and_in_mid_replay_is_named_and_the_run_goes_on_by_itself(
+    hanging: Hanging, large: Cluster, open_dir: Path
 ) -> None:
-    operator = operator_with_repository(large, open_dir, hanging.place)
-    run = start_run(operator, *into(operator))
-    with run.stopped_in("copy", WORKER, 20 * MB):
-        hanging.hang()
-    assert str(hanging.place / "base" / "one") in run.wait_for_words("waiting: no byte")
-    answers_at_once(run)
-    if then == "goes on":
-        hanging.go_on()
-        is_whole(operator, operator.call("attach", run.name, expect=0).document)
-        return
+    operator, run = _hangs_in_mid_copy(hanging, large, open_dir)
+    hanging.go_on()
+    _hangs_in_mid_replay(hanging, run)
+    hanging.go_on()
+    is_whole(operator, operator.call("attach", run.name, expect=0).document)
+
+
+def test_a_repository_that_hangs_in_mid_copy_does_not_keep_a_run_from_being_rolled_back(
+    hanging: Hanging, large: Cluster, open_dir: Path
+) -> None:
+    operator, run = _hangs_in_mid_copy(hanging, large, open_dir)
     cancelled(run)
     nothing_starts_below(operator.copy_to())
     assert operator.call("rollback", run.name, "--yes", expect=0).document["outcome"] == "rolled-back"
     assert not operator.copy_to().exists()
 
 
-@pytest.mark.parametrize("then", ["goes on", "resumed"])
-def test_a_repository_that_hangs_in_mid_replay_is_named_and_the_run_stays_the_operators(
-    hanging: Hanging, large: Cluster, open_dir: Path, then: str
+def test_a_repository_that_hangs_in_mid_replay_does_not_keep_a_run_from_being_cancelled_and_resumed(
+    hanging: Hanging, large: Cluster, open_dir: Path
 ) -> None:
     operator = operator_with_repository(large, open_dir, hanging.place)
     run = start_run(operator, *into(operator))
+    _hangs_in_mid_replay(hanging, run)
+    cancelled(run)
+    hanging.go_on()
+    is_whole(operator, operator.call("resume", run.name, "--yes", expect=0).document)
+
+
+def _hangs_in_mid_copy(hanging: Hanging, large: Cluster, home: Path) -> tuple[Operator, Run]:
+    operator = operator_with_repository(large, home, hanging.place)
+    run = start_run(operator, *into(operator))
+    with run.stopped_in("copy", WORKER, 20 * MB):
+        hanging.hang()
+    assert str(hanging.place / "base" / "one") in run.wait_for_words("waiting: no byte")
+    answers_at_once(run)
+    return operator, run
+
+
+def _hangs_in_mid_replay(hanging: Hanging, run: Run) -> None:
     with run.stopped_in("replay", FEED, 8 * MB):
         hanging.hang()
     run.wait_for_words("waiting: the archive does not answer")
     answers_at_once(run)
     assert standing(data_dir_of(run), 1) == "behind the gate"
-    if then == "goes on":
-        hanging.go_on()
-        is_whole(operator, operator.call("attach", run.name, expect=0).document)
-        return
-    cancelled(run)
-    hanging.go_on()
-    is_whole(operator, operator.call("resume", run.name, "--yes", expect=0).document)
 
 
 @pytest.mark.parametrize("then", ["resumed", "rolled back"])

@@ -12,6 +12,8 @@ import pytest
 from engine import acts
 from engine.run.folder import find_run, read_run
 from tests.clusters import Cluster, own, test_programs
+from tests.end_to_end.middle import stopped
+from tests.end_to_end.mounts import fill_disk
 from tests.end_to_end.operator import Operator, operator_for
 
 
@@ -116,13 +118,13 @@ def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it
         refused = operator.call("backup", "base", expect=3).document
         assert "disk-space" in refused["error"]["message"]
         subprocess.run(["mount", "-o", "remount,size=40m", str(cluster.backups)], check=True)
-        filler = cluster.backups / ".filler"
         started = operator.call("backup", "base", "--detach", expect=0).document
-        filler.write_bytes(b"x" * (38 << 20))
+        with stopped(started["pid"]):  # whatever of the copy is there by now
+            ballast = fill_disk(cluster.backups)
         failed = operator.call("attach", started["run"], expect=1).document
         assert failed["outcome"] == "failed" and "space" in (failed["error"]["cause"] or failed["error"]["message"])
         assert listed(operator) == []
-        filler.unlink()
+        ballast.unlink()
         assert operator.call("resume", started["run"], "--yes", expect=0).document["outcome"] == "completed"
         assert len(listed(operator)) == 1
     finally:

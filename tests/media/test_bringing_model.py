@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from engine.media.choosing import CLASH
 from tests.media.scenes import Place, Scene, contents, nanoseconds, same_everywhere, tree
 
+PLACES: list[Place] = ["beside", "delta", "into"]
 PATHS = [b"a", b"b-", b"d", b"d/a", b"d/e", b"d/e/f", b"d\n"]
 EXAMPLES = int(os.environ.get("REPRISE_TEST_EXAMPLES", "40"))
 
@@ -98,30 +99,38 @@ class History:
                 del state[other]
 
 
+@dataclass
+class Case:
+    """A history, a moment of it half a second after an act, and where the files of then shall go."""
+
+    history: History
+    second: int
+    place: Place
+
+    def __post_init__(self) -> None:
+        self.scene, self.moment = self.history.scene, self.second + 0.5
+        self.held = self.scene.chosen(self.moment)
+        self.truth, self.live = self.history.states[self.second], tree(self.scene.live)
+
+
 @contextmanager
-def history_of(acts: list[Act]) -> Iterator[History]:
+def drawn(data: st.DataObject) -> Iterator[Case]:
+    acts = data.draw(HISTORIES)
+    second, place = data.draw(st.integers(0, len(acts))), data.draw(st.sampled_from(PLACES))
     with tempfile.TemporaryDirectory(prefix="reprise-scene-") as folder:
         history = History(Scene(Path(folder)))
         history.carry_out(acts)
-        yield history
-
-
-def moments(acts: list[Act]) -> st.SearchStrategy[int]:
-    return st.integers(0, len(acts))
+        yield Case(history, second, place)
 
 
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_without_a_database_every_file_of_the_moment_is_there_or_told(data: st.DataObject) -> None:
-    acts = data.draw(HISTORIES)
-    second, place = data.draw(moments(acts)), data.draw(st.sampled_from(["beside", "delta", "into"]))
-    moment = second + 0.5
-    with history_of(acts) as history:
-        scene = history.scene
-        held = scene.chosen(moment)
+    with drawn(data) as case:
+        history, scene, moment, place = case.history, case.scene, case.moment, case.place
+        held, truth, live = case.held, case.truth, case.live
         if not held:
             return
-        truth, live = history.states[second], tree(scene.live)
         there = contents(scene.restore(moment, place))
         told = scene.told()
         blind = any(each.startswith("no snapshot") for each in told.get(b"", ()))
@@ -146,15 +155,11 @@ def test_without_a_database_every_file_of_the_moment_is_there_or_told(data: st.D
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_the_database_refers_to_is_there_and_right_or_listed_as_lost(data: st.DataObject) -> None:
-    acts = data.draw(HISTORIES)
-    second, place = data.draw(moments(acts)), data.draw(st.sampled_from(["beside", "delta", "into"]))
-    moment = second + 0.5
-    with history_of(acts) as history:
-        scene = history.scene
-        held = scene.chosen(moment)
+    with drawn(data) as case:
+        history, scene, moment, place = case.history, case.scene, case.moment, case.place
+        held, truth, live = case.held, case.truth, case.live
         if not held:
             return
-        truth, live = history.states[second], tree(scene.live)
         there = contents(scene.restore(moment, place, {path: version[0] for path, version in truth.items()}))
         lost = scene.lost()
         had = {version[0] for each in held for version in history.in_snapshot[each.snapshot.id].values()}
