@@ -46,6 +46,7 @@ class BorgFiles:
     """What one archive of a borg repository holds below the media folder."""
 
     root = None
+    resolution = 1000
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
         self._repository = repository

@@ -56,6 +56,7 @@ class ResticFiles:
     """What one snapshot of a restic repository holds below the media folder."""
 
     root = None
+    resolution = 1
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
         self._repository = repository
@@ -113,7 +114,7 @@ class ResticFiles:
                 tally.add(size)
         shutil.rmtree(staging)
         if failure is not None:
-            raise failure
+            raise errors.as_damage(failure)
 
     def _restore(
         self, names: list[bytes] | None, into: bytes, say: Callable[[int, int], None], errors: "Complaints"

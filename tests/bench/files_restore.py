@@ -25,10 +25,10 @@ from pathlib import Path
 from engine.media.bringing import Bringer
 from engine.media.catalogue import catalogue_of, open_catalogue
 from engine.media.choices import Choices
-from engine.media.choosing import Held, choose
+from engine.media.choosing import choose
 from engine.media.looking import look_at_live
 from engine.media.snapshot import take_snapshot
-from engine.media.sources import open_snapshot
+from engine.media.sources import Held, open_snapshot
 from engine.media.swapping import Swap, plan_moves
 from engine.records.copies import MediaSnapshot
 from engine.site import MediaRepository

@@ -1,13 +1,14 @@
 """The live folder's verdicts: what is right, wrong, came after the moment, or stays though nobody asked for it."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from engine.media import looking
 from engine.media.choices import LIVE, Choices
-from engine.media.choosing import MOVED
+from engine.media.elsewhere import MOVED
 from engine.media.looking import DOUBTFUL
 from tests.media.scenes import Scene, nanoseconds
 
@@ -44,9 +45,8 @@ def test_what_was_hashed_is_not_read_again_unless_it_changed(scene: Scene, monke
     read: list[bytes] = []
     real = looking.hash_files
 
-    def hashed(root: bytes, paths: list[bytes], **options: object) -> object:
-        read.extend(paths)
-        return real(root, paths, **options)  # type: ignore[arg-type]
+    def hashed(root: bytes, paths: Iterable[bytes], **options: object) -> object:
+        return real(root, (read.append(path) or path for path in paths), **options)  # type: ignore[arg-type, func-returns-value]
 
     monkeypatch.setattr(looking, "hash_files", hashed)
     scene.write("two", b"wrong", 1)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.choices import Choices
-from engine.media.choosing import Held
 from engine.media.looking import look_at_live
-from engine.media.sources import open_snapshot
+from engine.media.sources import Held, open_snapshot
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps import POINT
