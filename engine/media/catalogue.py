@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
+from engine.media.putting import LARGEST
 from engine.records.errors import DamagedCopy
 from engine.transfer.naming import shown
 from engine.transfer.opening import open_compressed, zstd
@@ -30,7 +31,6 @@ _ESCAPED = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r"}
 _SPECIAL = re.compile(rb"[\\\t\n\r]")
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _LEADS_ELSEWHERE = re.compile(rb"(?:\A|/)\.{0,2}(?:/|\Z)")
-LARGEST = (1 << 63) - 1  # bytes
 _EARLIEST, _LATEST = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9  # nanoseconds: the years 1 to 9999
 _LAST_ID = (1 << 32) - 1
 _MEANT = {b"\\": b"\\", b"t": b"\t", b"n": b"\n", b"r": b"\r"}
@@ -62,11 +62,6 @@ def key_of(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def storable(nanoseconds: int) -> int:
-    """A time as SQLite can keep it: up to the year 2262, and one beyond that as its end."""
-    return max(-LARGEST, min(nanoseconds, LARGEST))
-
-
 def path_of(key: bytes) -> bytes:
     return key.replace(b"\0", b"/")
 
@@ -81,19 +76,20 @@ class Order:
 
     def see(self, entry: Entry) -> None:
         """Raises ValueError."""
-        path, key = entry.path, entry.key
+        kind, _, size, mtime, mode, uid, gid, path, _ = entry
+        key = path.replace(b"/", b"\0")
         if not path or b"\0" in path or _LEADS_ELSEWHERE.search(path):
             raise ValueError(f"a path that leads elsewhere: {shown(os.fsdecode(path))}")
         if key <= self._before:
             raise ValueError(f"out of order: {shown(os.fsdecode(path))}")
         if path.startswith(self._inside):
             raise ValueError(f"in what is no folder: {shown(os.fsdecode(path))}")
-        if not (0 <= entry.size <= LARGEST and _EARLIEST <= entry.mtime_ns < _LATEST):
+        if not (0 <= size <= LARGEST and _EARLIEST <= mtime < _LATEST):
             raise ValueError(f"a size or a time that no file has: {shown(os.fsdecode(path))}")
-        if not (0 <= entry.mode <= 0o7777 and 0 <= entry.uid <= _LAST_ID and 0 <= entry.gid <= _LAST_ID):
+        if not (0 <= mode <= 0o7777 and 0 <= uid <= _LAST_ID and 0 <= gid <= _LAST_ID):
             raise ValueError(f"a mode or an owner that no file has: {shown(os.fsdecode(path))}")
         self._before = key
-        if entry.kind != "d":
+        if kind != "d":
             self._inside = path + b"/"
 
 

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.media.catalogue import Entry, key_of, path_of, storable
+from engine.media.catalogue import Entry, key_of, path_of
+from engine.media.putting import storable
 from engine.transfer.naming import shown
 
 LIVE = -1

@@ -125,6 +125,7 @@ class _Chooser:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
     def _decide(self, path: bytes, found: Iterable[tuple[bytes, int, Entry | Reference]]) -> None:
+        """``found``: what the snapshots have at this path, and the database's reference to it."""
         versions: list[_Version] = []
         reference: Reference | None = None
         for _, number, each in found:

@@ -17,9 +17,10 @@ import sys
 import time
 
 from engine.media.opening import Opener
-from engine.media.putting import BLOCK, Unread, pour, take_attributes
+from engine.media.putting import BLOCK, Unread, pour, storable, take_attributes
 
-HASH, COPY = b"h", b"c"
+HASH, HASH_SIZED, COPY = b"h", b"s", b"c"
+SIZED = struct.Struct("<Q")  # of an order to hash a file only where it has this size; the path follows
 # of an order to copy: size, mtime in nanoseconds, mode, uid, gid, whether a hash is known, the hash, the length of the
 # path in the root; that path and the one of the copy follow
 COPY_ORDER = struct.Struct("<QqIII?32sH")
@@ -45,7 +46,12 @@ class Worker:
 
     def answer(self, order: bytes) -> bytes:
         self._read = 0
-        return self._hash(order[1:]) if order[:1] == HASH else self._copy(order)
+        match order[:1]:
+            case b"h":
+                return self._hash(order[1:], None)
+            case b"s":
+                return self._hash(order[1 + SIZED.size :], SIZED.unpack_from(order, 1)[0])
+        return self._copy(order)
 
     def slow(self) -> bool:
         """Whether the caller has heard nothing for a while."""
@@ -55,7 +61,8 @@ class Worker:
         self._told = now
         return True
 
-    def _hash(self, path: bytes) -> bytes:
+    def _hash(self, path: bytes, wanted: int | None) -> bytes:
+        """``wanted``: the only size for which it is worth while."""
         size = 0
         try:
             for _ in range(_TRIES):
@@ -64,6 +71,8 @@ class Worker:
                     before = os.fstat(handle)
                     size = before.st_size
                     _see_kind(before)
+                    if wanted is not None and wanted != size:
+                        return self._hashed(DIFFERENT, b"", before)
                     digest, count = self._digest(handle, size)
                     after = os.fstat(handle)
                 finally:
@@ -73,16 +82,19 @@ class Worker:
                     and after.st_mtime_ns == before.st_mtime_ns
                     and after.st_ctime_ns == before.st_ctime_ns
                 ):
-                    return ANSWER.pack(
-                        DONE, 0, digest, self._read, size, after.st_dev, after.st_ino, after.st_mode,
-                        after.st_uid, after.st_gid, after.st_mtime_ns, after.st_ctime_ns,
-                    )  # fmt: skip
+                    return self._hashed(DONE, digest, after)
             failed = errno.ESTALE
         except OSError as problem:
             failed = problem.errno or errno.EIO
         except ValueError:
             failed = errno.EINVAL  # a zero byte
         return self._failed(FAILED, failed, size)
+
+    def _hashed(self, kind: int, digest: bytes, s: os.stat_result) -> bytes:
+        times = storable(s.st_mtime_ns), storable(s.st_ctime_ns)
+        return ANSWER.pack(
+            kind, 0, digest, self._read, s.st_size, s.st_dev, s.st_ino, s.st_mode, s.st_uid, s.st_gid, *times
+        )
 
     def _digest(self, handle: int, size: int) -> tuple[bytes, int]:
         digest, count = hashlib.sha256(), 0

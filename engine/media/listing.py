@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.media.catalogue import Entry, Kind, storable
+from engine.media.catalogue import Entry, Kind
+from engine.media.putting import storable
 from engine.records.errors import DamagedCopy
 
 _APPLICATION_ID = 0x5250464C

@@ -11,18 +11,20 @@ processes read what it hands them.
 import os
 import stat
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from errno import ENOENT
 from typing import NamedTuple
 
-from engine.media.catalogue import Kind, key_of, path_of, storable
+from engine.media.catalogue import Kind, key_of, path_of
 from engine.media.choices import Choices
 from engine.media.choosing import nanoseconds
 from engine.media.elsewhere import find_in_live
-from engine.media.hashing import Hashed, hash_files
+from engine.media.file_worker import DIFFERENT, DONE, HASH_SIZED, SIZED
+from engine.media.hashing import hash_files
+from engine.media.putting import storable
+from engine.media.sharing import Answer, share_out
 from engine.media.sources import Held
 from engine.media.walking import walk
 from engine.records.errors import Unreachable
@@ -84,6 +86,8 @@ class _Known(NamedTuple):
     sha256: str
 
 
+_Asked = tuple[bytes, str | None]
+"""A file that is being hashed: its key, and the hash that it should have (None: nobody knows it yet; empty: none)."""
 _WANTED = f"SELECT {', '.join(_Here._fields)} FROM wanted WHERE key > ? ORDER BY key LIMIT ?"
 _KNOWN = (
     f"SELECT {', '.join(_Known._fields)} FROM live WHERE key > ? AND kind = 'f' AND sha256 IS NOT NULL "
@@ -100,16 +104,15 @@ class _Looker:
         self.narrowed, self.skip, self.say = narrowed, skip, say
         self.moment_ns = nanoseconds(moment) if moment is not None else None
         self.rows: list[tuple[object, ...]] = []
-        self.asked: deque[tuple[bytes, str | None]] = deque()  # is being hashed; the hash that it should have
         self.files = self.bytes = 0
         self.round = choices.number("SELECT max(look) FROM live") + 1
         self.some_open = False
         self.committed_at = time.monotonic()
 
     def look(self) -> None:
-        with closing(hash_files(self.live, self._to_hash(), progress=self._read)) as answers:
-            for answer in answers:
-                self._hear(*self.asked.popleft(), answer)
+        with closing(share_out(self.live, self._to_hash(), progress=self._read)) as answers:
+            for (key, wanted), answer in answers:
+                self._hear(key, wanted, answer)
         self._write()
         self.choices.ask("DELETE FROM live WHERE look < ?", self.round)
         self.choices.commit()
@@ -126,8 +129,8 @@ class _Looker:
 
     # What stands there, and what its status says
 
-    def _to_hash(self) -> Iterator[bytes]:
-        """The merge: paths whose content must decide; everything else is decided here."""
+    def _to_hash(self) -> Iterator[tuple[_Asked, bytes]]:
+        """The merge: files whose content must decide, as orders; everything else is decided here."""
         wanted = (_Here._make(row) for row in self._paged(_WANTED))
         known = (_Known._make(row) for row in self._paged(_KNOWN)) if self.round > 1 else iter(())
         next_one, remembered = next(wanted, None), next(known, None)
@@ -142,6 +145,14 @@ class _Looker:
                 next_one = next(wanted, None)
             while remembered is not None and remembered.key < key:
                 remembered = next(known, None)
+            here = next_one if next_one is not None and next_one.key == key else None
+            before = remembered if remembered is not None and remembered.key == key else None
+            if (
+                here is not None and here.needed and here.kind == "f" and before is None and not self.fast
+                and entry.is_file(follow_symlinks=False)
+            ):  # fmt: skip
+                yield (key, here.sha256), _order(here.size, path)  # its status comes with the answer
+                continue
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
@@ -149,19 +160,16 @@ class _Looker:
             except OSError as problem:
                 raise _unreadable(entry.path, problem) from None
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "f")
-            here = next_one if next_one is not None and next_one.key == key else None
             verdict = self._verdict(path, entry, kind, status, here, next_one)
             if kind == "d" and verdict == WRONG:
                 blocked = path + b"/"  # it goes as a whole
-            digest = None
-            if remembered is not None and remembered.key == key and _unchanged(remembered, status):
-                digest = remembered.sha256
+            digest = before.sha256 if before is not None and _unchanged(before, status) else None
+            wanted_one = here.sha256 if here is not None else ""
             if verdict == OPEN and digest is None:
-                self.asked.append((key, here.sha256 if here is not None else ""))
-                yield path
+                yield (key, wanted_one), _order(status.st_size, path)
             else:
                 if verdict == OPEN:
-                    verdict = self._by_content(digest, here.sha256 if here is not None else "")
+                    verdict = self._by_content(digest, wanted_one)
                 times = storable(status.st_mtime_ns), storable(status.st_ctime_ns)
                 self._add(key, kind, status.st_size, *times, status.st_ino, digest, verdict)
 
@@ -231,17 +239,19 @@ class _Looker:
     def _within(self, path: bytes) -> bool:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
-    def _hear(self, key: bytes, wanted: str | None, answer: Hashed) -> None:
-        """A file that was hashed, with its status of that moment."""
-        if answer.status is not None:
-            times = storable(answer.status.mtime_ns), storable(answer.status.ctime_ns)
-            verdict = self._by_content(answer.sha256, wanted)
-            self._add(key, "f", answer.size, *times, answer.status.ino, answer.sha256, verdict)
-        elif answer.errno != ENOENT:  # it cannot be read, or changes all the time
-            self._add(key, "f", answer.size, None, None, None, None, WRONG)
+    def _hear(self, key: bytes, wanted: str | None, answer: Answer) -> None:
+        """What was read of a file, with its status of that moment."""
+        kind, errno, digest, _, size, _, inode, _, _, _, mtime, ctime = answer
+        if kind == DONE:
+            found = digest.hex()
+            self._add(key, "f", size, mtime, ctime, inode, found, self._by_content(found, wanted))
+        elif kind == DIFFERENT:
+            self._add(key, "f", size, mtime, ctime, inode, None, WRONG)
+        elif errno != ENOENT:  # it cannot be read, or changes all the time
+            self._add(key, "f", size, None, None, None, None, WRONG)
 
     def _by_content(self, digest: str | None, wanted: str | None) -> str:
-        """``wanted`` None: nobody knows it yet; empty: nothing is."""
+        """``wanted`` as in _Asked."""
         if wanted is None:
             self.some_open = True
             return OPEN
@@ -299,6 +309,10 @@ class _Looker:
     def _read(self, count: int) -> None:
         self.bytes += count
         self.say(self.files, self.bytes)
+
+
+def _order(size: int, path: bytes) -> bytes:
+    return HASH_SIZED + SIZED.pack(size) + path
 
 
 def _unchanged(known: _Known, status: os.stat_result) -> bool:

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from engine.media.catalogue import Entry
 
 BLOCK = 1 << 20  # bytes that are read at once
+LARGEST = (1 << 63) - 1  # what SQLite takes
 _HOLE = 64 << 10  # bytes; zeros of this length become a hole, where the file has any
 _ZEROS = bytes(_HOLE)
+
+
+def storable(nanoseconds: int) -> int:
+    """A time as SQLite can keep it: up to the year 2262, and one beyond that as its end."""
+    return nanoseconds if -LARGEST <= nanoseconds <= LARGEST else LARGEST if nanoseconds > 0 else -LARGEST
 
 
 class Unread(OSError):

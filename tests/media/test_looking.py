@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,12 +44,12 @@ def test_what_was_hashed_is_not_read_again_unless_it_changed(scene: Scene, monke
     scene.snapshot(10)
     held = scene.decide(5)
     read: list[bytes] = []
-    real = looking.hash_files
+    real = looking.share_out
 
-    def hashed(root: bytes, paths: Iterable[bytes], **options: object) -> object:
-        return real(root, (read.append(path) or path for path in paths), **options)  # type: ignore[arg-type, func-returns-value]
+    def shared(root: bytes, orders: Iterable[tuple[Any, bytes]], **options: Any) -> Any:
+        return real(root, (read.append(each[0][0]) or each for each in orders), **options)  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(looking, "hash_files", hashed)
+    monkeypatch.setattr(looking, "share_out", shared)
     scene.write("two", b"wrong", 1)
     scene.look(5, held)
     assert (read, verdicts(scene)) == ([b"two"], {b"one": "right", b"two": "wrong"})
