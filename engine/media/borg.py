@@ -51,7 +51,8 @@ class BorgFiles:
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
         self._repository = repository
         self._archive = f"::{snapshot.path.name}"
-        self._inside = (repository.inside if repository.inside is not None else media_path).strip("/")
+        inside = repository.inside if repository.inside is not None else media_path
+        self._inside = os.path.normpath(f"/{inside}").strip("/")  # "." is the top
         self._broken_off: bytes | None = None  # the file that an extraction came to last, as told
 
     @contextmanager

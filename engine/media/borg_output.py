@@ -194,6 +194,8 @@ class Sorted:
             query, (len(above), above)
         ):
             name = path[len(above) :]
+            if name == b"." and kind == "d":
+                continue  # the folder itself, where that is what was archived
             if kind == "" or lost or name == before:
                 continue
             before = name

@@ -61,7 +61,8 @@ class ResticFiles:
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
         self._repository = repository
         self._id = snapshot.path.name  # all of it
-        self._inside = "/" + (repository.inside if repository.inside is not None else media_path).strip("/")
+        inside = repository.inside if repository.inside is not None else media_path
+        self._inside = os.path.normpath("/" + inside.strip("/"))  # "." is the top
 
     @contextmanager
     def entries(self, *, hashes: bool = True) -> Iterator[Iterator[Entry]]:
