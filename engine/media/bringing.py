@@ -47,6 +47,7 @@ _LEFT = "could not be taken over from the live folder: they stand in what is set
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
 _FETCHED = ".fetched"  # in the folder that is being built
+_SOUGHT = "sought"  # the fact for how many damaged copies others were sought
 _RIGHT = "EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
 
 Say = Callable[[int, int], None]
@@ -104,13 +105,16 @@ class Bringer:
                 return
 
     def _seek_damaged(self) -> int:
-        """What a copy was too damaged to give, wanted from elsewhere; how many. What is found lost here has the
-        attributes that a snapshot told."""
-        if not self.choices.number("SELECT EXISTS (SELECT 1 FROM lost WHERE mode IS NOT NULL)"):
+        """What a copy was too damaged to give, wanted from elsewhere; how many. Once for all that was found damaged by
+        now: it may take a while, and when this is done again production is stopped."""
+        tried = self.choices.number("SELECT count(*) FROM tried")
+        if not tried or self.choices.kept(_SOUGHT) == str(tried):
             return 0
         self._put_on_disk()
         found = find_in_snapshots(self.choices, self.held, lambda entries: self.say(self.files, self.bytes))
-        return found + (find_in_live(self.choices, self.live) if self.from_live is not None else 0)
+        found += find_in_live(self.choices, self.live) if self.from_live is not None else 0
+        self.choices.keep(_SOUGHT, str(tried))
+        return found
 
     # What the live folder has, links and folders
 

@@ -121,7 +121,7 @@ class Choices:
 
     def forget(self) -> None:
         """Everything that was chosen, to choose anew."""
-        for table in ("wanted", "lost", "finding", "earlier", "tried"):
+        for table in ("wanted", "lost", "finding", "earlier", "tried", "fact"):
             self._execute(f"DELETE FROM {table}")  # names of ours
 
     def want(self, wanted: Wanted) -> None:

@@ -168,13 +168,15 @@ class _Chooser:
             return Wanted(versions[-1].entry, versions[-1].number, path)
         after = next((each for each in versions if self.after[each.number]), None)
         still = after if after is not None and self._is_old(after) else None
-        before = [
-            each for each in versions
-            if not self.after[each.number]
-            and (self._is_old(each) or not self.over[each.number] or each.entry.kind == "d")
-        ]  # fmt: skip
-        # A folder proves nothing: where something in it is wanted, that decides.
-        before = [each for each in before if each.entry.kind != "d"] or before
+        before: list[_Version] = []
+        if still is None or len(versions) > 1:
+            before = [
+                each for each in versions
+                if not self.after[each.number]
+                and (self._is_old(each) or not self.over[each.number] or each.entry.kind == "d")
+            ]  # fmt: skip
+            # A folder proves nothing: where something in it is wanted, that decides.
+            before = [each for each in before if each.entry.kind != "d"] or before
         last = self._last(before) if before else None
         if still is not None and not (last is not None and self._put_there(last, still)):
             why = self._doubt_of_still(last, still)

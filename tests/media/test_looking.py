@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from engine.media import looking
 from engine.media.choices import LIVE, Choices
 from engine.media.elsewhere import MOVED
 from engine.media.looking import DOUBTFUL
-from tests.media.scenes import Scene, nanoseconds
+from tests.media.scenes import Packed, Scene, nanoseconds
 
 
 @pytest.fixture
@@ -36,6 +37,25 @@ def test_a_content_that_changed_without_size_and_time_is_wrong_and_only_fast_bel
     scene.decided.unlink()
     scene.decide(5, fast=True)
     assert verdicts(scene) == {b"file": "right", b"touched": "right"}
+
+
+def test_fast_takes_times_for_the_same_that_the_snapshot_cannot_tell_apart(scene: Scene) -> None:
+    scene.write("file", b"right", 1)
+    scene.snapshot(10)
+    scene.pack()
+    scene.held = [replace(each, files=Coarse(each.snapshot)) for each in scene.held]
+    for apart, verdict in ((999, "right"), (1000, "wrong")):
+        scene.write("file", b"RIGHT", 1)
+        os.utime(scene.live / "file", ns=(0, nanoseconds(1) + apart))
+        scene.decided.unlink(missing_ok=True)
+        scene.decide(5, {b"file": b"right"}, fast=True)
+        assert verdicts(scene) == {b"file": verdict}
+
+
+class Coarse(Packed):
+    """Its times are microseconds, as borg's are."""
+
+    resolution = 1000
 
 
 def test_what_was_hashed_is_not_read_again_unless_it_changed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
