@@ -2,12 +2,13 @@
 
 import os
 import resource
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
-from engine.media import bringing
+from engine.media import bringing, sharing
 from engine.media.choices import Choices
 from engine.media.elsewhere import IN_ANOTHER, MOVED
 from engine.records.errors import RunFailed, Unreachable
@@ -200,22 +201,35 @@ def test_a_disk_that_takes_no_more_is_one_clear_error(scene: Scene) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_snapshot_that_goes_away_meanwhile_is_an_error_and_none_of_its_files_counts_as_lost(
-    scene: Scene, known: bool
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_a_snapshot_that_goes_away_is_an_error_and_none_of_its_files_counts_as_lost(
+    scene: Scene, meanwhile: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.write("file", b"content", 1)
+    for number in range(300):
+        scene.write(f"{number:03}", b"%d" % number, 1)
     taken = scene.snapshot(10)
+    shutil.copytree(taken.path, scene.home / "kept", copy_function=shutil.copy2)
     lose_everything(scene)
-    held = scene.decide(5, {b"file": b"content"} if known else None)
-    away = taken.path.with_name("away")
-    taken.path.rename(away)
-    with pytest.raises(Unreachable, match="cannot be read"):
-        scene.bring(held, "into")
+    held = scene.decide(5)
+    real = bringing.Bringer._hear
+
+    def vanishing(*arguments: object) -> None:
+        shutil.rmtree(taken.path, ignore_errors=True)
+        real(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        if meanwhile:
+            patched.setattr(bringing.Bringer, "_hear", vanishing)
+            patched.setattr(sharing, "_BATCH", 1)
+            patched.setattr(sharing, "_WINDOW", 1)
+        else:
+            shutil.rmtree(taken.path)
+        with pytest.raises(Unreachable, match="cannot be read"):
+            scene.bring(held, "into")
     assert scene.lost() == {}
-    away.rename(taken.path)
+    (scene.home / "kept").rename(taken.path)
     scene.bring(held, "into")
-    assert contents(scene.building) == {b"file": b"content"}
+    assert len(contents(scene.building)) == 300
 
 
 @pytest.mark.parametrize("place", PLACES)
