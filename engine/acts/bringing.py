@@ -7,18 +7,19 @@ from pathlib import Path
 
 from engine.acts.desk import Desk
 from engine.acts.following import measured
-from engine.acts.looking import View, look, read_archive
+from engine.acts.looking import View, look, read_archive, serving_media
 from engine.media.planning import FilesAsked, Place
 from engine.media.planning import plan_files as make_plan
+from engine.media.selecting import Selected, count_selected
+from engine.media.sources import Held, open_snapshot
 from engine.records.copies import MediaSnapshot
-from engine.records.errors import Unreachable, UsageError
+from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.files import Files
 from engine.records.plan import Plan
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.resolving import resolve_in
-from engine.recovery.snapshots import snapshots_for
+from engine.recovery.snapshots import moment_of_files, reserve_for, snapshots_for
 from engine.run.locks import lock_holder, site_lock
-from engine.site import Media
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.survey.server import ask_databases
@@ -57,10 +58,15 @@ def plan_files(
     else:
         assert target is not None
         moment, why_not = _moment(desk, view, target)
-        chosen = _chosen(view, moment, [each.path for each in media.repository])
+        chosen = snapshots_for(serving_media(desk, view), moment)
     place: Place = "into" if into is not None else "delta" if delta else "beside"
     narrowed = _narrowed(desk, target, snapshot)
     asked = _asked(desk, place, into, fast=fast, only=only, narrowed=narrowed)
+    asked = replace(
+        asked,
+        reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
+        selected=_selected(desk, chosen, only) if only is not None else None,
+    )
     now = datetime.now(UTC)
     return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(desk))
 
@@ -72,12 +78,17 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     if media is None or not media.repository:
         raise UsageError("the site names no media repository", remedy="add [media] and [[media.repository]] to it")
     assert point is not None
-    moment, chosen = _beside(point, media, view)
+    moment, chosen = _beside(desk, point, view)
     into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
     mounted = within(_PATIENCE, lambda: os.path.ismount(media.path), False)
     place: Place = "into" if into is not None else "delta" if mounted else "beside"
     asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
-    asked = replace(asked, held_by=None, has_application=False)  # the restore's own checks see to these
+    asked = replace(
+        asked,
+        reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
+        held_by=None,  # the restore's own checks see to these
+        has_application=False,
+    )
     return make_plan(asked, restore.target, moment, chosen, now=restore.created_at)
 
 
@@ -85,20 +96,17 @@ def look_up_beside_database(desk: Desk, restore: Plan, view: View) -> Files:
     """The snapshots in which what the database of a side copy refers to is looked up; nothing of them is copied."""
     media, point = desk.site.media, restore.point
     assert media is not None and point is not None
-    moment, chosen = _beside(point, media, view)
+    moment, chosen = _beside(desk, point, view)
     nowhere = os.path.join(restore.destination.path, "media")  # noqa: PTH118
     counts = [each.files for each in chosen]
     files = None if None in counts else sum(count or 0 for count in counts)
     return Files(moment, chosen, "into", media.path, nowhere, nowhere, None, "gate", files=files)
 
 
-def _beside(point: RecoveryPoint, media: Media, view: View) -> tuple[datetime | None, tuple[MediaSnapshot, ...]]:
+def _beside(desk: Desk, point: RecoveryPoint, view: View) -> tuple[datetime | None, tuple[MediaSnapshot, ...]]:
     """The moment that a database's recovery point means for the files, and the snapshots for it."""
-    if point.target.kind == "latest":
-        moment = None
-    else:
-        moment = point.target.time or (point.kept.at if point.kept is not None else point.backup.stopped_at)
-    return moment, _chosen(view, moment, [each.path for each in media.repository])
+    moment = moment_of_files(point.target, point.kept, point.backup.stopped_at)
+    return moment, snapshots_for(serving_media(desk, view), moment)
 
 
 def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:
@@ -134,6 +142,18 @@ def _within(only: str) -> str:
     return path
 
 
+def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str) -> Selected | None:
+    """How much the snapshots hold there; None where they do not tell it soon."""
+    media = desk.site.media
+    assert media is not None
+    places = {each.path: each for each in media.repository}
+    held = [Held(each, open_snapshot(each, places[each.repository], media.path)) for each in chosen]
+    try:
+        return within(_PATIENCE, lambda: count_selected(held, os.fsencode(only)), None)
+    except (OSError, RepriseError):
+        return None
+
+
 def _named(view: View, snapshot: str) -> tuple[MediaSnapshot, ...]:
     found = tuple(each for each in view.catalog.media_snapshots if each.id == snapshot)
     if not found:
@@ -153,18 +173,7 @@ def _moment(desk: Desk, view: View, target: RecoveryTarget) -> tuple[datetime | 
     if found.point is None:
         told = next((check.finding for check in found.checks if check.refuses), "the target cannot be resolved")
         return None, told
-    if found.point.kept is None:
-        return found.point.backup.stopped_at, ""
-    return found.point.kept.at, ""
-
-
-def _chosen(view: View, moment: datetime | None, repositories: list[str]) -> tuple[MediaSnapshot, ...]:
-    """From the first repository, in the site's order, that has any."""
-    for name in repositories:
-        of_one = [each for each in view.catalog.media_snapshots if each.repository == name]
-        if chosen := snapshots_for(of_one, moment):
-            return chosen
-    return ()
+    return moment_of_files(target, found.point.kept, found.point.backup.stopped_at), ""
 
 
 def _narrowed(desk: Desk, target: RecoveryTarget | None, snapshot: str | None) -> bool:

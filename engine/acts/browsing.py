@@ -109,8 +109,8 @@ def compare_files(desk: Desk, a: str, b: str) -> Iterator[Iterator[Difference]]:
     Raises UsageError, DamagedCopy, Unreachable."""
     if a == b:
         raise UsageError(f"{a} is compared with itself", remedy="name two snapshots, or one and 'live'")
-    with _entries(desk, a) as before, _entries(desk, b) as after:
-        yield differences(_told(before, a), _told(after, b))
+    with _entries(desk, a) as (before, one), _entries(desk, b) as (after, other):
+        yield differences(_told(before, a), _told(after, b), max(one, other))
 
 
 def _told(entries: Iterator[Entry], which: str) -> Iterator[Entry]:
@@ -148,17 +148,19 @@ def files_of_rows(desk: Desk, text: str) -> tuple[list[Reference], bool]:
 
 
 @contextmanager
-def _entries(desk: Desk, which: str) -> Iterator[Iterator[Entry]]:
+def _entries(desk: Desk, which: str) -> Iterator[tuple[Iterator[Entry], int]]:
+    """With the resolution of their times, in nanoseconds."""
     if which == LIVE:
-        yield live_entries(os.fsencode(_media(desk).path))
+        yield live_entries(os.fsencode(_media(desk).path)), 1
         return
     found, repository = _snapshot(desk, which)
+    files = open_snapshot(found, repository, _media(desk).path)
     with ExitStack() as stack:
         try:
-            entries = stack.enter_context(open_snapshot(found, repository, _media(desk).path).entries())
+            entries = stack.enter_context(files.entries())
         except OSError as error:
             raise Unreachable(f"{found.id} cannot be read", cause=str(error)) from error
-        yield entries
+        yield entries, files.resolution
 
 
 def _media(desk: Desk) -> Media:

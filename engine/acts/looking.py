@@ -17,7 +17,7 @@ from engine.catalog.media import MediaContents, read_media
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
-from engine.records.copies import BaseBackup, Catalog, ImageCopy, Problem, SourceCopy
+from engine.records.copies import BaseBackup, Catalog, ImageCopy, MediaSnapshot, Problem, SourceCopy
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.records.history import TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
@@ -27,6 +27,7 @@ from engine.recovery.estimates import Measured, estimate
 from engine.recovery.planning import long_steps
 from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
+from engine.recovery.snapshots import serving
 from engine.recovery.windows import axis_spans, recovery_windows
 from engine.site import DatabaseRepository, MediaRepository, Site
 from engine.wal.index import WalIndex
@@ -229,13 +230,19 @@ def _control(site: Site) -> ControlFile | None:
         return None
 
 
+def serving_media(desk: Desk, view: View) -> tuple[MediaSnapshot, ...]:
+    """The snapshots from which a moment's files would come."""
+    places = desk.site.media.repository if desk.site.media else []
+    return serving(view.catalog.media_snapshots, [each.path for each in places])
+
+
 def moment(desk: Desk, view: View, timeline: int, gate: Lsn) -> Moment:
     """What it means to recover to the cut in front of the record at ``gate`` on a timeline's line. Quick enough for
     each key press."""
     repository = _repository_of(view, timeline, gate)
     if repository is None:
         return Moment(timeline, gate, False, None, "no WAL was archived here", None, None, None, None, None, None)
-    found = cut_meaning(view.reach, repository, timeline, gate, view.catalog.media_snapshots)
+    found = cut_meaning(view.reach, repository, timeline, gate, serving_media(desk, view))
     why, _, more = found.why_not.partition("; ")
     point = found.point
     return Moment(

@@ -9,7 +9,7 @@ from typing import Literal
 from engine.acts.bringing import plan_beside_database
 from engine.acts.desk import Desk
 from engine.acts.following import measured
-from engine.acts.looking import View, backup_cache, look
+from engine.acts.looking import View, backup_cache, look, serving_media
 from engine.catalog.directory import backup_settings, complete_backup
 from engine.media.joining import with_files
 from engine.postgres.programs import choose_programs, programs_for
@@ -50,7 +50,7 @@ def plan(
             view.reach,
             target,
             live_timeline=view.live_timeline,
-            media=view.catalog.media_snapshots,
+            media=serving_media(desk, view),
             wording=Wording(arguments=where) if command is None else Wording(command),
         ),
     )

@@ -204,6 +204,7 @@ def _files(planned: Plan) -> Document | None:
     return {
         "moment": time(files.moment),
         "snapshots": [each.id for each in files.snapshots],
+        "reserve": [each.id for each in files.reserve],
         "place": files.place,
         "folder": files.folder,
         "set_aside": files.set_aside,

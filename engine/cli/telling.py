@@ -247,7 +247,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         print(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
         print(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
     if state.files:
-        _files(state.files)
+        _files(state.files, copied=any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps))
     for each in state.checks:
         if each.ok is not True:
             _check(each)
@@ -272,12 +272,13 @@ def _proof(state: RunState, proof: ProofDrill) -> None:
     print(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
 
 
-def _files(told: Mapping[str, Any]) -> None:
-    """What came of the users' files."""
-    print(f"files       {told['copied']} copied, {size(told['bytes'])}; {told['kept']} were right already")
+def _files(told: Mapping[str, Any], *, copied: bool) -> None:
+    """What came of the users' files; before they are copied: what will."""
+    is_, were = ("copied", "were") if copied else ("to be copied", "are")
+    print(f"files       {told['copied']} {is_}, {size(told['bytes'])}; {told['kept']} {were} right already")
     for name, what in (
-        ("wrong", "live ones were wrong"),
-        ("out", "moved out: they came after"),
+        ("wrong", f"live ones {were} wrong"),
+        ("out", f"{'moved out: they came' if copied else 'to be moved out: they come'} after"),
         ("orphans", "not asked for, left as they are"),
     ):
         if told.get(name):
@@ -288,7 +289,8 @@ def _files(told: Mapping[str, Any]) -> None:
     for each in told["findings"]:
         print(f" {SIGNS['warn']} {each}")
     if told["unrecoverable"]:
-        print(f" {SIGNS['bad']} {told['unrecoverable']} cannot be brought back:")
+        rows = f" ({told['unrecoverable_rows']} rows refer to them)" if told["unrecoverable_rows"] else ""
+        print(f" {SIGNS['bad']} {told['unrecoverable']} cannot be brought back{rows}:")
         for each in told["unrecoverable_sample"][:20]:
             print(f"      {each['path']}: {each['why']}")
 

@@ -7,7 +7,9 @@ walking     a folder's entries in a catalogue's order
 snapshot    a snapshot taken: unchanged files shared with the one before, the others copied and hashed
 verifying   a snapshot held against its catalogue
 references  what the database refers to, gathered on disk
-hashing     many files hashed at once, by hashing_worker in processes of their own
+sharing     orders about many files shared out among processes of their own; file_worker is what runs there
+hashing     many files hashed at once, by them
+putting     one file's content copied and hashed, and given its attributes
 checking    the files held against what the database refers to; check_book is what it keeps on disk
 sources     the files of one snapshot, whatever program keeps them
 folders     dated folders without a catalogue, of rsync and rsnapshot
@@ -17,7 +19,9 @@ programs    these two started so that nothing asks, hangs or shows a password
 fetched     files on their way out of them
 planning    the plan that brings files back; joining: in the plan of a restore of the database
 choosing    which file from which snapshot; choices is what is decided, on disk
+selecting   how much of the snapshots lies at or below one path
 looking     the live folder held against what is wanted
+elsewhere   what is lost or damaged, sought in every snapshot and in the live folder by its content
 bringing    what is wanted, copied and hashed; opening: without following a link
 swapping    the live folder changed by renames, and back
 rescuing    what the opened database misses, from what was moved out

@@ -46,11 +46,13 @@ class BorgFiles:
     """What one archive of a borg repository holds below the media folder."""
 
     root = None
+    resolution = 1000
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
         self._repository = repository
         self._archive = f"::{snapshot.path.name}"
-        self._inside = (repository.inside if repository.inside is not None else media_path).strip("/")
+        inside = repository.inside if repository.inside is not None else media_path
+        self._inside = os.path.normpath(f"/{inside}").strip("/")  # "." is the top
         self._broken_off: bytes | None = None  # the file that an extraction came to last, as told
 
     @contextmanager

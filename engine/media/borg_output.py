@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.media.catalogue import Entry
+from engine.media.catalogue import Entry, Order, key_of
 from engine.records.copies import MediaSnapshot, Problem
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.site import MediaRepository
@@ -182,29 +182,33 @@ class Sorted:
                 f"the archive does not hold {shown(os.fsdecode(self._inside))}",
                 remedy='say where in its archives the media folder stands: inside = "…" in its [[media.repository]]',
             )
-        self._items.create_function("key", 1, lambda path: path.replace(b"/", b"\0"), deterministic=True)
+        self._items.create_function("key", 1, key_of, deterministic=True)
         query = (
             "SELECT i.path, i.kind, coalesce(m.sha256, i.sha256), coalesce(m.size, i.size), i.mtime, i.mode, i.uid,"
             " i.gid, i.target, i.source IS NOT NULL AND m.number IS NULL FROM item i"
             " LEFT JOIN item m ON m.path = i.source AND m.kind = 'f' AND m.source IS NULL"
             " WHERE substr(i.path, 1, ?) = ? ORDER BY key(i.path)"
         )
-        before = b""
+        before, order = b"", Order()
         for path, kind, digest, size, mtime, mode, uid, gid, target, lost in self._items.execute(
             query, (len(above), above)
         ):
             name = path[len(above) :]
-            if b"\0" in name or any(part in (b"", b".", b"..") for part in name.split(b"/")):
-                raise DamagedCopy(f"the archive holds a path that leads elsewhere: {shown(os.fsdecode(path))}")
+            if name == b"." and kind == "d":
+                continue  # the folder itself, where that is what was archived
             if kind == "" or lost or name == before:
                 continue
             before = name
             if kind == "l":
                 target = link(name) if b"?" in target else target
                 size = len(target)
-            yield Entry(
-                kind, digest if kind == "f" else None, size if kind != "d" else 0, mtime, mode, uid, gid, name, target
-            )
+            digest, size = (digest if kind == "f" else None), (size if kind != "d" else 0)
+            entry = Entry(kind, digest, size, mtime, mode, uid, gid, name, target)
+            try:
+                order.see(entry)
+            except ValueError as error:
+                raise DamagedCopy("the list of an archive is damaged", cause=str(error)) from None
+            yield entry
 
 
 def as_told(name: bytes) -> bytes:

@@ -2,35 +2,53 @@
 
 What the live folder has right is not copied: a folder that will take its place shares it (a reflink, else a hard link;
 never one from a snapshot), and one that is only changed keeps it. What a snapshot has damaged is not put anywhere: it
-counts as lost, with the reason.
+is sought elsewhere, and counts as lost, with the reason, where nobody has it.
+
+The copying is done by processes of their own (`sharing`), for each source in turn. Every few seconds all of it is put
+on disk, and only then is written down that it is there: a successor trusts what stands in the choices.
 """
 
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
+from itertools import islice
 from pathlib import Path
 
-from engine.media.catalogue import Entry
-from engine.media.choices import LIVE, Choices, Lost, Wanted
-from engine.media.choosing import Held
+from engine.media.catalogue import Entry, key_of, path_of
+from engine.media.choices import LIVE, Choices, Wanted
+from engine.media.elsewhere import find_in_live, find_in_snapshots, give_up
+from engine.media.file_worker import COPY, COPY_ORDER, DIFFERENT, DONE, UNWRITABLE
 from engine.media.hashing import hash_files
 from engine.media.opening import Opener
-from engine.media.references import key_of, path_of
-from engine.media.snapshot import dress, entry_of, stream, take_attributes
+from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
+from engine.media.sharing import Answer, share_out
+from engine.media.snapshot import entry_of
+from engine.media.sources import Held
+from engine.records.errors import DamagedCopy, Unreachable
 from engine.transfer.durable import FileSystems
 from engine.transfer.failures import unwritable
+from engine.transfer.naming import shown
 from engine.transfer.removing import remove_tree
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
-_BLOCK = 1 << 20
-_TOGETHER = 500  # files between two commits
+_TOGETHER = 500  # rows that are read or written at once
+_ON_DISK = 5.0  # seconds between two times that all is put on disk
 _NO_MORE_LINKS = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
+# What is wrong with one file alone; everything else is wrong with the file system that it lies on.
+_OF_ONE_FILE = (
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EIO,
+    errno.ENAMETOOLONG, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA, errno.EILSEQ,
+)  # fmt: skip
 _DAMAGED = "its copy is damaged: it has other content than its catalogue says"
+_LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
 _FETCHED = ".fetched"  # in the folder that is being built
+_SOUGHT = "sought"  # the fact for how many damaged copies others were sought
+_RIGHT = "EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
 
 Say = Callable[[int, int], None]
 """Hears files and bytes done."""
@@ -38,10 +56,7 @@ Say = Callable[[int, int], None]
 
 def take_anew(choices: Choices) -> None:
     """What was shared with the live folder and was changed there since is copied after all."""
-    choices.ask(
-        "UPDATE wanted SET inode = NULL, shared = 0 WHERE shared "
-        "AND NOT EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
-    )
+    choices.ask(f"UPDATE wanted SET inode = NULL, shared = 0 WHERE shared AND NOT {_RIGHT}")
     choices.commit()
 
 
@@ -54,20 +69,17 @@ class Bringer:
     ) -> None:
         self.choices, self.held, self.say = choices, held, say
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
-        self.buffer = memoryview(bytearray(_BLOCK))
         self.files = self.bytes = 0
         self.clones = True  # until the file system declines one
         self.made: set[bytes] = set()
         self.folders: list[tuple[bytes, Entry]] = []
+        self.done: list[tuple[int, bool, bytes]] = []  # to be written down: inode, shared, key
+        self.on_disk_at = time.monotonic()
 
     def bring(self) -> None:
         """Copy what is not there yet. Raises Unreachable where a snapshot is away, RunFailed where there is no room."""
         with ExitStack() as opened:
-            systems = FileSystems([Path(os.fsdecode(self.building))])
-            self.openers = [
-                opened.enter_context(Opener(each.files.root)) if each.files.root is not None else None
-                for each in self.held
-            ]
+            self.systems = FileSystems([Path(os.fsdecode(self.building))])
             self.from_live = opened.enter_context(Opener(self.live)) if os.path.isdir(self.live) else None  # noqa: PTH112
             try:
                 self._bring_all()
@@ -75,99 +87,94 @@ class Bringer:
                     self._take_orphans()
                 for place, folder in reversed(self.folders):
                     dress(place, folder)
-                systems.sync()
+                self._put_on_disk()
             except OSError as problem:
                 raise unwritable(os.fsdecode(self.building), problem) from None
-        self.choices.commit()
         self.say(self.files, self.bytes)
 
     def _bring_all(self) -> None:
-        self._fetch()
+        self._put_what_is_no_copy()
+        while True:
+            for number, each in enumerate(self.held):
+                if each.files.root is None:
+                    self._fetch(number, each)
+                else:
+                    self._copy_from(each.files.root, number)
+            self._copy_from(self.live, LIVE)
+            if not self._seek_damaged():
+                return
+
+    def _seek_damaged(self) -> int:
+        """What a copy was too damaged to give, wanted from elsewhere; how many. Once for all that was found damaged by
+        now: it may take a while, and when this is done again production is stopped."""
+        tried = self.choices.number("SELECT count(*) FROM tried")
+        if not tried or self.choices.kept(_SOUGHT) == str(tried):
+            return 0
+        self._put_on_disk()
+        found = find_in_snapshots(self.choices, self.held, lambda entries: self.say(self.files, self.bytes))
+        found += find_in_live(self.choices, self.live) if self.from_live is not None else 0
+        self.choices.keep(_SOUGHT, str(tried))
+        return found
+
+    # What the live folder has, links and folders
+
+    def _put_what_is_no_copy(self) -> None:
+        """In order, so that the folders of what was copied before an engine died get their owner and mode."""
+        shared = f"OR {_RIGHT}" if self.whole and self.share else ""
+        there = "" if self.whole else f"AND NOT {_RIGHT}"
+        query = f"key > ? AND needed AND (kind <> 'f' OR inode IS NOT NULL {shared}) {there} ORDER BY key LIMIT ?"
         last = b""
-        while batch := list(self.choices.all_wanted("key > ? AND needed ORDER BY key LIMIT ?", last, _TOGETHER)):
-            for wanted in batch:
-                if wanted.inode is not None:
-                    self._make_parents(wanted.path)  # they may not have got their owner and mode yet
-                elif self.whole or not self._right(wanted):
-                    self._put(wanted)
+        while batch := list(self.choices.all_wanted(query, last, _TOGETHER)):
             last = key_of(batch[-1].path)
-            self.choices.commit()
-
-    def _right(self, wanted: Wanted) -> bool:
-        return self._verdict(wanted) == "right"
-
-    def _verdict(self, wanted: Wanted) -> str | None:
-        rows = self.choices.ask("SELECT verdict FROM live WHERE key = ?", key_of(wanted.path))
-        return next((row[0] for row in rows), None)
+            for wanted in batch:
+                self._make_parents(wanted.path)
+                if wanted.entry.kind == "d":
+                    self._make(wanted.path, wanted.entry)
+                elif wanted.inode is None:
+                    self._put(wanted)
+            self._put_on_disk_now_and_then()
 
     def _put(self, wanted: Wanted) -> None:
         place = self.building + b"/" + wanted.path
-        self._make_parents(wanted.path)
-        entry = wanted.entry
-        if entry.kind == "d":
-            self._make(wanted.path, entry)
-            return
         with suppress(FileNotFoundError):
             os.unlink(place)  # noqa: PTH108  # of a try before
-        if entry.kind == "l":
-            os.symlink(entry.target, place)  # noqa: PTH211
-            dress(place, entry)
-            self._done(wanted.path, place, 0)
-            return
-        if self.share and self._right(wanted) and self._share(wanted.path, place, entry):
-            self._done(wanted.path, place, 0, shared=True)
-            return
-        if (why := self._copy(wanted, place)) is None:
-            self._done(wanted.path, place, entry.size)
-        else:
-            self._lose(wanted, why)
-
-    def _copy(self, wanted: Wanted, place: bytes) -> str | None:
-        """Why it could not be had; None where it stands there."""
-        opener = self.from_live if wanted.source == LIVE else self.openers[wanted.source]
-        if opener is None:
-            return "it could not be fetched from its snapshot"
-        try:
-            handle = opener.open(wanted.origin)
-        except OSError as problem:
-            return f"its copy cannot be read: {problem.strerror}"
-        try:
-            digest, size = stream(handle, wanted.origin, place, os.fstat(handle), self.buffer)
-            if wanted.entry.sha256 not in (None, digest) or size != wanted.entry.size:
-                os.unlink(place)  # noqa: PTH108
-                return _CHANGED if wanted.source == LIVE else _DAMAGED
-            take_attributes(handle, place)
-        finally:
-            os.close(handle)
-        dress(place, wanted.entry)
-        return None
+        if wanted.entry.kind == "l":
+            os.symlink(wanted.entry.target, place)  # noqa: PTH211
+            dress(place, wanted.entry)
+        elif not self._share(wanted.path, place, wanted.entry):
+            return  # it is copied later
+        self._note(wanted.path, os.lstat(place).st_ino, 0, shared=wanted.entry.kind == "f")
 
     def _share(self, path: bytes, place: bytes, entry: Entry) -> bool:
         """Take over what the live folder has right, with its attributes right too."""
-        source = self.live + b"/" + path
-        try:
-            status = os.lstat(source)
-            there = entry_of("f", status, path)
-            if self.from_live is None or there.size != entry.size:
-                return False
-            handle = self.from_live.open(path)
-        except OSError:
+        above, _, name = path.rpartition(b"/")
+        if self.from_live is None:
             return False
         try:
-            self.clones = self.clones and _clone(handle, place)
+            folder = self.from_live.enter(above)
+            there = entry_of("f", os.stat(name, dir_fd=folder, follow_symlinks=False), path)
+            if there.size != entry.size:
+                return False
             if self.clones:
-                take_attributes(handle, place)
-                dress(place, entry)
-                return True
-        finally:
-            os.close(handle)
+                handle = self.from_live.open(path)
+        except OSError:
+            return False
+        if self.clones:
+            try:
+                self.clones = _clone(handle, place)
+                if self.clones:
+                    take_attributes(handle, place)
+                    dress(place, entry)
+                    return True
+            finally:
+                os.close(handle)
         if (there.mtime_ns, there.mode, there.uid, there.gid) != (entry.mtime_ns, entry.mode, entry.uid, entry.gid):
             return False  # the set-aside one keeps its own
-        return self._link(source, place, path)
+        return self._link(folder, name, place, path)
 
-    def _link(self, source: bytes, place: bytes, path: bytes) -> bool:
+    def _link(self, folder: int, name: bytes, place: bytes, path: bytes) -> bool:
         try:
-            os.link(source, place, follow_symlinks=False)
+            os.link(name, place, src_dir_fd=folder, follow_symlinks=False)
         except OSError as problem:
             if problem.errno not in _NO_MORE_LINKS:
                 raise
@@ -187,7 +194,7 @@ class Bringer:
                 if not os.path.lexists(place):
                     self._take_orphan(path, kind, place)
             last = rows[-1][0]
-            self.choices.commit()
+            self._put_on_disk_now_and_then()
 
     def _take_orphan(self, path: bytes, kind: str, place: bytes) -> None:
         source = self.live + b"/" + path
@@ -203,17 +210,34 @@ class Bringer:
             os.symlink(os.readlink(source), place)  # noqa: PTH115, PTH211
             dress(place, entry)
         elif not self._share(path, place, entry):
-            self._copy(Wanted(entry, LIVE, path), place)
+            self._copy_orphan(path, place, entry)
+
+    def _copy_orphan(self, path: bytes, place: bytes, entry: Entry) -> None:
+        assert self.from_live is not None
+        try:
+            handle = self.from_live.open(path)
+        except OSError:
+            self.choices.find(_LEFT, path)
+            return
+        try:
+            stream(handle, place, os.fstat(handle), memoryview(bytearray(BLOCK)))
+            take_attributes(handle, place)
+            dress(place, entry)
+        except Unread:
+            os.unlink(place)  # noqa: PTH108
+            self.choices.find(_LEFT, path)
+        finally:
+            os.close(handle)
 
     # Folders
 
     def _make_parents(self, path: bytes) -> None:
-        parts = path.split(b"/")[:-1]
-        for count in range(1, len(parts) + 1):
-            folder = b"/".join(parts[:count])
-            if folder not in self.made:
-                known = self.choices.folder(folder)
-                self._make(folder, known.entry if known is not None else self._like_live(folder))
+        above = path.rpartition(b"/")[0]
+        if not above or above in self.made:
+            return
+        self._make_parents(above)
+        known = self.choices.folder(above)
+        self._make(above, known.entry if known is not None else self._like_live(above))
 
     def _like_live(self, folder: bytes) -> Entry | None:
         try:
@@ -231,42 +255,88 @@ class Bringer:
         if entry is not None:
             self.folders.append((place, entry))
 
+    # What is copied
+
+    def _copy_from(self, root: bytes, source: int) -> None:
+        """What is wanted from a folder that can be read directly. Raises Unreachable where it is away."""
+        if not self.choices.number("SELECT EXISTS (SELECT 1 FROM wanted WHERE source = ? AND kind = 'f')", source):
+            return
+        try:
+            opener = Opener(root)
+        except OSError as problem:
+            raise _away(root, problem.strerror) from None
+        with opener:
+            self._copy(root, opener, self._to_copy(source))
+
+    def _to_copy(self, source: int) -> Iterator[Wanted]:
+        self._write_done()
+        right = "" if self.whole else f"AND NOT {_RIGHT}"
+        query = f"key > ? AND source = ? AND kind = 'f' AND needed AND inode IS NULL {right} ORDER BY key LIMIT ?"
+        last = b""
+        while page := list(self.choices.all_wanted(query, last, source, _TOGETHER)):
+            last = key_of(page[-1].path)
+            yield from page
+
+    def _copy(self, root: bytes, opener: Opener, wanted: Iterator[Wanted]) -> None:
+        with closing(share_out(root, map(self._order, wanted), progress=self._read)) as answers:
+            for one, answer in answers:
+                self._hear(root, opener, one, answer)
+                self._put_on_disk_now_and_then()
+
+    def _order(self, wanted: Wanted) -> tuple[Wanted, bytes]:
+        self._make_parents(wanted.path)
+        e = wanted.entry
+        digest = bytes.fromhex(e.sha256) if e.sha256 is not None else b""
+        head = COPY_ORDER.pack(e.size, e.mtime_ns, e.mode, e.uid, e.gid, bool(digest), digest, len(wanted.origin))
+        return wanted, b"".join((COPY, head, wanted.origin, self.building, b"/", wanted.path))
+
+    def _hear(self, root: bytes, opener: Opener, wanted: Wanted, answer: Answer) -> None:
+        kind, why, _, _, size, _, inode, *_ = answer
+        if kind == DONE:
+            self._note(wanted.path, inode, size)
+        elif kind == UNWRITABLE:
+            raise OSError(why, os.strerror(why), os.fsdecode(self.building + b"/" + wanted.path))
+        elif kind != DIFFERENT and (why not in _OF_ONE_FILE or not opener.stands(root)):
+            raise _away(root, os.strerror(why))
+        elif kind == DIFFERENT:
+            give_up(self.choices, wanted, root, _CHANGED if wanted.source == LIVE else _DAMAGED)
+        else:
+            give_up(self.choices, wanted, root, f"its copy cannot be read: {os.strerror(why)}")
+
+    def _read(self, count: int) -> None:
+        self.bytes += count
+        self.say(self.files, self.bytes)
+
     # What must be fetched
 
-    def _fetch(self) -> None:
-        """Files of snapshots that cannot be read directly, many at once: their program takes a while to start."""
-        for number, each in enumerate(self.held):
-            last = b""
-            while each.files.root is None and (page := self._missing(number, last)):
-                last = key_of(page[-1].path)
-                self._fetch_those(each, number, [one for one in page if self.whole or not self._right(one)])
-                self.choices.commit()
+    def _fetch(self, number: int, held: Held) -> None:
+        """Files of a snapshot that cannot be read directly, many at once: its program takes a while to start."""
+        source = self._to_copy(number)
+        while page := list(islice(source, _FETCHED_AT_ONCE)):
+            self._fetch_those(held, page)
+            self._put_on_disk()
 
-    def _missing(self, number: int, last: bytes) -> list[Wanted]:
-        query = "source = ? AND kind = 'f' AND inode IS NULL AND key > ? ORDER BY key LIMIT ?"
-        return list(self.choices.all_wanted(query, number, last, _FETCHED_AT_ONCE))
-
-    def _fetch_those(self, held: Held, number: int, wanted: Sequence[Wanted]) -> None:
+    def _fetch_those(self, held: Held, wanted: Sequence[Wanted]) -> None:
         scratch = Path(os.fsdecode(self.building)) / _FETCHED
         names = scratch.with_name(_FETCHED + "-names")
         remove_tree(scratch)
-        if not wanted:
-            return
         scratch.mkdir(0o700)
         with names.open("wb") as file:
             file.writelines(origin + b"\0" for origin in sorted({one.origin for one in wanted}, key=key_of))
-        held.files.fetch(names, scratch, self.say)
-        self._learn_hashes(scratch, wanted)
+        try:
+            held.files.fetch(names, scratch, self.say)
+        except DamagedCopy as problem:  # of some files; those that came are good
+            self.choices.find(f"not all of {held.snapshot.id} could be fetched: {problem}")
+        wanted = [one for one in self._learn_hashes(scratch, wanted) if self.whole or not self._right(one)]
         with Opener(os.fsencode(scratch)) as opener:
-            self.openers[number] = opener
-            for one in wanted:
-                if self.whole or not self._right(one):
-                    self._put(one)
-            self.openers[number] = None
+            self._copy(os.fsencode(scratch), opener, iter(wanted))
         names.unlink()
         remove_tree(scratch)
 
-    def _learn_hashes(self, scratch: Path, fetched: Sequence[Wanted]) -> None:
+    def _right(self, wanted: Wanted) -> bool:
+        return bool(self.choices.number(f"SELECT {_RIGHT} FROM wanted WHERE key = ?", key_of(wanted.path)))
+
+    def _learn_hashes(self, scratch: Path, fetched: Sequence[Wanted]) -> Iterator[Wanted]:
         """What neither the snapshot nor a database knew: a live file may turn out right after all."""
         unknown = {one.origin for one in fetched if one.entry.sha256 is None}
         with closing(hash_files(os.fsencode(scratch), sorted(unknown, key=key_of))) as answers:
@@ -279,20 +349,37 @@ class Bringer:
                     "UPDATE live SET verdict = 'right' WHERE key = ? AND kind = 'f' AND size = ? AND sha256 = ?",
                     key, one.entry.size, digest,
                 )  # fmt: skip
+                one = one._replace(entry=one.entry._replace(sha256=digest))
+            yield one
 
     # What came of it
 
-    def _done(self, path: bytes, place: bytes, copied: int, shared: bool = False) -> None:
-        query = "UPDATE wanted SET inode = ?, shared = ? WHERE key = ?"
-        self.choices.ask(query, os.lstat(place).st_ino, shared, key_of(path))
+    def _note(self, path: bytes, inode: int, copied: int, shared: bool = False) -> None:
+        self.done.append((inode, shared, key_of(path)))
         self.files += 1
-        self.bytes += copied
-        if not self.files & 0x3F:
+        if len(self.done) >= _TOGETHER:
+            self._write_done()
             self.say(self.files, self.bytes)
 
-    def _lose(self, wanted: Wanted, why: str) -> None:
-        self.choices.lose(Lost(wanted.path, wanted.entry.sha256, wanted.entry.size, wanted.rows, why))
-        self.choices.unwant(wanted.path)
+    def _write_done(self) -> None:
+        self.choices.change("UPDATE wanted SET inode = ?, shared = ? WHERE key = ?", self.done)
+        self.done.clear()
+
+    def _put_on_disk_now_and_then(self) -> None:
+        if time.monotonic() - self.on_disk_at >= _ON_DISK:
+            self._put_on_disk()
+
+    def _put_on_disk(self) -> None:
+        self._write_done()
+        self.systems.sync()
+        self.choices.commit()
+        self.on_disk_at = time.monotonic()
+
+
+def _away(root: bytes, why: str | None) -> Unreachable:
+    return Unreachable(
+        f"{shown(os.fsdecode(root))} cannot be read", cause=why, remedy="bring it back, then: reprise resume"
+    )
 
 
 def _clone(handle: int, place: bytes) -> bool:

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
+from engine.media.putting import LARGEST
 from engine.records.errors import DamagedCopy
 from engine.transfer.naming import shown
 from engine.transfer.opening import open_compressed, zstd
@@ -29,6 +30,9 @@ _FLUSH = 256  # lines that are handed to the compressor at once
 _ESCAPED = {b"\\": b"\\\\", b"\t": b"\\t", b"\n": b"\\n", b"\r": b"\\r"}
 _SPECIAL = re.compile(rb"[\\\t\n\r]")
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_LEADS_ELSEWHERE = re.compile(rb"(?:\A|/)\.{0,2}(?:/|\Z)")
+_EARLIEST, _LATEST = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9  # nanoseconds: the years 1 to 9999
+_LAST_ID = (1 << 32) - 1
 _MEANT = {b"\\": b"\\", b"t": b"\t", b"n": b"\n", b"r": b"\r"}
 
 Kind = Literal["f", "d", "l"]
@@ -48,9 +52,45 @@ class Entry(NamedTuple):
     target: bytes = b""
 
     @property
-    def key(self) -> tuple[bytes, ...]:
+    def key(self) -> bytes:
         """What entries are sorted by."""
-        return tuple(self.path.split(b"/"))
+        return key_of(self.path)
+
+
+def key_of(path: bytes) -> bytes:
+    """A path with ``/`` written as a zero byte: in that form the order of bytes is a catalogue's order."""
+    return path.replace(b"/", b"\0")
+
+
+def path_of(key: bytes) -> bytes:
+    return key.replace(b"\0", b"/")
+
+
+class Order:
+    """Sees that entries which come as a stream can be those of a snapshot: in a catalogue's order, each once, with a
+    path that stays below the root and numbers that a file can have, and nothing inside of what is no folder."""
+
+    def __init__(self) -> None:
+        self._before = b""
+        self._inside = b"/"  # of the last one that is no folder; what would be in it comes next
+
+    def see(self, entry: Entry) -> None:
+        """Raises ValueError."""
+        kind, _, size, mtime, mode, uid, gid, path, _ = entry
+        key = path.replace(b"/", b"\0")
+        if not path or b"\0" in path or _LEADS_ELSEWHERE.search(path):
+            raise ValueError(f"a path that leads elsewhere: {shown(os.fsdecode(path))}")
+        if key <= self._before:
+            raise ValueError(f"out of order: {shown(os.fsdecode(path))}")
+        if path.startswith(self._inside):
+            raise ValueError(f"in what is no folder: {shown(os.fsdecode(path))}")
+        if not (0 <= size <= LARGEST and _EARLIEST <= mtime < _LATEST):
+            raise ValueError(f"a size or a time that no file has: {shown(os.fsdecode(path))}")
+        if not (0 <= mode <= 0o7777 and 0 <= uid <= _LAST_ID and 0 <= gid <= _LAST_ID):
+            raise ValueError(f"a mode or an owner that no file has: {shown(os.fsdecode(path))}")
+        self._before = key
+        if kind != "d":
+            self._inside = path + b"/"
 
 
 class CatalogueWriter:
@@ -104,7 +144,7 @@ class Catalogue:
         """Raises DamagedCopy where the catalogue is not whole or not in order."""
         if self._line() != _FORMAT.encode():
             raise self._damaged("its first line is not that of a catalogue")
-        before: tuple[bytes, ...] = ()
+        order = Order()
         count = 0
         while True:
             fields = self._line().split(b"\t")
@@ -113,11 +153,9 @@ class Catalogue:
                     self._end(fields, count)
                     return
                 entry = _read_entry(fields)
+                order.see(entry)
             except (ValueError, IndexError, OverflowError) as error:
                 raise self._damaged(f"entry {count + 1}: {error}") from None
-            if entry.key <= before:
-                raise self._damaged(f"entry {count + 1} is out of order: {shown(os.fsdecode(entry.path))}")
-            before = entry.key
             count += 1
             yield entry
 
@@ -146,8 +184,6 @@ def _read_entry(fields: list[bytes]) -> Entry:
     if kind == b"f" and not (len(digest) == 64 and digest.isalnum()):
         raise ValueError("not a SHA-256")
     name = _unescape(path)
-    if not name or b"\0" in name or any(part in (b"", b".", b"..") for part in name.split(b"/")):
-        raise ValueError(f"a path that leads elsewhere: {shown(os.fsdecode(name))}")
     return Entry(
         kind.decode("ascii"),  # type: ignore[arg-type]
         digest.decode("ascii") if kind == b"f" else None,

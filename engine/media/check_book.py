@@ -9,8 +9,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from engine.media.catalogue import key_of, path_of
 from engine.media.hashing import Hashed
-from engine.media.references import key_of, path_of
 from engine.records.checking import FileFinding
 
 _GOOD_FOR = timedelta(days=1)  # how long what a stopped check has read is trusted

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from errno import ENOENT, ESTALE
 from pathlib import Path
 
+from engine.media.catalogue import key_of
 from engine.media.check_book import Book, read_findings
 from engine.media.hashing import Hashed, hash_files
-from engine.media.references import Reference, References, key_of
+from engine.media.references import Reference, References
 from engine.media.walking import walk
 from engine.records.checking import FileCheck, FileFinding
 from engine.records.errors import RepriseError, Unreachable

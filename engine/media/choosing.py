@@ -11,15 +11,16 @@ the moment in every snapshot came after it.
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
-from engine.media.catalogue import Entry
+from engine.media.catalogue import Entry, key_of, path_of
 from engine.media.choices import Choices, Lost, Wanted
-from engine.media.references import Reference, References, key_of, path_of
-from engine.media.sources import SnapshotFiles
+from engine.media.elsewhere import find_in_snapshots
+from engine.media.references import Reference, References
+from engine.media.sources import Held
 from engine.records.copies import MediaSnapshot
 
 # What is told of files, after "files that".
@@ -29,20 +30,9 @@ CAME = "may have come after the moment (with an older time, between two snapshot
 CHANGED = "may be younger than the moment (changed while a snapshot was taken)"
 DIFFER = "differ in snapshots that overlap (the newest was taken)"
 CLASH = "are a folder in another snapshot, or lie in one that is a file there (left out)"
-IN_THE_WAY = "cannot be put back, as a file stands where their folder must"
-MOVED = "were found under another name, by their content"
-_COMMITTED = 20_000  # entries
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Say = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A snapshot and its files."""
-
-    snapshot: MediaSnapshot
-    files: SnapshotFiles
 
 
 class _Version(NamedTuple):
@@ -59,8 +49,8 @@ def choose(
     say: Say = lambda entries: None,
 ) -> bool:
     """Decide, from nothing: what was chosen before is forgotten. ``held`` are the snapshots of `snapshots_for`, by
-    their start. ``only``: nothing but this path and what lies below it. ``say`` hears entries looked at. Returns
-    whether the snapshots hold anything at all.
+    their start, and behind them those in reserve. ``only``: nothing but this path and what lies below it. ``say`` hears
+    entries looked at. Returns whether the snapshots hold anything at all.
 
     Raises OSError, DamagedCopy, Unreachable where a snapshot cannot be read: without it nothing can be decided.
     """
@@ -81,15 +71,16 @@ class _Chooser:
         only: bytes | None,
         say: Say,
     ) -> None:
-        self.choices, self.held, self.references, self.only, self.say = choices, held, references, only, say
+        self.choices, self.references, self.only, self.say = choices, references, only, say
+        self.all_held, self.held = held, [each for each in held if not each.in_reserve]
         self.moment_ns = nanoseconds(moment) if moment is not None else None
         # An undated one may have been taken at any time: as if it overlapped the moment.
         self.after = [
-            moment is not None and each.snapshot.dated and each.snapshot.started_at >= moment for each in held
+            moment is not None and each.snapshot.dated and each.snapshot.started_at >= moment for each in self.held
         ]
         self.over = [
             moment is not None and not after and (each.snapshot.stopped_at >= moment or not each.snapshot.dated)
-            for each, after in zip(held, self.after, strict=True)
+            for each, after in zip(self.held, self.after, strict=True)
         ]
         self.last_file: Wanted | None = None
         self.found_any = False
@@ -101,16 +92,15 @@ class _Chooser:
             ]
             if self.references is not None:
                 streams.append((key_of(each.path), len(self.held), each) for each in self.references)
-            merged = heapq.merge(*streams, key=lambda each: each[:2])
-            for count, (key, found) in enumerate(groupby(merged, key=lambda each: each[0])):
-                if not count % _COMMITTED:
-                    self.choices.commit()
+            merged = heapq.merge(*streams)  # by key and number: no two are alike in both
+            for count, (key, found) in enumerate(groupby(merged, key=itemgetter(0))):
                 if not count & 0xFF:
                     self.say(count)
-                if self._asked(path_of(key)):
-                    self._decide(path_of(key), [each[1:] for each in found])
+                path = path_of(key)
+                if self.only is None or self._asked(path):
+                    self._decide(path, found)
         if self.references is not None:
-            self._find_moved()
+            find_in_snapshots(self.choices, self.all_held, self.say)
             for told in self.references.problems:
                 self.choices.find(f"the database: {told}")
         if self.moment_ns is not None:
@@ -129,15 +119,16 @@ class _Chooser:
     def _keyed(self, number: int, entries: Iterator[Entry]) -> Iterator[tuple[bytes, int, Entry | Reference]]:
         for entry in entries:
             self.found_any = True
-            yield key_of(entry.path), number, entry
+            yield entry.path.replace(b"/", b"\0"), number, entry
 
     def _asked(self, path: bytes) -> bool:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
-    def _decide(self, path: bytes, found: Iterable[tuple[int, Entry | Reference]]) -> None:
+    def _decide(self, path: bytes, found: Iterable[tuple[bytes, int, Entry | Reference]]) -> None:
+        """``found``: what the snapshots have at this path, and the database's reference to it."""
         versions: list[_Version] = []
         reference: Reference | None = None
-        for number, each in found:
+        for _, number, each in found:
             if isinstance(each, Reference):
                 reference = each
             else:
@@ -177,13 +168,15 @@ class _Chooser:
             return Wanted(versions[-1].entry, versions[-1].number, path)
         after = next((each for each in versions if self.after[each.number]), None)
         still = after if after is not None and self._is_old(after) else None
-        before = [
-            each for each in versions
-            if not self.after[each.number]
-            and (self._is_old(each) or not self.over[each.number] or each.entry.kind == "d")
-        ]  # fmt: skip
-        # A folder proves nothing: where something in it is wanted, that decides.
-        before = [each for each in before if each.entry.kind != "d"] or before
+        before: list[_Version] = []
+        if still is None or len(versions) > 1:
+            before = [
+                each for each in versions
+                if not self.after[each.number]
+                and (self._is_old(each) or not self.over[each.number] or each.entry.kind == "d")
+            ]  # fmt: skip
+            # A folder proves nothing: where something in it is wanted, that decides.
+            before = [each for each in before if each.entry.kind != "d"] or before
         last = self._last(before) if before else None
         if still is not None and not (last is not None and self._put_there(last, still)):
             why = self._doubt_of_still(last, still)
@@ -273,39 +266,6 @@ class _Chooser:
         self.choices.want(wanted)
         if wanted.entry.kind != "d":
             self.last_file = wanted
-
-    def _find_moved(self) -> None:
-        """What no snapshot has under its name: by its content, under any name."""
-        sought = self.choices.number("SELECT count(*) FROM lost WHERE sha256 IS NOT NULL")
-        if not sought:
-            return
-        self.choices.ask("CREATE INDEX IF NOT EXISTS lost_by_content ON lost (sha256)")
-        for number, each in enumerate(self.held):
-            with each.files.entries() as entries:
-                for count, entry in enumerate(entries):
-                    if not count & 0xFF:
-                        self.say(count)
-                    if entry.kind == "f" and entry.sha256 is not None:
-                        self._give_name(number, entry)
-
-    def _give_name(self, number: int, entry: Entry) -> None:
-        last = b""  # one content may be sought under many names
-        while rows := list(
-            self.choices.ask(
-                "SELECT key, rows FROM lost WHERE sha256 = ? AND key > ? ORDER BY key LIMIT 1000", entry.sha256, last
-            )
-        ):
-            last = rows[-1][0]
-            for key, count in rows:
-                self._give(path_of(key), count, number, entry)
-
-    def _give(self, path: bytes, rows: int, number: int, entry: Entry) -> None:
-        if self.choices.in_the_way(path):
-            self.choices.find(IN_THE_WAY, path)
-        else:
-            self.choices.want(Wanted(entry._replace(path=path), number, entry.path, rows=rows))
-            self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
-            self.choices.find(MOVED, path)
 
 
 def _fits(entry: Entry, reference: Reference) -> bool:

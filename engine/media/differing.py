@@ -28,8 +28,9 @@ class Difference(NamedTuple):
     what: tuple[str, ...] = ()
 
 
-def differences(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[Difference]:
-    """What must be added to, removed from or changed in ``before`` to make it ``after``, in a catalogue's order."""
+def differences(before: Iterable[Entry], after: Iterable[Entry], resolution: int = 1) -> Iterator[Difference]:
+    """What must be added to, removed from or changed in ``before`` to make it ``after``, in a catalogue's order. Times
+    that are less than ``resolution`` nanoseconds apart are the same."""
     lefts, rights = iter(before), iter(after)
     left, right = next(lefts, None), next(rights, None)
     while left is not None or right is not None:
@@ -41,12 +42,12 @@ def differences(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[Dif
             yield Difference("added", right.path, None, right)
             right = next(rights, None)
         else:
-            if what := changes(left, right):
+            if what := changes(left, right, resolution):
                 yield Difference("changed", left.path, left, right, what)
             left, right = next(lefts, None), next(rights, None)
 
 
-def changes(before: Entry, after: Entry) -> tuple[str, ...]:
+def changes(before: Entry, after: Entry, resolution: int = 1) -> tuple[str, ...]:
     """In what two entries of one path differ. A folder's time and size say only that something in it changed, which
     shows by itself; a hash counts where both sides know one."""
     if before.kind != after.kind:
@@ -57,7 +58,7 @@ def changes(before: Entry, after: Entry) -> tuple[str, ...]:
             what.append("content")
         if before.size != after.size:
             what.append("size")
-        if before.mtime_ns != after.mtime_ns:
+        if abs(before.mtime_ns - after.mtime_ns) >= resolution:
             what.append("mtime")
     if before.kind == "l":
         if before.target != after.target:

@@ -111,6 +111,8 @@ def time_in(name: str, zone: ZoneInfo) -> tuple[datetime, datetime] | None:
 class FolderFiles:
     """The files of such a folder."""
 
+    resolution = 1
+
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository) -> None:
         inside = (repository.inside or "").strip("/")
         self._snapshot, self._root = snapshot.path, snapshot.path / inside if inside else snapshot.path

@@ -5,24 +5,32 @@ from dataclasses import replace
 from engine.records.files import Files
 from engine.records.plan import Check, Plan, PlannedStep
 
-_CHOSEN_BEFORE = ("stop-application", "stop-server", "switch-over", "promote")  # the first of these that a plan has
+# The first of these that a plan has is what they come before.
+_COPIED_BEFORE = ("stop-application", "stop-server", "switch-over", "promote")
+_CHOSEN_BEFORE = ("gate", *_COPIED_BEFORE)
 _KEPT = ("files-behind", "media-snapshot", "mount-point", "fast", "shared-files")  # checks that the two do not share
 
 
 def with_files(plan: Plan, files: Plan) -> Plan:
-    """One plan of both. What is copied is chosen while the recovered server waits at its gate, before production is
-    touched; the folders change places after the clusters did; the files are checked before anybody else comes in."""
+    """One plan of both. What is copied is chosen when the recovered server stands at its gate, so that the operator
+    who looks there sees what will come back; it is copied before production is touched; the folders change places after
+    the clusters did; the files are checked before anybody else comes in."""
     assert files.files is not None
     asked: Files = replace(files.files, asked="gate" if files.files.asked is not None else None)
     by_kind = {step.kind: step for step in files.steps}
     narrowed = ", narrowed to what the database refers to" if asked.asked else ""
     names = ", ".join(each.id for each in asked.snapshots)
     choose = replace(by_kind["choose-files"], title=f"choose files from {names}{narrowed}")
-    before = next(kind for kind in _CHOSEN_BEFORE if any(step.kind == kind for step in plan.steps))
+    chosen_before, copied_before = (
+        next(kind for kind in kinds if any(step.kind == kind for step in plan.steps))
+        for kinds in (_CHOSEN_BEFORE, _COPIED_BEFORE)
+    )
     steps: list[PlannedStep] = []
     for step in plan.steps:
-        if step.kind == before:
-            steps += [choose, by_kind["copy-files"]]
+        if step.kind == chosen_before:
+            steps.append(choose)
+        if step.kind == copied_before:
+            steps.append(by_kind["copy-files"])
         steps.append(step)
         if step.kind == "switch-over" and "swap-files" in by_kind:
             steps.append(by_kind["swap-files"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.media.catalogue import Entry, Kind
+from engine.media.putting import storable
 from engine.records.errors import DamagedCopy
 
 _APPLICATION_ID = 0x5250464C
@@ -233,7 +234,7 @@ class _Filling:
         """Answers how many there are."""
         self._begin(None, (), b"")
         for entry in entries:
-            parts = entry.key
+            parts = tuple(entry.path.split(b"/"))
             self._go_to(parts[:-1])
             if entry.kind == "d":
                 self._begin(entry, parts, parts[-1])
@@ -274,8 +275,8 @@ class _Filling:
             parent = -1
         digest = bytes.fromhex(entry.sha256) if entry.sha256 else None
         return [
-            self.next, parent, place, name, entry.kind, digest, entry.size, entry.mtime_ns, entry.mode, entry.uid,
-            entry.gid, entry.target, self.next, 0, 0, 0,
+            self.next, parent, place, name, entry.kind, digest, entry.size, storable(entry.mtime_ns), entry.mode,
+            entry.uid, entry.gid, entry.target, self.next, 0, 0, 0,
         ]  # fmt: skip
 
     def _end(self) -> None:

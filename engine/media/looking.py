@@ -3,27 +3,36 @@
 Exact by default: a file is right where its hash is the wanted one; one of another size needs no hashing. ``fast``
 trusts size and mtime, which misses a content that changed without them. What was hashed is remembered: looked at once
 more, only what changed meanwhile is read again.
+
+The folder, what is wanted and what is remembered come in the same order: one merge of three streams, while the hashing
+processes read what it hands them.
 """
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
-from typing import Any
+from errno import ENOENT
+from typing import NamedTuple
 
-from engine.media.catalogue import Kind
-from engine.media.choices import LIVE, Choices, Lost, Wanted
-from engine.media.choosing import IN_THE_WAY, MOVED, Held, nanoseconds
+from engine.media.catalogue import Kind, key_of, path_of
+from engine.media.choices import Choices
+from engine.media.choosing import nanoseconds
+from engine.media.elsewhere import find_in_live
+from engine.media.file_worker import DIFFERENT, DONE, HASH_SIZED, SIZED
 from engine.media.hashing import hash_files
-from engine.media.references import key_of, path_of
-from engine.media.snapshot import entry_of
+from engine.media.putting import storable
+from engine.media.sharing import Answer, share_out
+from engine.media.sources import Held
 from engine.media.walking import walk
 from engine.records.errors import Unreachable
 from engine.transfer.naming import shown
 
 _TOGETHER = 2000  # rows that are written at once
 _PAGE = 5000  # rows that are read at once
+_COMMITTED = 5.0  # seconds between two commits: what was hashed by then is not read again by a successor
 _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}
 
 DOUBTFUL = "are in no snapshot and older than the moment, but were put there after it (left where they are)"
@@ -53,6 +62,39 @@ def look_at_live(
     choices.commit()
 
 
+class _Here(NamedTuple):
+    """What of a wanted entry must be known to judge what stands at its path."""
+
+    key: bytes
+    kind: Kind
+    sha256: str | None
+    size: int
+    mtime_ns: int
+    target: bytes
+    needed: int
+    source: int
+
+
+class _Known(NamedTuple):
+    """A live file as it was when it was hashed."""
+
+    key: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    sha256: str
+
+
+_Asked = tuple[bytes, str | None]
+"""A file that is being hashed: its key, and the hash that it should have (None: nobody knows it yet; empty: none)."""
+_WANTED = f"SELECT {', '.join(_Here._fields)} FROM wanted WHERE key > ? ORDER BY key LIMIT ?"
+_KNOWN = (
+    f"SELECT {', '.join(_Known._fields)} FROM live WHERE key > ? AND kind = 'f' AND sha256 IS NOT NULL "
+    "ORDER BY key LIMIT ?"
+)
+
+
 class _Looker:
     def __init__(
         self, choices: Choices, live: bytes, held: Sequence[Held], moment: datetime | None, fast: bool,
@@ -64,29 +106,53 @@ class _Looker:
         self.rows: list[tuple[object, ...]] = []
         self.files = self.bytes = 0
         self.round = choices.number("SELECT max(look) FROM live") + 1
+        self.some_open = False
+        self.committed_at = time.monotonic()
 
     def look(self) -> None:
-        self._merge()
+        with closing(share_out(self.live, self._to_hash(), progress=self._read)) as answers:
+            for (key, wanted), answer in answers:
+                self._hear(key, wanted, answer)
         self._write()
         self.choices.ask("DELETE FROM live WHERE look < ?", self.round)
         self.choices.commit()
-        self._hash_snapshots()
-        self._hash_live()
-        self._seek_lost()
+        if self.some_open:
+            self._hash_snapshots()
+            self.choices.ask(
+                "UPDATE live SET verdict = CASE WHEN live.sha256 = "
+                "(SELECT sha256 FROM wanted WHERE wanted.key = live.key AND wanted.kind = 'f') "
+                "THEN 'right' ELSE 'wrong' END WHERE verdict = 'open'"
+            )
+        if self.choices.number("SELECT EXISTS (SELECT 1 FROM lost)"):
+            self._hash_those("size IN (SELECT size FROM lost WHERE sha256 IS NOT NULL)")
+            find_in_live(self.choices, self.live)
 
     # What stands there, and what its status says
 
-    def _merge(self) -> None:
-        wanted = self.choices.all_wanted()
-        next_one = next(wanted, None)
+    def _to_hash(self) -> Iterator[tuple[_Asked, bytes]]:
+        """The merge: files whose content must decide, as orders; everything else is decided here."""
+        wanted = (_Here._make(row) for row in self._paged(_WANTED))
+        known = (_Known._make(row) for row in self._paged(_KNOWN)) if self.round > 1 else iter(())
+        next_one, remembered = next(wanted, None), next(known, None)
         blocked = b""
         for path, entry in self._walk():
-            if path.split(b"/", 1)[0] in self.skip or (blocked and path.startswith(blocked)):
+            if (self.skip and path.split(b"/", 1)[0] in self.skip) or (blocked and path.startswith(blocked)):
                 continue
             if not self._asked(path):
                 continue
-            while next_one is not None and key_of(next_one.path) < key_of(path):
+            key = key_of(path)
+            while next_one is not None and next_one.key < key:
                 next_one = next(wanted, None)
+            while remembered is not None and remembered.key < key:
+                remembered = next(known, None)
+            here = next_one if next_one is not None and next_one.key == key else None
+            before = remembered if remembered is not None and remembered.key == key else None
+            if (
+                here is not None and here.needed and here.kind == "f" and before is None and not self.fast
+                and entry.is_file(follow_symlinks=False)
+            ):  # fmt: skip
+                yield (key, here.sha256), _order(here.size, path)  # its status comes with the answer
+                continue
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
@@ -94,11 +160,25 @@ class _Looker:
             except OSError as problem:
                 raise _unreadable(entry.path, problem) from None
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "f")
-            here = next_one if next_one is not None and next_one.path == path else None
             verdict = self._verdict(path, entry, kind, status, here, next_one)
             if kind == "d" and verdict == WRONG:
                 blocked = path + b"/"  # it goes as a whole
-            self._add(path, kind, status, verdict)
+            digest = before.sha256 if before is not None and _unchanged(before, status) else None
+            wanted_one = here.sha256 if here is not None else ""
+            if verdict == OPEN and digest is None:
+                yield (key, wanted_one), _order(status.st_size, path)
+            else:
+                if verdict == OPEN:
+                    verdict = self._by_content(digest, wanted_one)
+                times = storable(status.st_mtime_ns), storable(status.st_ctime_ns)
+                self._add(key, kind, status.st_size, *times, status.st_ino, digest, verdict)
+
+    def _paged(self, query: str) -> Iterator[tuple[object, ...]]:
+        """Rows by their keys, a page at a time: what is written meanwhile lies behind."""
+        last: object = b""
+        while page := list(self.choices.ask(query, last, _PAGE)):
+            last = page[-1][0]
+            yield from page
 
     def _walk(self) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
         try:
@@ -114,27 +194,31 @@ class _Looker:
         return only is None or path == only or path.startswith(only + b"/") or only.startswith(path + b"/")
 
     def _verdict(
-        self, path: bytes, entry: os.DirEntry[bytes], kind: Kind, status: os.stat_result, here: Wanted | None,
-        ahead: Wanted | None,
+        self, path: bytes, entry: os.DirEntry[bytes], kind: Kind, status: os.stat_result, here: _Here | None,
+        ahead: _Here | None,
     ) -> str:  # fmt: skip
         if here is None or not here.needed:
-            below = here is not None or (ahead is not None and ahead.path.startswith(path + b"/"))
+            below = here is not None or (ahead is not None and ahead.key.startswith(key_of(path) + b"\0"))
             if kind != "d" and below and self.choices.has_wanted_below(path):
                 return WRONG  # a folder must stand here
             return self._unwanted(path, kind, status)
         if not stat.S_ISREG(status.st_mode) and kind == "f":
             return WRONG
-        if kind != here.entry.kind:
+        if kind != here.kind:
             return WRONG
         if kind == "d":
             return RIGHT
         if kind == "l":
-            return RIGHT if os.readlink(entry.path) == here.entry.target else WRONG  # noqa: PTH115
-        if status.st_size != here.entry.size:
+            return RIGHT if os.readlink(entry.path) == here.target else WRONG  # noqa: PTH115
+        if status.st_size != here.size:
             return WRONG
-        if self.fast and status.st_mtime_ns == here.entry.mtime_ns:
+        if self.fast and self._same_time(status, here):
             return RIGHT
         return OPEN
+
+    def _same_time(self, status: os.stat_result, here: _Here) -> bool:
+        resolution = self.held[here.source].files.resolution if here.source >= 0 else 1
+        return abs(storable(status.st_mtime_ns) - here.mtime_ns) < resolution
 
     def _unwanted(self, path: bytes, kind: Kind, status: os.stat_result) -> str:
         """A folder stays: empty, it harms nobody. A file came after the moment where it was made or changed since, by
@@ -145,7 +229,7 @@ class _Looker:
         if self.narrowed and self.choices.number("SELECT count(*) FROM earlier WHERE key = ?", key_of(path)):
             return ORPHAN
         if self.choices.number("SELECT count(*) FROM lost WHERE key = ?", key_of(path)):
-            return OPEN
+            return OPEN if stat.S_ISREG(status.st_mode) else WRONG
         if status.st_mtime_ns > self.moment_ns:
             return AFTER
         if status.st_ctime_ns > self.moment_ns and not self.narrowed and self.round == 1:  # later, our link changed it
@@ -155,19 +239,26 @@ class _Looker:
     def _within(self, path: bytes) -> bool:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
-    def _add(self, path: bytes, kind: Kind, status: os.stat_result, verdict: str) -> None:
-        key = key_of(path)
-        digest = None
-        if kind == "f":
-            row = self.choices.ask(
-                "SELECT sha256 FROM live WHERE key = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND inode = ?",
-                key, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino,
-            )  # fmt: skip
-            digest = next((each[0] for each in row), None)
-        self.rows.append(
-            (key, kind, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, digest, verdict,
-             self.round)
-        )  # fmt: skip
+    def _hear(self, key: bytes, wanted: str | None, answer: Answer) -> None:
+        """What was read of a file, with its status of that moment."""
+        kind, errno, digest, _, size, _, inode, _, _, _, mtime, ctime = answer
+        if kind == DONE:
+            found = digest.hex()
+            self._add(key, "f", size, mtime, ctime, inode, found, self._by_content(found, wanted))
+        elif kind == DIFFERENT:
+            self._add(key, "f", size, mtime, ctime, inode, None, WRONG)
+        elif errno != ENOENT:  # it cannot be read, or changes all the time
+            self._add(key, "f", size, None, None, None, None, WRONG)
+
+    def _by_content(self, digest: str | None, wanted: str | None) -> str:
+        """``wanted`` as in _Asked."""
+        if wanted is None:
+            self.some_open = True
+            return OPEN
+        return RIGHT if digest == wanted else WRONG
+
+    def _add(self, *row: object) -> None:
+        self.rows.append((*row, self.round))
         self.files += 1
         if len(self.rows) >= _TOGETHER:
             self._write()
@@ -175,11 +266,13 @@ class _Looker:
             self.say(self.files, self.bytes)
 
     def _write(self) -> None:
-        connection = self.choices.connection
-        connection.executemany("INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self.rows)
+        self.choices.change("INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self.rows)
         self.rows.clear()
+        if time.monotonic() - self.committed_at > _COMMITTED:
+            self.choices.commit()
+            self.committed_at = time.monotonic()
 
-    # What only the content can say
+    # What the merge could not know
 
     def _hash_snapshots(self) -> None:
         """The hashes that no catalogue has, of files that may be right."""
@@ -192,21 +285,13 @@ class _Looker:
             while root is not None and (rows := list(self.choices.ask(query, number, last, _PAGE))):
                 last = rows[-1][0]
                 found = self._hashes(root, {origin for _, origin in rows})
-                for key, origin in rows:
-                    self.choices.ask("UPDATE wanted SET sha256 = ? WHERE key = ?", found.get(origin), key)
+                known = ((found.get(origin), key) for key, origin in rows)
+                self.choices.change("UPDATE wanted SET sha256 = ? WHERE key = ?", known)
                 self.choices.commit()
 
     def _hashes(self, root: bytes, paths: Iterable[bytes]) -> dict[bytes, str | None]:
         with closing(hash_files(root, sorted(paths, key=key_of), progress=self._read)) as answers:
             return {answer.path: answer.sha256 for answer in answers}
-
-    def _hash_live(self) -> None:
-        self._hash_those("verdict = 'open'")
-        self.choices.ask(
-            "UPDATE live SET verdict = CASE WHEN live.sha256 = "
-            "(SELECT sha256 FROM wanted WHERE wanted.key = live.key AND wanted.kind = 'f') "
-            "THEN 'right' ELSE 'wrong' END WHERE verdict = 'open'"
-        )
 
     def _hash_those(self, condition: str) -> None:
         """Hash the live files of a condition of ours, as far as they are not."""
@@ -216,60 +301,24 @@ class _Looker:
         last = b""
         while rows := list(self.choices.ask(query, last, _PAGE)):
             last = rows[-1][0]
-            for path, digest in self._hashes(self.live, (path_of(key) for (key,) in rows)).items():
-                self.choices.ask("UPDATE live SET sha256 = ? WHERE key = ?", digest, key_of(path))
+            found = self._hashes(self.live, (path_of(key) for (key,) in rows))
+            known = ((digest, key_of(path)) for path, digest in found.items())
+            self.choices.change("UPDATE live SET sha256 = ? WHERE key = ?", known)
             self.choices.commit()
 
     def _read(self, count: int) -> None:
         self.bytes += count
         self.say(self.files, self.bytes)
 
-    # What no snapshot has: the live folder may
 
-    def _seek_lost(self) -> None:
-        """Files that the database refers to and that no snapshot has: in the live folder under their own name, or under
-        another by their content."""
-        if not self.choices.number("SELECT count(*) FROM lost"):
-            return
-        self._hash_those("size IN (SELECT size FROM lost WHERE sha256 IS NOT NULL)")
-        self.choices.ask("CREATE INDEX IF NOT EXISTS live_by_content ON live (sha256)")
-        last = b""
-        while page := list(self.choices.all_lost(_PAGE, after=last)):
-            last = key_of(page[-1].path)
-            for lost in page:
-                self._seek(lost)
-            self.choices.commit()
+def _order(size: int, path: bytes) -> bytes:
+    return HASH_SIZED + SIZED.pack(size) + path
 
-    def _seek(self, lost: Lost) -> None:
-        key = key_of(lost.path)
-        here = self._first("SELECT size, sha256 FROM live WHERE key = ? AND kind = 'f'", key)
-        if here is not None and lost.size in (None, here[0]) and lost.sha256 in (None, here[1]):
-            self._take_live(lost, lost.path)
-            self.choices.ask("UPDATE live SET verdict = 'right' WHERE key = ?", key)
-        elif lost.sha256 is not None:
-            query = (
-                "SELECT key FROM live WHERE sha256 = ? AND kind = 'f' AND size = coalesce(?, size) ORDER BY key LIMIT 1"
-            )
-            if (found := self._first(query, lost.sha256, lost.size)) is not None:
-                self._take_live(lost, path_of(found[0]))
 
-    def _first(self, query: str, *arguments: object) -> tuple[Any, ...] | None:
-        return next(iter(self.choices.ask(query, *arguments)), None)
-
-    def _take_live(self, lost: Lost, origin: bytes) -> None:
-        path = lost.path
-        if self.choices.in_the_way(path):
-            self.choices.find(IN_THE_WAY, path)
-            return
-        try:
-            status = os.stat(os.path.join(self.live, origin), follow_symlinks=False)  # noqa: PTH116, PTH118
-        except OSError:
-            return
-        row = self._first("SELECT sha256 FROM live WHERE key = ?", key_of(origin)) or (None,)
-        if path != origin:
-            self.choices.find(MOVED, path)
-        self.choices.want(Wanted(entry_of("f", status, path)._replace(sha256=row[0]), LIVE, origin, rows=lost.rows))
-        self.choices.ask("DELETE FROM lost WHERE key = ?", key_of(path))
+def _unchanged(known: _Known, status: os.stat_result) -> bool:
+    return (known.size, known.mtime_ns, known.ctime_ns, known.inode) == (
+        status.st_size, storable(status.st_mtime_ns), storable(status.st_ctime_ns), status.st_ino
+    )  # fmt: skip
 
 
 def _unreadable(path: bytes | str, problem: OSError) -> Unreachable:

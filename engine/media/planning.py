@@ -8,6 +8,7 @@ from typing import Literal
 
 from humanize import naturalsize
 
+from engine.media.selecting import Selected
 from engine.records.copies import MediaSnapshot
 from engine.records.files import Files
 from engine.records.plan import Check, Destination, Plan, PlannedStep
@@ -21,7 +22,8 @@ Place = Literal["beside", "delta", "into"]
 @dataclass(frozen=True, slots=True)
 class FilesAsked:
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
-    answer. ``mounted``: the live folder is a mount point. ``room`` is where it would be built."""
+    answer. ``mounted``: the live folder is a mount point. ``room`` is where it would be built. ``selected`` None: all
+    is asked for, or nobody knows how much it is."""
 
     site: str
     live: str
@@ -37,6 +39,8 @@ class FilesAsked:
     writable: bool
     has_application: bool
     held_by: LockHolder | None = None
+    reserve: tuple[MediaSnapshot, ...] = ()
+    selected: Selected | None = None
 
 
 def plan_files(
@@ -50,10 +54,9 @@ def plan_files(
     measured: Iterable[Measured] = (),
 ) -> Plan:
     """``moment`` None: as the newest snapshot has them. ``why_not``: why the target could not be resolved."""
-    sizes = [each.size_bytes for each in snapshots]
-    files = _layout(asked, moment, snapshots, now)
-    steps = tuple(_steps(files, None if None in sizes else max((size or 0 for size in sizes), default=0)))
-    checks = tuple(_checks(asked, files, why_not))
+    files, most = _layout(asked, moment, snapshots, now), _most(asked, snapshots)
+    steps = tuple(_steps(files, most))
+    checks = tuple(_checks(asked, files, most, why_not))
     return Plan(
         site=asked.site,
         created_at=now,
@@ -78,8 +81,6 @@ def _layout(asked: FilesAsked, moment: datetime | None, snapshots: tuple[MediaSn
         folder = building = os.path.normpath(asked.into or "")
     elif asked.mounted:  # nothing beside it lies on its file system
         building, aside = f"{live}/.reprise-{stamp}", f"{live}/.before-{stamp}"
-    counts = [each.files for each in snapshots]
-    sizes = [each.size_bytes for each in snapshots]
     return Files(
         moment=moment,
         snapshots=snapshots,
@@ -91,9 +92,33 @@ def _layout(asked: FilesAsked, moment: datetime | None, snapshots: tuple[MediaSn
         asked=asked.asked,
         fast=asked.fast,
         only=asked.only,
-        files=None if None in counts else sum(count or 0 for count in counts),
-        bytes=None if None in sizes else sum(size or 0 for size in sizes),
+        files=_count(asked, snapshots),
+        bytes=_sum(each.size_bytes for each in snapshots) if asked.only is None else _most(asked, snapshots),
+        reserve=asked.reserve,
     )
+
+
+def _count(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
+    if asked.only is not None:
+        return asked.selected.files if asked.selected is not None else None
+    return _sum(each.files for each in snapshots)
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    total = 0
+    for each in numbers:
+        if each is None:
+            return None
+        total += each
+    return total
+
+
+def _most(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
+    """Bytes that are copied at the most; None where nobody knows."""
+    if asked.only is not None:
+        return asked.selected.bytes if asked.selected is not None else None
+    sizes = [each.size_bytes for each in snapshots]
+    return None if None in sizes else max((size or 0 for size in sizes), default=0)
 
 
 def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
@@ -112,7 +137,7 @@ def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
     yield step("report", "write the report")
 
 
-def _checks(asked: FilesAsked, files: Files, why_not: str) -> Iterator[Check]:
+def _checks(asked: FilesAsked, files: Files, most: int | None, why_not: str) -> Iterator[Check]:
     def check(name: str, ok: bool | None, finding: str, remedy: str | None = None) -> Check:
         return Check(name, "refuse", ok, finding, remedy)
 
@@ -129,7 +154,7 @@ def _checks(asked: FilesAsked, files: Files, why_not: str) -> Iterator[Check]:
     if files.place == "into" and asked.into_free is not True:
         told = "does not answer" if asked.into_free is None else "is not empty"
         yield check("destination", False, f"{files.folder} {told}", "name an absent or empty folder")
-    yield _disk_space(files, asked.room)
+    yield _disk_space(files, asked.room, most)
     if not asked.writable:
         place = os.path.dirname(files.building)  # noqa: PTH120
         yield check("destination", False, f"this user cannot write into {place}", "start as root, or as its owner")
@@ -152,9 +177,11 @@ def _snapshots(files: Files, why_not: str) -> Check:
     return Check("media-snapshot", "refuse", True, f"from {', '.join(each.id for each in files.snapshots)}")
 
 
-def _disk_space(files: Files, room: FileSystem | None) -> Check:
-    wanted = max((each.size_bytes or 0 for each in files.snapshots), default=0)
-    told = f"up to {naturalsize(wanted, binary=True)} are copied"
+def _disk_space(files: Files, room: FileSystem | None, most: int | None) -> Check:
+    if most is None:
+        free = f"; {naturalsize(room.free_bytes, binary=True)} are free" if room is not None else ""
+        return Check("disk-space", "warn", None, f"how much is copied is not known{free}")
+    wanted, told = most, f"up to {naturalsize(most, binary=True)} are copied"
     if room is None:
         return Check("disk-space", "warn", None, f"{told}; how much is free is not known")
     free = f"{naturalsize(room.free_bytes, binary=True)} are free"

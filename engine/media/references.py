@@ -1,9 +1,8 @@
 """What the database refers to: rows of path, size and SHA-256, sorted and counted on disk.
 
 The rows come in any order and any number; they are gathered in an SQLite file, so that a million of them need no more
-memory than a thousand. Its table ``reference`` (key, size, sha256, rows) has as its key the path with ``/`` written as
-a zero byte: in that form the order of bytes is a catalogue's order. Size and checksum are NULL where no row says them,
-and where rows contradict each other, which is a problem of its own.
+memory than a thousand. Its table ``reference`` (key, size, sha256, rows) is in a catalogue's order. Size and checksum
+are NULL where no row says them, and where rows contradict each other, which is a problem of its own.
 """
 
 import itertools
@@ -15,6 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from engine.media.catalogue import path_of
 from engine.records.errors import RepriseError
 from engine.transfer.naming import shown
 
@@ -76,15 +76,6 @@ class References:
         a number."""
         with closing(_open(self.path)) as connection:
             return [told for (told,) in connection.execute("SELECT told FROM problem ORDER BY rowid")]
-
-
-def key_of(path: bytes) -> bytes:
-    """A path as SQLite sorts it in a catalogue's order."""
-    return path.replace(b"/", b"\0")
-
-
-def path_of(key: bytes) -> bytes:
-    return key.replace(b"\0", b"/")
 
 
 def open_references(path: Path) -> References:

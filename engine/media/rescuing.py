@@ -8,10 +8,9 @@ from contextlib import closing, suppress
 
 from engine.media.hashing import hash_files
 from engine.media.opening import Opener
+from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
 from engine.media.references import Reference, References
-from engine.media.snapshot import dress, entry_of, stream, take_attributes
-
-_BLOCK = 1 << 20
+from engine.media.snapshot import entry_of
 
 
 def rescue(references: References, missing: Iterable[bytes], aside: bytes, folder: bytes) -> int:
@@ -19,7 +18,7 @@ def rescue(references: References, missing: Iterable[bytes], aside: bytes, folde
     stands in ``aside`` stays. Returns how many. Raises OSError where it cannot be written."""
     wanted = {each.path: each for each in _of(references, missing)}
     rescued = 0
-    buffer = memoryview(bytearray(_BLOCK))
+    buffer = memoryview(bytearray(BLOCK))
     with Opener(aside) as opener, closing(hash_files(aside, iter(wanted))) as answers:
         for answer in answers:
             asked = wanted[answer.path]
@@ -56,9 +55,12 @@ def _put(opener: Opener, path: bytes, aside: bytes, folder: bytes, buffer: memor
         raise
     try:
         status = os.fstat(handle)
-        stream(handle, path, place, status, buffer)
+        stream(handle, place, status, buffer)
         take_attributes(handle, place)
         dress(place, entry_of("f", status, path))
+    except Unread:
+        os.unlink(place)  # noqa: PTH108
+        return False
     finally:
         os.close(handle)
     return True

@@ -56,11 +56,13 @@ class ResticFiles:
     """What one snapshot of a restic repository holds below the media folder."""
 
     root = None
+    resolution = 1
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
         self._repository = repository
         self._id = snapshot.path.name  # all of it
-        self._inside = "/" + (repository.inside if repository.inside is not None else media_path).strip("/")
+        inside = repository.inside if repository.inside is not None else media_path
+        self._inside = os.path.normpath("/" + inside.strip("/"))  # "." is the top
 
     @contextmanager
     def entries(self, *, hashes: bool = True) -> Iterator[Iterator[Entry]]:
@@ -113,7 +115,7 @@ class ResticFiles:
                 tally.add(size)
         shutil.rmtree(staging)
         if failure is not None:
-            raise failure
+            raise errors.as_damage(failure)
 
     def _restore(
         self, names: list[bytes] | None, into: bytes, say: Callable[[int, int], None], errors: "Complaints"

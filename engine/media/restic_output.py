@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.media.catalogue import Entry
+from engine.media.catalogue import Entry, Order
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.site import MediaRepository
@@ -201,6 +201,12 @@ class Complaints:
         else:
             self.last.append(shown(text))
 
+    def as_damage(self, failure: RepriseError) -> RepriseError:
+        """The failure; DamagedCopy where nothing but single files was complained of."""
+        if self._unclear or not self._items:
+            return failure
+        return DamagedCopy(failure.message, cause=failure.cause, remedy=failure.remedy)
+
     def about(self, path: bytes) -> bool:
         """Whether a file may be one of those. Where anything is unclear, each may."""
         text = _as_told(path) + ": "
@@ -226,7 +232,7 @@ def read_listing(lines: Iterator[bytes], inside: str, nodes: Nodes) -> Iterator[
     raw_top = os.fsencode(top).strip(b"/")
     exact = _Exact(nodes, raw_top)
     found = top == ""
-    before: tuple[bytes, ...] = ()
+    order = Order()
     for line in lines:
         try:
             node = decoder.decode(line)
@@ -241,14 +247,12 @@ def read_listing(lines: Iterator[bytes], inside: str, nodes: Nodes) -> Iterator[
                 continue
             path = exact.path(node.path[len(top) + 1 :])
             entry = _entry(node, path, exact)
+            if entry is not None:
+                order.see(entry)
         except (msgspec.DecodeError, ValueError, RecursionError, OverflowError) as error:
             raise DamagedCopy("what restic says of a snapshot cannot be read", cause=shown(str(error))) from None
-        if entry is None:
-            continue
-        if entry.key <= before:
-            raise DamagedCopy(f"restic's list of the snapshot is out of order at {shown(os.fsdecode(path))}")
-        before = entry.key
-        yield entry
+        if entry is not None:
+            yield entry
     if not found:
         raise DamagedCopy(
             f"the snapshot does not hold {inside}",
@@ -260,8 +264,6 @@ def _entry(node: _Node, path: bytes, exact: "_Exact") -> Entry | None:
     kind = {"file": "f", "dir": "d", "symlink": "l"}.get(node.type)
     if kind is None:
         return None  # a pipe, a device: no user's file
-    if b"\0" in path or any(part in (b"", b".", b"..") for part in path.split(b"/")):
-        raise ValueError(f"a path that leads elsewhere: {shown(os.fsdecode(path))}")
     seconds, nanoseconds = _moment(node.mtime)
     mode = node.mode & 0o777
     mode |= (0o4000 if node.mode & _SETUID else 0) | (0o2000 if node.mode & _SETGID else 0)

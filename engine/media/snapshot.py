@@ -6,7 +6,6 @@ live folder and the catalogue before come in the same order, so that the whole i
 """
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -15,15 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.media.catalogue import CatalogueWriter, Entry, catalogue_of, open_catalogue
+from engine.media.catalogue import CatalogueWriter, Entry, catalogue_of, key_of, open_catalogue
+from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
 from engine.media.walking import walk
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.transfer.failures import unwritable
 from engine.transfer.naming import shown
 
-_BLOCK = 1 << 20  # bytes
-_HOLE = 64 << 10  # bytes; zeros of this length become a hole, where the file has any
-_ZEROS = bytes(_HOLE)
 _TRIES = 3  # of a file that changes while it is read
 _TOLD = 20  # findings that are told by name
 _NO_MORE_LINKS = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOENT, errno.EOPNOTSUPP)
@@ -69,7 +66,7 @@ class _Taker:
         self.earlier = _Earlier(before)
         now = datetime.now(UTC)
         self.taken = Taken(now, now)
-        self.buffer = memoryview(bytearray(_BLOCK))
+        self.buffer = memoryview(bytearray(BLOCK))
         self.folders: list[tuple[bytes, Entry]] = []  # given their times at the end, when nothing is written into them
         self.mounts: dict[bytes, tuple[int, int]] = {}  # the live folder and each file system mounted in it
         self.vanished = 0
@@ -197,7 +194,7 @@ class _Taker:
                 raise _unreadable(source, problem) from None
             try:
                 status = os.fstat(handle)
-                digest, size = stream(handle, source, place, status, self.buffer)
+                digest, size = stream(handle, place, status, self.buffer)
                 after = os.fstat(handle)
                 if after.st_mtime_ns == status.st_mtime_ns and after.st_size == status.st_size == size:
                     take_attributes(handle, place)
@@ -206,6 +203,8 @@ class _Taker:
                     self.taken.copied += 1
                     self.taken.copied_bytes += size
                     return entry
+            except Unread as problem:
+                raise _unreadable(source, problem) from None
             finally:
                 os.close(handle)
             if attempt == _TRIES - 1:
@@ -233,7 +232,7 @@ class _Earlier:
 
     def find(self, path: bytes) -> Entry | None:
         """The entry of this path; each must be asked for in the catalogue's order."""
-        key = tuple(path.split(b"/"))
+        key = key_of(path)
         while self._next is not None and self._next.key < key:
             self._forward()
         return self._next if self._next is not None and self._next.path == path else None
@@ -257,52 +256,6 @@ def _unchanged(known: Entry, status: os.stat_result) -> bool:
         and known.mode == stat.S_IMODE(status.st_mode)
         and (known.uid, known.gid) == (status.st_uid, status.st_gid)
     )
-
-
-def stream(handle: int, source: bytes, place: bytes, status: os.stat_result, buffer: memoryview) -> tuple[str, int]:
-    """Copy the content of an open file to ``place``, hashed on its way (SHA-256, in hexadecimal, and the size); holes
-    stay holes. Raises Unreachable where it cannot be read, OSError where it cannot be written."""
-    digest, size = hashlib.sha256(), 0
-    sparse = status.st_blocks * 512 < status.st_size
-    buffer = buffer[:_HOLE] if sparse else buffer
-    target = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        while True:
-            try:
-                count = os.readv(handle, [buffer])
-            except OSError as problem:
-                raise _unreadable(source, problem) from None
-            if not count:
-                break
-            piece = buffer[:count]
-            digest.update(piece)
-            size += count
-            if sparse and piece == _ZEROS[:count]:
-                os.lseek(target, count, os.SEEK_CUR)
-                continue
-            while piece:
-                piece = piece[os.write(target, piece) :]
-        if sparse:
-            os.ftruncate(target, size)
-    finally:
-        os.close(target)
-    return digest.hexdigest(), size
-
-
-def take_attributes(handle: int, place: bytes) -> None:
-    """Extended attributes, access lists among them, where both file systems have them."""
-    with suppress(OSError):
-        for name in os.listxattr(handle):
-            os.setxattr(place, name, os.getxattr(handle, name), follow_symlinks=False)
-
-
-def dress(place: bytes, entry: Entry) -> None:
-    """Owner (where we may), mode and time of an entry, as the entry says."""
-    if os.geteuid() == 0:
-        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
-    if entry.kind != "l":
-        os.chmod(place, entry.mode)  # noqa: PTH101
-    os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
 
 
 def entry_of(kind: str, status: os.stat_result, path: bytes) -> Entry:

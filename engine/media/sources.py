@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,11 @@ class SnapshotFiles(Protocol):
         """The folder in which its files can be read directly; None where they must be fetched."""
         ...
 
+    @property
+    def resolution(self) -> int:
+        """Nanoseconds: two times that are less apart are the same to it."""
+        ...
+
     def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
         """Bring files out of a snapshot that cannot be read directly: ``paths`` is a file of paths that each end with
         a zero byte, ``into`` an empty folder, on the disk that they are meant for; they come to stand in it under their
@@ -48,8 +54,20 @@ def open_snapshot(snapshot: MediaSnapshot, repository: MediaRepository, media_pa
             return _Catalogued(snapshot) if snapshot.has_catalogue else FolderFiles(snapshot, repository)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A snapshot and its files. ``in_reserve``: none of those that the moment needs; what they do not have, or have
+    damaged, may stand in it."""
+
+    snapshot: MediaSnapshot
+    files: SnapshotFiles
+    in_reserve: bool = False
+
+
 class _Catalogued:
     """A snapshot of ours."""
+
+    resolution = 1
 
     def __init__(self, snapshot: MediaSnapshot) -> None:
         self._snapshot = snapshot

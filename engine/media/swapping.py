@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from engine.media.catalogue import key_of, path_of
 from engine.media.choices import Choices
 from engine.media.opening import Opener
-from engine.media.references import key_of, path_of
 from engine.records.errors import RunFailed
 from engine.transfer.durable import sync_file_system
 from engine.transfer.naming import shown

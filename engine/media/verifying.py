@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from engine.media.catalogue import Entry, catalogue_of, open_catalogue
+from engine.media.catalogue import Entry, catalogue_of, key_of, open_catalogue
 from engine.media.hashing import hash_files
 from engine.media.walking import walk
 from engine.records.errors import DamagedCopy
@@ -77,7 +77,7 @@ class _Verifier:
         found = next(there, None)
         with open_catalogue(catalogue_of(self.snapshot)) as catalogue:
             for entry in catalogue:
-                while found is not None and tuple(found[0].split(b"/")) < entry.key:
+                while found is not None and key_of(found[0]) < entry.key:
                     self.tell(f"{_name(found[0])} is not in the catalogue")
                     found = next(there, None)
                 if found is None or found[0] != entry.path:

@@ -20,7 +20,8 @@ class Files:
     ``asked`` says whose database narrows the choice to what it refers to: the one that waits at the ``gate``, the
     ``live`` one, or none (None: the union of the snapshots is taken). ``only``: nothing but this path (relative to the
     media folder) and what lies below it. ``fast``: size and time are trusted where a hash would be exact.
-    ``files`` and ``bytes`` are upper bounds, None where a snapshot does not tell.
+    ``reserve`` are other snapshots, in which what these do not have, or have damaged, is sought before it counts as
+    lost. ``files`` and ``bytes`` are upper bounds, None where a snapshot does not tell.
     """
 
     moment: datetime | None
@@ -35,3 +36,4 @@ class Files:
     only: str | None = None
     files: int | None = None
     bytes: int | None = None
+    reserve: tuple[MediaSnapshot, ...] = ()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from engine.records.copies import MediaSnapshot
 from engine.records.history import Piece, TransactionEnd, WalHistory
@@ -10,6 +9,7 @@ from engine.records.lsn import Lsn, SegmentName, format_lsn, segment_of, skip_pa
 from engine.records.target import Moment, RecoveryPoint, RecoveryTarget
 from engine.recovery.lines import END_OF_WAL, count_segments, cut_pieces, last_segment, stretch_holding
 from engine.recovery.reach import Footing, Reach, first_end, last_end, nearest
+from engine.recovery.snapshots import moment_of_files, snapshots_for
 
 COMMITS = ("commit", "commit prepared")
 
@@ -23,8 +23,9 @@ def recovery_point(
     *,
     choice: str = "",
 ) -> RecoveryPoint:
-    """The point that a footing reaches at a gate. ``line`` stays the footing's; ``timeline`` is that of the last record
-    before the gate, so that the recovered server never names a fork that it does not reach."""
+    """The point that a footing reaches at a gate. ``media`` are the snapshots that serve (`snapshots.serving`).
+    ``line`` stays the footing's; ``timeline`` is that of the last record before the gate, so that the recovered server
+    never names a fork that it does not reach."""
     repository, line = footing.backup.repository, footing.stretch.timeline
     history, size = reach.histories[repository], footing.stretch.segment_size
     pieces = tuple(
@@ -37,7 +38,6 @@ def recovery_point(
     behind = [piece for stretch in beyond for piece in stretch.cut(gate, END_OF_WAL)]
     kept, lost = last_end(history, before), first_end(history, behind)
     segments = count_segments(pieces, size)
-    moment = kept.at if kept else (target.time or footing.backup.stopped_at)
     return RecoveryPoint(
         target=target,
         chain=footing.chain,
@@ -52,7 +52,7 @@ def recovery_point(
         kept=kept,
         lost=lost,
         lost_commits=reach.commits_after(repository, line, gate),
-        media=choose_media(media, moment),
+        media=snapshots_for(media, moment_of_files(target, kept, footing.backup.stopped_at)),
         choice=choice,
         line=line,
         kept_commit=kept if kept is None or kept.is_commit else nearest(history, before, COMMITS, backwards=True),
@@ -73,21 +73,6 @@ def _own_pieces(reach: Reach, footing: Footing, gate: Lsn) -> tuple[Piece, ...]:
         if stretch is not None and stretch.end >= gate:
             return stretch.cut(start, gate)
     return footing.stretch.cut(start, gate)
-
-
-def choose_media(media: Sequence[MediaSnapshot], moment: datetime | None) -> tuple[MediaSnapshot, ...]:
-    """For each media repository the newest usable snapshot that was begun by this moment, else the first one after:
-    a snapshot spans time, its start is what counts."""
-    chosen = []
-    for repository in sorted({snapshot.repository for snapshot in media}):
-        usable = sorted((each for each in media if each.repository == repository and each.usable), key=_begun)
-        before = [each for each in usable if moment is None or each.started_at <= moment]
-        chosen += before[-1:] or usable[:1]
-    return tuple(chosen)
-
-
-def _begun(snapshot: MediaSnapshot) -> datetime:
-    return snapshot.started_at
 
 
 def moment(reach: Reach, repository: str, timeline: int, gate: Lsn, media: Sequence[MediaSnapshot] = ()) -> Moment:

@@ -10,6 +10,7 @@ from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
+from engine.steps.files import choose
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import prove
 from engine.steps.settings import control_of, layout_of, reaches_the_point, write_configuration
@@ -23,7 +24,8 @@ _TRY_AGAIN = 30.0  # seconds until what died behind the gate is started again on
 
 def apply(step: RunningStep) -> None:
     """Returns when the operator says finish and where the server stands is proven. Each advance raises the gate,
-    replays to it, proves it, and waits again. Applied again after a crash, it goes on at the newest gate."""
+    replays to it, proves it, chooses the files that match it, and waits again. Applied again after a crash, it goes on
+    at the newest gate."""
     server = server_of(step)
     note: str | None = None
     while True:
@@ -32,6 +34,7 @@ def apply(step: RunningStep) -> None:
         feed = ensure_recovering(step, server)
         Watch(step, server, feed).replay_to(point)
         reached = prove(step, server, point)
+        choose.apply_again(step)
         guard = Guard(step, server)
         answer = step.wait_for_answer(finding(step, point, reached, note), meanwhile=guard.look)
         note = None

@@ -89,7 +89,11 @@ def test_one_file_alone_comes_back_and_nothing_else_changes(site: MediaSite) -> 
     site.snapshot()
     for name in ("0/0.pdf", "1/1.pdf"):
         (site.live / name).write_bytes(b"damaged")
-    assert site.restore(LATEST, only="0/0.pdf").outcome == "completed"
+    plan = site.plan(LATEST, only="0/0.pdf")
+    assert plan.files is not None and (plan.files.files, plan.files.bytes, plan.bytes_to_copy) == (1, 12, 12)
+    assert next(step.bytes for step in plan.steps if step.kind == "copy-files") == 12
+    assert site.plan(LATEST, only="0").bytes_to_copy == 24 and site.plan(LATEST, only="none").bytes_to_copy == 0
+    assert carry_on(site.begin(plan)).outcome == "completed"
     now = contents(site.live)
     assert (now[b"0/0.pdf"], now[b"1/1.pdf"]) == (b"content of 0", b"damaged")
 

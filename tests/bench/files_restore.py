@@ -20,15 +20,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from engine.media.bringing import Bringer
+from engine.media.bringing import Bringer, take_anew
 from engine.media.catalogue import catalogue_of, open_catalogue
 from engine.media.choices import Choices
-from engine.media.choosing import Held, choose
+from engine.media.choosing import choose
 from engine.media.looking import look_at_live
 from engine.media.snapshot import take_snapshot
-from engine.media.sources import open_snapshot
+from engine.media.sources import Held, open_snapshot
 from engine.media.swapping import Swap, plan_moves
 from engine.records.copies import MediaSnapshot
 from engine.site import MediaRepository
@@ -127,16 +128,17 @@ def _measure_full(root: Path, files: int, rounds: int, restic: tuple[int, int] |
 
 
 def _ours(root: Path, place: str) -> dict[str, Way]:
-    return {"reprise": lambda live: _bring(root / "snapshot", live, place, Path(tempfile.mkdtemp(dir=root)))}
-
-
-def _bring(path: Path, live: Path, place: str, work: Path) -> None:
-    """What the steps choose-files, copy-files and swap-files do, one after the other."""
-    with open_catalogue(catalogue_of(path)) as catalogue:
+    with open_catalogue(catalogue_of(root / "snapshot")) as catalogue:
         for _ in catalogue:
             pass
         assert catalogue.interval is not None
-        started, stopped = catalogue.interval
+        began = catalogue.interval[0]
+    return {"reprise": lambda live: _bring(root / "snapshot", began, live, place, Path(tempfile.mkdtemp(dir=root)))}
+
+
+def _bring(path: Path, started: datetime, live: Path, place: str, work: Path) -> None:
+    """What the steps choose-files, copy-files and swap-files do, one after the other (swap-files looks again)."""
+    stopped = started + timedelta(minutes=1)
     snapshot = MediaSnapshot(path.name, os.fspath(path.parent), path, started, stopped, has_catalogue=True, dated=True)
     held = [Held(snapshot, open_snapshot(snapshot, MediaRepository("directory", os.fspath(path.parent)), ""))]
     building = work / "building" if place == "delta" else live
@@ -150,6 +152,9 @@ def _bring(path: Path, live: Path, place: str, work: Path) -> None:
         )
         bringer.bring()
         if place == "delta":
+            look_at_live(choices, os.fsencode(live), held, started)
+            take_anew(choices)
+            bringer.bring()
             aside = work / "aside"
             plan_moves(choices)
             with Swap(

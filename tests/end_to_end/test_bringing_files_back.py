@@ -17,7 +17,7 @@ from tests.end_to_end.breaking_children import PROGRAM
 from tests.media.scenes import contents, same_everywhere, tree
 
 SEEDS = range(int(os.environ.get("REPRISE_TEST_SEEDS", "1")))
-STEPS = {"choose-files": 3, "copy-files": 25, "swap-files": 25}  # and about how many changes each makes
+STEPS = {"choose-files": 3, "copy-files": 10, "swap-files": 25}  # and about how many changes each makes
 
 
 @pytest.fixture

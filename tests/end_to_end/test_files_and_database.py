@@ -140,3 +140,34 @@ def test_the_engine_killed_in_any_step_of_the_files_is_rolled_back_or_resumed(sy
         dying.kill_in(step)
     assert dying.end().outcome == "completed"
     assert system.files() == then
+
+
+def test_the_gate_shows_what_will_come_back_again_after_an_advance_and_files_are_checked_there_and_after(
+    system: System,
+) -> None:
+    operator, media = system.operator, system.media
+    operator.call("backup", "media", expect=0)
+    target, copy = system.moment(), operator.copy_to()
+    system.upload("2026/11/28/after.pdf")
+    system.cluster.sql("SELECT pg_create_restore_point('later')")
+    system.cluster.switch()
+    then = system.files()
+    for path in ("2026/11/27/2.pdf", "2026/11/28/after.pdf"):
+        (media / path).unlink()
+    words = ("--name", target, "--into", copy, "--files", "--action", "pause", "--yes")
+    report = operator.call("restore", *words, expect=4).document
+    run, files = report["run"], report["files"]
+    assert [step["name"] for step in report["steps"] if step["outcome"] == "to do"][:1] == ["copy-files"]
+    assert (files["copied"], files["bytes"], files["unrecoverable"], files["unrecoverable_rows"]) == (6, 12000, 0, 0)
+    checked = operator.ask("files", "check", "--against", run, expect=1).document  # of the gate's rows, live files
+    assert [each["path"] for each in checked["missing"]] == ["2026/11/27/2.pdf"] and checked["checked"] == 6
+    operator.call("advance", run, "--name", "later", "--yes", expect=4)
+    files = operator.ask("report", run).document["files"]
+    assert (files["copied"], files["unrecoverable"], files["unrecoverable_rows"]) == (6, 1, 1)
+    assert operator.call("finish", run, "--yes", expect=0).document["outcome"] == "completed"
+    checked = operator.ask("files", "check", "--against", run, expect=1).document  # of the copy, and its own files
+    assert [each["path"] for each in checked["missing"]] == ["2026/11/28/after.pdf"] and checked["checked"] == 7
+    found = {str(at.relative_to(copy / "media")): at.read_bytes() for at in (copy / "media").rglob("*") if at.is_file()}
+    del then["2026/11/28/after.pdf"]
+    assert found == then
+    operator.call("discard", run, "--yes", expect=0)

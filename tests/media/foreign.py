@@ -73,11 +73,11 @@ def restic_of(media: Path, place: Path, **keys: str) -> MediaRepository:
     return MediaRepository("restic", repository, **{"password_file": password_file(place), **keys})  # type: ignore[arg-type]
 
 
-def borg_of(media: Path, place: Path, **keys: str) -> MediaRepository:
+def borg_of(media: Path, place: Path, *, cwd: Path = Path("/"), **keys: str) -> MediaRepository:
     """A borg repository with one archive of the folder, made in another time zone."""
     repository, base = str(place / "borg"), str(place / "base")
     run("borg", "init", "-e", "repokey", repository, BORG_BASE_DIR=base)
-    run("borg", "create", f"{repository}::first", str(media), BORG_BASE_DIR=base, TZ="Asia/Tokyo")
+    run("borg", "create", f"{repository}::first", str(media), BORG_BASE_DIR=base, TZ="Asia/Tokyo", cwd=cwd)
     return MediaRepository("borg", repository, **{"password_file": password_file(place), **keys})  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,11 +17,11 @@ from typing import Literal
 from engine.media.bringing import Bringer, take_anew
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
 from engine.media.choices import Choices
-from engine.media.choosing import Held, choose
+from engine.media.choosing import choose
 from engine.media.looking import look_at_live
 from engine.media.references import collect
 from engine.media.snapshot import take_snapshot
-from engine.media.sources import open_snapshot
+from engine.media.sources import Held, open_snapshot
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
 from engine.records.copies import MediaSnapshot
 from engine.recovery.snapshots import snapshots_for
@@ -117,9 +117,12 @@ class Scene:
         return taken
 
     def chosen(self, moment: float | None) -> list[Held]:
-        """By the rule of snapshots_for."""
+        """By the rule of snapshots_for; behind them, all others in reserve."""
         wanted = snapshots_for([each.snapshot for each in self.held], at(moment) if moment is not None else None)
-        return [next(each for each in self.held if each.snapshot is one) for one in wanted]
+        chosen = [next(each for each in self.held if each.snapshot is one) for one in wanted]
+        return (
+            [*chosen, *(replace(each, in_reserve=True) for each in self.held if each not in chosen)] if chosen else []
+        )
 
     def decide(
         self, moment: float | None, referred: Mapping[bytes, bytes] | None = None, *, fast: bool = False
@@ -202,9 +205,10 @@ class Packed:
         self.snapshot, self.fetched = snapshot, 0
 
     root = None
+    resolution = 1
 
     @contextmanager
-    def entries(self) -> Iterator[Iterator[Entry]]:
+    def entries(self, *, hashes: bool = True) -> Iterator[Iterator[Entry]]:
         with open_catalogue(catalogue_of(self.snapshot.path)) as catalogue:
             yield (each._replace(sha256=None) for each in catalogue)
 

@@ -1,15 +1,18 @@
 """Files copied into the folder that is built: exactly, never through a link, never what is damaged."""
 
 import os
+import resource
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
-from engine.media import bringing
+from engine.media import bringing, sharing
 from engine.media.choices import Choices
-from engine.records.errors import RepriseError
-from tests.media.scenes import Place, Scene, contents, tree
+from engine.media.elsewhere import IN_ANOTHER, MOVED
+from engine.records.errors import RunFailed, Unreachable
+from tests.media.scenes import Place, Scene, contents, nanoseconds, tree
 from tests.media.test_snapshot import ODD
 
 PLACES: list[Place] = ["beside", "delta", "into"]
@@ -102,15 +105,16 @@ def test_a_link_in_the_live_folder_where_a_folder_must_be_goes_aside_and_nothing
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_snapshot_has_damaged_is_never_put_in_place_and_is_listed(scene: Scene, place: Place) -> None:
-    for name in ("changed", "longer", "gone", "good"):
-        scene.write(name, b"content", 1)
+    names = (b"changed", b"longer", b"gone", b"good")
+    for name in names:
+        scene.write(name, name, 1)
     taken = scene.snapshot(10)
-    (taken.path / "changed").write_bytes(b"CONTENT")
-    (taken.path / "longer").write_bytes(b"content and more")
+    (taken.path / "changed").write_bytes(b"CHANGED")
+    (taken.path / "longer").write_bytes(b"longer and more")
     (taken.path / "gone").unlink()
     lose_everything(scene)
-    there = scene.restore(5, place, dict.fromkeys((b"changed", b"longer", b"gone", b"good"), b"content"))
-    assert contents(there) == {b"good": b"content"}
+    there = scene.restore(5, place, dict(zip(names, names, strict=True)))
+    assert contents(there) == {b"good": b"good"}
     lost = scene.lost()
     assert lost.keys() == {b"changed", b"longer", b"gone"}
     assert "damaged" in lost[b"changed"] and "damaged" in lost[b"longer"]
@@ -161,40 +165,101 @@ def test_killed_while_copying_it_goes_on_and_folders_get_their_modes(
     before = tree(scene.live)
     lose_everything(scene)
     held = scene.decide(5, {b"%d/deep/file" % number: b"%d" % number for number in range(6)})
-    real, count = bringing.stream, 0
+    real, count = bringing.Bringer._hear, 0
 
     class Killed(BaseException):
         pass
 
-    def dying(*arguments: object) -> tuple[str, int]:
+    def dying(*arguments: object) -> None:
         nonlocal count
         count += 1
         if count == 4:
             raise Killed
-        return real(*arguments)  # type: ignore[arg-type]
+        real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bringing, "_TOGETHER", 2)
-    monkeypatch.setattr(bringing, "stream", dying)
+    monkeypatch.setattr(bringing, "_ON_DISK", 0)
+    monkeypatch.setattr(bringing.Bringer, "_hear", dying)
     with pytest.raises(Killed):
         scene.bring(held, place)
     scene.bring(held, place)
-    assert count in (7, 8)  # those that were committed are not copied again
+    assert count == 7  # those that were on disk are not copied again
     scene.swap(place)
     assert tree(scene.building if place == "into" else scene.live) == before
 
 
-def test_a_full_or_closed_disk_is_one_clear_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.write("file", b"content", 1)
+def test_a_disk_that_takes_no_more_is_one_clear_error(scene: Scene) -> None:
+    scene.write("file", bytes(range(256)) * 8192, 1)
     scene.snapshot(10)
     lose_everything(scene)
     held = scene.decide(5)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(RunFailed, match=r"building"):
+            scene.bring(held, "beside")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    def full(*arguments: object) -> tuple[str, int]:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bringing, "stream", full)
-    with pytest.raises(RepriseError, match=r"building"):
-        scene.bring(held, "beside")
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_a_snapshot_that_goes_away_is_an_error_and_none_of_its_files_counts_as_lost(
+    scene: Scene, meanwhile: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        scene.write(f"{number:03}", b"%d" % number, 1)
+    taken = scene.snapshot(10)
+    shutil.copytree(taken.path, scene.home / "kept", copy_function=shutil.copy2)
+    lose_everything(scene)
+    held = scene.decide(5)
+    real = bringing.Bringer._hear
+
+    def vanishing(*arguments: object) -> None:
+        shutil.rmtree(taken.path, ignore_errors=True)
+        real(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        if meanwhile:
+            patched.setattr(bringing.Bringer, "_hear", vanishing)
+            patched.setattr(sharing, "_BATCH", 1)
+            patched.setattr(sharing, "_WINDOW", 1)
+        else:
+            shutil.rmtree(taken.path)
+        with pytest.raises(Unreachable, match="cannot be read"):
+            scene.bring(held, "into")
+    assert scene.lost() == {}
+    (scene.home / "kept").rename(taken.path)
+    scene.bring(held, "into")
+    assert len(contents(scene.building)) == 300
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_one_snapshot_has_damaged_comes_from_another_or_from_another_name_with_its_own_attributes(
+    scene: Scene, place: Place
+) -> None:
+    for name in ("before", "reserve", "twin", "hopeless"):
+        scene.write(name, name.encode(), 1)
+    scene.snapshot(2)  # in reserve
+    (scene.live / "reserve").unlink()
+    scene.write("reserve", b"reserve", 3).chmod(0o640)
+    scene.snapshot(4)
+    scene.write("copy of twin", b"twin", 5)
+    taken = scene.snapshot(10)
+    for name in ("before", "reserve", "twin", "hopeless"):
+        (scene.copies / "s1" / name).write_bytes(b"damaged")
+        (taken.path / name).write_bytes(b"damaged")
+    for name in ("before", "hopeless", "twin"):
+        (scene.copies / "s0" / name).write_bytes(b"damaged")
+    (scene.copies / "s1" / "before").write_bytes(b"before")
+    lose_everything(scene)
+    there = scene.restore(6, place)
+    assert contents(there) == {
+        name: name.removeprefix(b"copy of ") for name in (b"before", b"reserve", b"twin", b"copy of twin")
+    }
+    status = (there / "reserve").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns) == (0o640, nanoseconds(3))
+    assert scene.lost().keys() == {b"hopeless"}
+    told = scene.told()
+    assert (told[b"before"], told[b"reserve"], told[b"twin"]) == ({IN_ANOTHER}, {IN_ANOTHER}, {MOVED})
 
 
 def test_the_mode_of_a_folder_that_changed_since_the_moment_is_its_snapshots(scene: Scene) -> None:

@@ -3,6 +3,7 @@ goes on where it was."""
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -148,6 +149,28 @@ def test_a_stopped_check_goes_on_and_reads_only_what_changed_or_is_left(
     assert found(told, "wrong") == [(b"0/10.bin", "it has other content than the database says", 1)]
     again = check(rows)  # that one is done: nothing is trusted any more
     assert (again.resumed_from, again.trusted, again.wrong) == (None, 0, 1)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from engine.media.checking import check_files
+from engine.media.references import open_references
+root, references, book = map(Path, sys.argv[1:])
+check_files(root, open_references(references), book,
+            progress=lambda done, total, read: done >= 2300 and os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_killed_check_goes_on_with_what_it_had_written_down(root: Path, tmp_path: Path) -> None:
+    for number in range(2500):
+        (root / f"more-{number:04}").write_bytes(b"x")
+    references = gathered(rows_of(root), tmp_path)
+    words = [sys.executable, "-c", KILLED, root, references.path, tmp_path / "book"]
+    assert subprocess.run(words, cwd=Path(__file__).parents[2], check=False).returncode == -signal.SIGKILL
+    told = check_files(root, references, tmp_path / "book")
+    assert told.resumed_from is not None and told.trusted >= 2000
+    assert (told.checked, told.missing, told.wrong) == (2560, 0, 0)
 
 
 def test_a_stopped_check_of_another_folder_or_of_long_ago_is_begun_anew(

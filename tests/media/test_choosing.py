@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.media.choices import Choices, Wanted
-from engine.media.choosing import CAME, CHANGED, CLASH, DELETED, DIFFER, IN_THE_WAY, MOVED, OLDER, nanoseconds
+from engine.media.choosing import CAME, CHANGED, CLASH, DELETED, DIFFER, OLDER, nanoseconds
+from engine.media.elsewhere import IN_THE_WAY, MOVED
 from tests.media.scenes import Scene
 
 

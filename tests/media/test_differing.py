@@ -29,6 +29,12 @@ def test_a_change_says_what_changed(changed: dict[str, object], what: tuple[str,
     assert [each.what for each in found] == ([what] if what else [])
 
 
+def test_times_that_a_snapshot_keeps_less_exactly_are_no_change() -> None:
+    for apart, changed in ((999, []), (1000, [("mtime",)])):
+        found = differences([BASE], [BASE._replace(mtime_ns=BASE.mtime_ns + apart)], 1000)
+        assert [each.what for each in found] == changed
+
+
 def test_added_and_removed_come_in_the_order_of_folders() -> None:
     left = [BASE._replace(path=path) for path in (b"a/b", b"a-b", b"c")]
     right = [BASE._replace(path=path) for path in (b"a/c", b"a-b", b"d")]

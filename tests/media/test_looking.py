@@ -1,15 +1,18 @@
 """The live folder's verdicts: what is right, wrong, came after the moment, or stays though nobody asked for it."""
 
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.media import looking
 from engine.media.choices import LIVE, Choices
-from engine.media.choosing import MOVED
+from engine.media.elsewhere import MOVED
 from engine.media.looking import DOUBTFUL
-from tests.media.scenes import Scene, nanoseconds
+from tests.media.scenes import Packed, Scene, nanoseconds
 
 
 @pytest.fixture
@@ -36,19 +39,37 @@ def test_a_content_that_changed_without_size_and_time_is_wrong_and_only_fast_bel
     assert verdicts(scene) == {b"file": "right", b"touched": "right"}
 
 
+def test_fast_takes_times_for_the_same_that_the_snapshot_cannot_tell_apart(scene: Scene) -> None:
+    scene.write("file", b"right", 1)
+    scene.snapshot(10)
+    scene.pack()
+    scene.held = [replace(each, files=Coarse(each.snapshot)) for each in scene.held]
+    for apart, verdict in ((999, "right"), (1000, "wrong")):
+        scene.write("file", b"RIGHT", 1)
+        os.utime(scene.live / "file", ns=(0, nanoseconds(1) + apart))
+        scene.decided.unlink(missing_ok=True)
+        scene.decide(5, {b"file": b"right"}, fast=True)
+        assert verdicts(scene) == {b"file": verdict}
+
+
+class Coarse(Packed):
+    """Its times are microseconds, as borg's are."""
+
+    resolution = 1000
+
+
 def test_what_was_hashed_is_not_read_again_unless_it_changed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two"):
         scene.write(name, b"right", 1)
     scene.snapshot(10)
     held = scene.decide(5)
     read: list[bytes] = []
-    real = looking.hash_files
+    real = looking.share_out
 
-    def hashed(root: bytes, paths: list[bytes], **options: object) -> object:
-        read.extend(paths)
-        return real(root, paths, **options)  # type: ignore[arg-type]
+    def shared(root: bytes, orders: Iterable[tuple[Any, bytes]], **options: Any) -> Any:
+        return real(root, (read.append(each[0][0]) or each for each in orders), **options)  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(looking, "hash_files", hashed)
+    monkeypatch.setattr(looking, "share_out", shared)
     scene.write("two", b"wrong", 1)
     scene.look(5, held)
     assert (read, verdicts(scene)) == ([b"two"], {b"one": "right", b"two": "wrong"})

@@ -93,6 +93,18 @@ def test_a_listing_that_leads_out_or_is_out_of_order_is_refused() -> None:
             archived([json.dumps({**ITEM, "path": path}).encode()], "src")
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"size": 1 << 70}, {"size": -1}, {"uid": 1 << 40}, {"gid": -1}, {"path": "/src/f/in a file"}]
+)
+def test_numbers_that_no_file_has_and_a_file_that_holds_a_file_are_damage(wrong: dict[str, Any]) -> None:
+    top = {**NODE, "type": "dir", "path": "/src"}
+    with pytest.raises(DamagedCopy):
+        listed([json.dumps(each).encode() for each in (top, NODE, {**NODE, "path": "/src/g", **wrong})], "/src")
+    wrong = {name: value.lstrip("/") if name == "path" else value for name, value in wrong.items()}
+    with pytest.raises(DamagedCopy):
+        archived([json.dumps(each).encode() for each in (ITEM, {**ITEM, "path": "src/g", **wrong})], "src")
+
+
 def test_what_restic_complains_of_costs_those_files_only() -> None:
     for line, clear in (
         (b"ignoring error for /src/bad: ReadFull: checksum", True),

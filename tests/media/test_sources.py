@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine.catalog.media import read_media
 from engine.media import restic
 from engine.media.catalogue import Entry
+from engine.media.differing import differences, live_entries
 from engine.media.programs import program_of
 from engine.media.sources import SnapshotFiles, open_snapshot
 from engine.records.copies import MediaSnapshot
@@ -117,6 +118,18 @@ def test_files_are_fetched_under_their_own_paths(
     if repository.kind == "restic" and by_name == 3:  # else it is the program's to make holes
         sparse = (tmp_path / "a" / "into" / "sparse").stat()
         assert sparse.st_blocks * 512 < sparse.st_size
+
+
+def test_a_borg_archive_of_the_folder_itself_is_looked_into_at_its_top(tmp_path: Path) -> None:
+    needs("borg")
+    media = tmp_path / "media"
+    (media / "2026").mkdir(parents=True)
+    (media / "2026" / "a.pdf").write_bytes(b"a")
+    repository = borg_of(Path(), tmp_path, cwd=media, inside=".")
+    _, files = _only(repository, media)
+    assert [each.path for each in entries_of(files)] == [b"2026", b"2026/a.pdf"]
+    assert fetched(files, tmp_path / "fetched", [b"2026/a.pdf"]) == {b"2026/a.pdf": b"a"}
+    assert list(differences(entries_of(files), live_entries(bytes(media)), files.resolution)) == []
 
 
 def test_one_linked_file_alone_has_its_content(borg_repository: MediaRepository, media: Path, tmp_path: Path) -> None:

@@ -248,9 +248,10 @@ def test_how_much_older_than_the_moment_a_snapshot_is_is_told_in_words_that_fit(
     assert f"older by {words}" in answers(question(point=point), "files-behind")[0].finding
 
 
-def test_a_snapshot_begun_after_the_moment_is_not_behind() -> None:
+def test_a_snapshot_begun_after_the_moment_is_not_behind_whatever_others_there_are() -> None:
     late = replace(SNAPSHOT, started_at=SNAPSHOT.started_at + timedelta(days=1))
     assert answers(question(point={"media": (late,)}), "files-behind")[0].ok is True
+    assert answers(question(point={"media": (SNAPSHOT, late)}), "files-behind")[0].ok is True
 
 
 def test_in_place_another_copys_lock_does_not_matter() -> None:

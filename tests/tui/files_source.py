@@ -12,6 +12,7 @@ from engine.media.differing import differences
 from engine.media.listing import build_listing, open_listing
 from engine.media.planning import FilesAsked
 from engine.media.planning import plan_files as make_files_plan
+from engine.media.selecting import Selected
 from engine.records.copies import MediaSnapshot
 from engine.records.plan import Plan
 from engine.records.survey import FileSystem
@@ -84,6 +85,7 @@ class StandInFiles:
             room=FileSystem("/srv/orders", "/srv/orders", 1, "/srv", 612 << 30, 900 << 30, True),
             writable=True,
             has_application=True,
+            selected=Selected(1, 48_213) if only else None,
         )
         return make_files_plan(asked, target, None, (chosen,), now=NOW)
 

@@ -17,6 +17,7 @@ from engine.records.runs import Progress, Reached, RunState, StepState
 from engine.records.survey import OsUser, Programs
 from engine.records.target import AxisSpan, RecoveryPoint, RecoveryTarget, RecoveryWindow
 from engine.recovery.reach import Reach
+from engine.recovery.snapshots import snapshots_for
 from engine.site import Database, DatabaseRepository, Identity, Media, Site
 from tests.tui.history import ARCHIVED, FORK, GAP, LEFT_END, NOW, SEGMENT, history, lsn_at, utc
 from tests.tui.protected import Protected, copy_run
@@ -171,11 +172,11 @@ class StandIn(Protected):
         low = chain[-1].start_lsn or 0
         kept, lost = _around(timeline, gate)
         at = kept.at if kept else NOW
-        media = [m for m in self.catalog.media_snapshots if m.started_at <= at]
+        media = snapshots_for(self.catalog.media_snapshots, at)
         return RecoveryPoint(
             target, tuple(chain), timeline, gate, (Piece(timeline, low, gate),), SEGMENT, "A", "B",
             (gate - low) // SEGMENT + 1, gate - low, kept, lost,
-            history().count(Piece(timeline, gate, 1 << 63)), tuple(media[-1:]), "the latest one before the moment",
+            history().count(Piece(timeline, gate, 1 << 63)), media, "the latest one before the moment",
         )  # fmt: skip
 
     def plan(

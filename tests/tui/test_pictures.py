@@ -154,7 +154,8 @@ async def discard_question(driver: Driver) -> None:
 
 
 async def gate_in_place(driver: Driver) -> None:
-    await _at(driver, "gate", kind="in-place")
+    files = {"copied": 1204, "bytes": 3_300_000_000, "kept": 48_790, "unrecoverable": 2, "unrecoverable_rows": 3}
+    await _at(driver, "gate", kind="in-place", files=files)
     await driver.press("P")
     await driver.type("orders-p")
     await driver.pilot.pause()

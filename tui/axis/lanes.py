@@ -236,6 +236,7 @@ def _paint_marks(axis: Axis, y: int, marks: Sequence[Mark], chosen: Sequence[str
             grid.put(axis.left, y, g.earlier, "accent")
             joined.insert(0, axis.left)
         shown = True
+    joined = [x for x in joined if x < axis.cursor.x]  # the snapshot from after the moment stands for itself
     for a, b in pairwise([*sorted(joined), axis.cursor.x] if joined else []):
         for cell in range(a + 1, b):
             if grid.char(cell, y) == " " or grid.role(cell, y) != "accent":

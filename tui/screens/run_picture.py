@@ -55,10 +55,11 @@ class RunPicture(Painted):
         if grid.width >= PANE:
             paint_asked(grid, WIDEST + 2, 2, grid.height - 2, state, zone)
         if state.outcome == "paused":
-            y = paint_steps(grid, 2, max(1, min(len(state.steps), room - gate.HEIGHT - 3)), state) + 1
+            rows = gate.height(state)
+            y = paint_steps(grid, 2, max(1, min(len(state.steps), room - rows - 3)), state) + 1
             typed = self.question.line if self.question and self.question.inline else None
             gate.paint_gate(grid, y, state, self.session.desk.site, zone, typed)
-            self._paint_log(grid, y + gate.HEIGHT, grid.height - y - gate.HEIGHT - 1, seen)
+            self._paint_log(grid, y + rows, grid.height - y - rows - 1, seen)
             return
         below = 9 if grid.height < 30 else 14
         y = paint_steps(grid, 2, max(2, min(len(state.steps), room - below)), state)

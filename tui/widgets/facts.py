@@ -147,7 +147,8 @@ def _paint_files(grid: Grid, y: int, stop: int, point: RecoveryPoint, at: dateti
     if not point.media:
         grid.put(VALUE, y, "no snapshot from before this moment", "muted", stop)
         return
-    snapshot = point.media[-1]
+    begun = [each for each in point.media if each.started_at <= at]
+    snapshot = begun[-1] if begun else point.media[0]
     brief = (snapshot.stopped_at - snapshot.started_at).total_seconds() < 120
     said = words.second if brief else words.minute
     end = f"{snapshot.stopped_at.astimezone(zone):{'%H:%M:%S' if brief else '%H:%M'}}"
@@ -160,7 +161,9 @@ def _paint_files(grid: Grid, y: int, stop: int, point: RecoveryPoint, at: dateti
         else (at - snapshot.stopped_at).total_seconds()
     )
     side = "before" if seconds >= 0 else "after"
-    grid.put_whole(x + 3, y, f"{words.duration(seconds)} {side} this moment", "muted", stop)
+    x = grid.put_whole(x + 3, y, f"{words.duration(seconds)} {side} this moment", "muted", stop)
+    if begun and snapshot is not point.media[-1]:
+        grid.put_whole(x, y, ", and the next", "muted", stop)
 
 
 def _paint_unreachable(

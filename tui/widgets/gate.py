@@ -1,7 +1,9 @@
 """The gate: the only box. What the waiting server holds, where to look at it, what can be done next."""
 
 import shlex
+from collections.abc import Mapping
 from datetime import tzinfo
+from typing import Any
 
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
@@ -13,7 +15,7 @@ from tui.widgets.frame import paint_wrapped
 from tui.widgets.question import TypedLine, paint_typed
 from tui.widgets.steps import WIDEST
 
-HEIGHT = 13
+_ROWS = 13
 KEYS = 15  # where the words after the keys begin, inside the box
 VALUE = 20
 
@@ -24,8 +26,14 @@ def psql_line(state: RunState, site: Site) -> str:
     return shlex.join(["psql", "-h", f"{state.host}", "-p", f"{state.port}", "-U", database.user, database.dbname])
 
 
+def height(state: RunState) -> int:
+    """How many rows the box takes: one more where users' files come back too."""
+    return _ROWS + (state.files is not None)
+
+
 def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, typed: TypedLine | None) -> None:
-    """Rows ``top`` to ``top + HEIGHT``."""
+    """As many rows as its ``height``, from ``top`` on."""
+    rows = height(state)
     g = grid.glyphs
     left, right = 1, min(grid.width, WIDEST + 1) - 2
     grid.put(left, top, g.corners[0] + g.rule + " ", "warn")
@@ -34,10 +42,10 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
     end = grid.put(left + 3, top, *verdict)
     grid.fill(end, top, right - end, g.rule, "warn")
     grid.put(right, top, g.corners[1], "warn")
-    for y in range(top + 1, top + HEIGHT - 1):
+    for y in range(top + 1, top + rows - 1):
         grid.put(left, y, g.wall, "warn")
         grid.put(right, y, g.wall, "warn")
-    bottom = top + HEIGHT - 1
+    bottom = top + rows - 1
     grid.put(left, bottom, g.corners[2] + g.rule * (right - left - 1) + g.corners[3], "warn")
     point, x, stop = state.plan.point, left + 3, right - 1
     y = top + 1
@@ -67,6 +75,9 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
             "muted",
             stop,
         )
+    if state.files is not None:
+        _files(grid, x, y + 3, stop, state.files)
+        y += 1
     if state.unreadable is not None or state.host is None:
         why = state.unreadable.finding if state.unreadable else "the server takes no connections"
         paint_wrapped(grid, x, y + 3, f"Nothing can be looked at here: {why}", "text", stop, 3)
@@ -88,6 +99,18 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
     if typed is not None:
         end = grid.put(x, y + 10, "to finish in place, type the site's name: ", "muted")
         paint_typed(grid, end, y + 10, typed, stop)
+
+
+def _files(grid: Grid, x: int, y: int, stop: int, files: Mapping[str, Any]) -> None:
+    """What will be copied for the rows that stand here, and what nobody has."""
+    grid.put(x, y, "their files", "muted")
+    copied = f"{words.count(files['copied'])} come back, {words.size(files['bytes'])}"
+    end = grid.put(x + VALUE - 4, y, copied, "text", stop)
+    if files["unrecoverable"]:
+        lost, rows = words.count(files["unrecoverable"]), words.count(files["unrecoverable_rows"])
+        grid.put(end + 2, y, f"{grid.glyphs.bad} {lost} are lost, in {rows} rows", "bad", stop)
+    else:
+        grid.put_whole(end + 2, y, f"{words.count(files['kept'])} are right, none is lost", "muted", stop)
 
 
 def _key(grid: Grid, x: int, y: int, key: str, name: str, text: str, stop: int) -> int:

@@ -13,6 +13,7 @@ from engine.media.choices import Choices
 from engine.media.choosing import choose
 from engine.media.references import References
 from engine.records.errors import RepriseError, RunFailed
+from engine.records.lsn import format_lsn
 from engine.steps.files.asking import ask
 from engine.steps.files.common import (
     NARROWED,
@@ -27,12 +28,29 @@ from engine.steps.files.common import (
 )
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
+from engine.steps.shared.points import current_point, gate_lsn
 from engine.transfer.naming import shown
 
 EMPTY = "the snapshots hold no file of the media folder"
 INSIDE = "look into one: reprise files list; of restic and borg, set where in it the media folder stands (inside)"
 ALL_CAME = "by their times, all files in the snapshots came after the moment: nothing would be left"
 NOT_NARROWED = "the database could not say what it refers to: all that the snapshots hold is brought back"
+
+
+CHOSEN_AT = "files_chosen_at"
+"""The fact that says for which gate they were chosen."""
+
+
+def apply_again(step: RunningStep) -> None:
+    """Choose anew where the run stands at another gate than when it was chosen last; where files were not chosen yet,
+    nothing."""
+    if CHOSEN_AT in step.facts and step.facts[CHOSEN_AT] != _gate(step):
+        apply(step)
+
+
+def _gate(step: RunningStep) -> str | None:
+    """None: the files come back alone."""
+    return format_lsn(gate_lsn(current_point(step))) if step.plan.point is not None else None
 
 
 def apply(step: RunningStep) -> None:
@@ -63,7 +81,8 @@ def apply(step: RunningStep) -> None:
             look(choices, files, moment, held, say)
             return summary(choices, files)
 
-    step.fact(files=carried(step, work, heard(step, "looking")))
+    gate = _gate(step)
+    step.fact(files=carried(step, work, heard(step, "looking")), **{CHOSEN_AT: gate})
 
 
 def _refuse(only: str, choices: Choices) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.choices import Choices
-from engine.media.choosing import Held
 from engine.media.looking import look_at_live
-from engine.media.sources import open_snapshot
+from engine.media.sources import Held, open_snapshot
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps import POINT
@@ -34,14 +33,15 @@ def files_of(step: RunningStep) -> Files:
 
 
 def held_by(step: RunningStep) -> Sequence[Held]:
-    """The plan's snapshots with their files."""
-    media = step.site.media
+    """The plan's snapshots with their files, behind them those in reserve. Their numbers stand in what was decided."""
+    media, files = step.site.media, files_of(step)
     repositories = {each.path: each for each in media.repository} if media is not None else {}
     held = []
-    for snapshot in files_of(step).snapshots:
+    for snapshot in (*files.snapshots, *files.reserve):
         if media is None or snapshot.repository not in repositories:
             raise RunFailed(f"the site has no media repository {snapshot.repository}", remedy="plan again")
-        held.append(Held(snapshot, open_snapshot(snapshot, repositories[snapshot.repository], media.path)))
+        opened = open_snapshot(snapshot, repositories[snapshot.repository], media.path)
+        held.append(Held(snapshot, opened, in_reserve=snapshot not in files.snapshots))
     return held
 
 
@@ -105,6 +105,7 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
                                     limit=_SAMPLE),
         "orphans": 0 if files.place == "into" else choices.number(orphans),
         "unrecoverable": choices.number("SELECT count(*) FROM lost"),
+        "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost"),
         "unrecoverable_sample": lost,
         "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
         "findings": [*([_FAST] if files.fast else []), *choices.findings()],

@@ -1,0 +1,136 @@
+"""A content that does not stand where it should: sought by its hash in every snapshot and in the live folder, under any
+name, before it counts as lost."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine.media.catalogue import Entry, key_of, path_of
+from engine.media.choices import LIVE, Choices, Lost, Wanted
+from engine.media.snapshot import entry_of
+from engine.media.sources import Held
+from engine.records.errors import RepriseError
+
+# What is told of files, after "files that".
+MOVED = "were found under another name, by their content"
+IN_ANOTHER = "were taken from another snapshot, as those of the moment do not have them, or have them damaged"
+BY_NAME = "were taken from another snapshot, by their name alone: their content may be another"
+IN_THE_WAY = "cannot be put back, as a file stands where their folder must"
+_PAGE = 5000  # rows that are read at once
+
+Say = Callable[[int], None]
+
+
+def find_in_snapshots(choices: Choices, held: Sequence[Held], say: Say = lambda entries: None) -> int:
+    """Want what is lost from wherever a snapshot has it; from where another content stood than should (``tried``),
+    nothing is taken. Returns how many were found. ``say`` hears entries looked at.
+
+    Where the snapshot or the database knows no hash, it is sought under its own name, by its size, and by its time as
+    far as that is known; of a file whose hash is known that is seen when it is copied. A snapshot that cannot be read
+    is told, and left out."""
+    if not choices.number("SELECT EXISTS (SELECT 1 FROM lost)"):
+        return 0
+    choices.ask("CREATE INDEX IF NOT EXISTS lost_by_content ON lost (sha256)")
+    found = 0
+    for number, each in enumerate(held):
+        try:
+            with each.files.entries(hashes=not each.in_reserve) as entries:
+                for count, entry in enumerate(entries):
+                    if not count & 0xFF:
+                        say(count)
+                    if entry.kind == "f":
+                        found += _offer(choices, number, each, entry)
+        except (OSError, RepriseError) as problem:
+            choices.find(f"snapshot {each.snapshot.id} could not be looked through for what is lost: {problem}")
+    return found
+
+
+def _offer(choices: Choices, number: int, held: Held, entry: Entry) -> int:
+    root = held.files.root
+    found, last = 0, b""
+    while page := list(choices.lost("sha256 = ? AND key > ? ORDER BY key LIMIT ?", entry.sha256, last, _PAGE)):
+        last = key_of(page[-1].path)  # one content may be sought under many names
+        found += sum(_give(choices, lost, number, root, entry) for lost in page if lost.size in (None, entry.size))
+    for lost in choices.lost("key = ? AND (sha256 IS NULL OR ? IS NULL)", entry.key, entry.sha256):
+        apart = abs(lost.entry.mtime_ns - entry.mtime_ns) if lost.entry is not None and lost.sha256 is None else 0
+        if lost.size in (None, entry.size) and apart < held.files.resolution:
+            found += _give(choices, lost, number, root, entry)
+    return found
+
+
+def _give(choices: Choices, lost: Lost, source: int, root: bytes | None, entry: Entry) -> bool:
+    """Want it from there, with the attributes that it should have, or else those that it has there."""
+    path = lost.path
+    known = "source = ? AND origin = ? OR device = ? AND inode = ?"
+    if choices.number(f"SELECT count(*) FROM tried WHERE {known}", *_place(source, root, entry.path)):
+        return False
+    if choices.in_the_way(path):
+        choices.find(IN_THE_WAY, path)
+        return False
+    made = (lost.entry or entry)._replace(path=path, sha256=lost.sha256 or entry.sha256, size=entry.size)
+    sure = lost.sha256 is not None or lost.entry is not None or source == LIVE
+    choices.want(Wanted(made, source, entry.path, sure=sure, rows=lost.rows))
+    choices.found(path)
+    if entry.path != path:
+        choices.find(MOVED, path)
+    elif source != LIVE:
+        choices.find(IN_ANOTHER if sure else BY_NAME, path)
+    return True
+
+
+def give_up(choices: Choices, wanted: Wanted, root: bytes | None, why: str) -> None:
+    """It does not stand where it is wanted from (below ``root``, where that can be read directly): it counts as lost
+    until it is found elsewhere."""
+    e = wanted.entry
+    choices.ask("INSERT OR IGNORE INTO tried VALUES (?, ?, ?, ?)", *_place(wanted.source, root, wanted.origin))
+    choices.ask("DELETE FROM finding WHERE path = ? AND sort IN (?, ?, ?)", wanted.path, MOVED, IN_ANOTHER, BY_NAME)
+    choices.unwant(wanted.path)
+    choices.lose(Lost(wanted.path, e.sha256, e.size, wanted.rows, why, e))
+
+
+def _place(source: int, root: bytes | None, origin: bytes) -> tuple[int, bytes, int | None, int | None]:
+    """Where a file stands, and which it is: snapshots share files, and are damaged together."""
+    try:
+        status = os.stat(root + b"/" + origin, follow_symlinks=False) if root is not None else None  # noqa: PTH116
+    except OSError:
+        status = None
+    return source, origin, *((status.st_dev, status.st_ino) if status is not None else (None, None))
+
+
+def find_in_live(choices: Choices, live: bytes) -> int:
+    """Want what is lost from the live folder, where it stands under its own name or, by its hash as far as that is
+    known, under another. Returns how many were found."""
+    choices.ask("CREATE INDEX IF NOT EXISTS live_by_content ON live (sha256)")
+    found, last = 0, b""
+    while page := list(choices.all_lost(_PAGE, after=last)):
+        last = key_of(page[-1].path)
+        found += sum(_find_live(choices, live, lost) for lost in page)
+        choices.commit()
+    return found
+
+
+def _find_live(choices: Choices, live: bytes, lost: Lost) -> bool:
+    key = key_of(lost.path)
+    here = _first(choices, "SELECT size, sha256 FROM live WHERE key = ? AND kind = 'f'", key)
+    if here is not None and lost.size in (None, here[0]) and lost.sha256 in (None, here[1]):
+        found = _take_live(choices, live, lost, lost.path)
+        choices.ask("UPDATE live SET verdict = 'right' WHERE key = ?", key)
+        return found
+    if lost.sha256 is None:
+        return False
+    query = "SELECT key FROM live WHERE sha256 = ? AND kind = 'f' AND size = coalesce(?, size) ORDER BY key LIMIT 1"
+    row = _first(choices, query, lost.sha256, lost.size)
+    return row is not None and _take_live(choices, live, lost, path_of(row[0]))
+
+
+def _take_live(choices: Choices, live: bytes, lost: Lost, origin: bytes) -> bool:
+    try:
+        status = os.stat(live + b"/" + origin, follow_symlinks=False)  # noqa: PTH116
+    except OSError:
+        return False
+    row = _first(choices, "SELECT sha256 FROM live WHERE key = ?", key_of(origin)) or (None,)
+    return _give(choices, lost, LIVE, live, entry_of("f", status, origin)._replace(sha256=row[0]))
+
+
+def _first(choices: Choices, query: str, *arguments: object) -> tuple[Any, ...] | None:
+    return next(iter(choices.ask(query, *arguments)), None)
