@@ -7,6 +7,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.binding import BindingType
 
 from tui import settings as own_settings
@@ -36,6 +37,8 @@ class RepriseApp(Session):
         bind("quit", "leave"),
     ]
     mind_hang_up = False
+    _pressed_at: tuple[int, int] | None = None  # where a mouse button is down
+    _measured = False  # whether the terminal has told its size before
 
     def get_default_screen(self) -> Painted:
         """The first screen, in the place of Textual's empty one, which would be laid out and painted under it."""
@@ -51,6 +54,40 @@ class RepriseApp(Session):
             self.set_keymap({id: keys for id, keys in self.settings.keys.items() if id in KEYS})
         if self.mind_hang_up:
             self._mind_hang_up()
+        # Another program had the terminal meanwhile: psql, or the shell after Ctrl+Z.
+        self.app_resume_signal.subscribe(self, lambda _: self.last_picture.forget(), immediate=True)
+
+    # Input
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys, pastes and clicks are carried out here, each to its end before the next one: over a slow line they come
+        in one burst. Textual would send each through the queues of three widgets, where it overtakes the question or
+        the screen that the one before it opens."""
+        if isinstance(event, (events.Key, events.Paste, events.MouseEvent)) and isinstance(self.screen, Painted):
+            await self.screen.begun.wait()
+            await self._take(event, self.screen)
+            return
+        if isinstance(event, events.Resize):
+            if self._measured:
+                self.last_picture.forget()  # a terminal that was made smaller and larger again has lost cells
+            self._measured = True
+        await super().on_event(event)
+
+    async def _take(self, event: events.Event, screen: Painted) -> None:
+        match event:
+            case events.Key():
+                if not await self._check_bindings(event.key, priority=True) and not await screen.typed(event):
+                    await self._check_bindings(event.key)
+            case events.Paste():
+                screen.pasted(event.text)
+            case events.MouseScrollUp() | events.MouseScrollDown():
+                await screen.pointed(event.x, event.y, -1 if isinstance(event, events.MouseScrollUp) else 1)
+            case events.MouseDown():
+                self._pressed_at = (event.x, event.y)
+            case events.MouseUp():
+                if self._pressed_at == (event.x, event.y):
+                    await screen.pointed(event.x, event.y)
+                self._pressed_at = None
 
     # Leaving
 

@@ -14,6 +14,7 @@ from tui import settings as own_settings
 from tui.acting import Acts
 from tui.painting.glyphs import UNICODE, Glyphs
 from tui.themes import Theme, load_themes, styles
+from tui.widgets.tight import LastPicture
 
 if TYPE_CHECKING:
     from engine.acts import Desk
@@ -56,4 +57,5 @@ class Session(App[None]):
         self.desk, self.acts, self.glyphs, self.clock = desk, acts, glyphs, clock
         self.settings_folder = settings_folder
         self.looks: dict[str, Style] = styles(self.chosen)
+        self.last_picture = LastPicture()
         self.left_run: str | None = None  # a run that goes on when the screen is left

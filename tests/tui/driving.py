@@ -49,8 +49,19 @@ class Driver:
 
     async def type(self, text: str) -> None:
         """Pasted, as from a clipboard: a key at a time takes long."""
-        self.screen.canvas.post_message(events.Paste(text))
+        self.app.post_message(events.Paste(text))
         await self.pilot.pause()
+
+    async def burst(self, *keys: str) -> None:
+        """Keys that arrive at once, as over a slow line: nobody waits for what one of them does."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await self.settled()
+
+    async def click(self, x: int, y: int) -> None:
+        for kind in (events.MouseDown, events.MouseUp):
+            self.app.post_message(kind(None, x, y, 0, 0, 1, False, False, False))
+        await self.settled()
 
     async def until(self, true: Callable[[], Any], seconds: float = 10) -> None:
         """Wait for something, with a deadline."""

@@ -240,6 +240,7 @@ class StandIn(Protected):
     cancel = _act("cancel")
     hold = _act("hold")
     go_on = _act("go_on")
+    skip = _act("skip")
     resume = _act("resume")
     rollback = _act("rollback")
     discard = _act("discard")

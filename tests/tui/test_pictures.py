@@ -17,12 +17,12 @@ from engine.records.errors import RepriseError
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Destination
 from engine.records.recoveries import Recovery
-from engine.records.runs import Reached, RunError
+from engine.records.runs import Progress, Reached, RunError
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, NOW, lsn_at
 from tests.tui.protected import copy_plan, copy_run, status
-from tests.tui.source import desk, run_state
+from tests.tui.source import GIB, desk, run_state
 from tui.painting.glyphs import PLAIN, UNICODE
 from tui.painting.grid import Grid
 from tui.widgets.canvas import Canvas
@@ -90,6 +90,19 @@ async def run(driver: Driver) -> None:
     await plan(driver)
     await driver.press("enter")
     await driver.settled()
+
+
+async def inspecting(driver: Driver) -> None:
+    reading = Progress(310 * GIB, 412 * GIB, "bytes", 180 * 1024**2, "base/16384/2619", NOW)
+    await _at(driver, "gate", outcome="running", answers=("cancel", "hold", "skip"))
+    assert driver.source.state is not None
+    steps = [
+        replace(step, kind="inspect", title="look up the copy's libraries, read every page", outcome="running",
+                bytes=412 * GIB, progress=reading) if step.name == "gate" else step
+        for step in driver.source.state.steps
+    ]  # fmt: skip
+    driver.source.state = replace(driver.source.state, steps=tuple(steps))
+    await driver.press("r")
 
 
 async def log(driver: Driver) -> None:
@@ -321,7 +334,7 @@ async def unreadable(driver: Driver) -> None:
 SCREENS: tuple[Walk, ...] = (
     timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, problems, unreadable,
     plan, plan_checks, plan_refused, plan_in_place, destination,
-    run, log, stop_question, run_failed, run_not_true, accept_question, run_completed, discard_question,
+    run, inspecting, log, stop_question, run_failed, run_not_true, accept_question, run_completed, discard_question,
     gate, gate_in_place, gate_unreadable, forward, advanced, not_proven,
     report, runs, no_runs, help, palette,
     files, files_difference, files_restore_question, files_plan, files_plan_whole,

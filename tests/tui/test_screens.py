@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from engine.acts import Desk, Moment, View
 from engine.records.errors import RepriseError
@@ -21,6 +22,7 @@ from tests.tui.test_pictures import (
     gate,
     gate_in_place,
     gate_unreadable,
+    inspecting,
     overview,
     run_completed,
     run_failed,
@@ -147,6 +149,32 @@ async def test_going_on_against_the_sites_own_questions_wants_the_word() -> None
         await driver.type("accept")
         await driver.press("enter")
         assert driver.source.asked[-1][0] == "resume" and ("accept_checks", True) in driver.source.asked[-1]
+
+
+async def test_a_plan_of_a_dump_or_of_files_has_no_key_that_does_nothing_there() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("21 Nov 2026 12:00")
+        await driver.press("D", "question_mark")
+        for missing in ("another port", "wait at the moment", "without the users' files"):
+            assert missing not in driver.text
+        await driver.press("escape", "escape", "enter", "question_mark")
+        assert "without the users' files" in driver.text
+
+
+async def test_the_reading_of_every_page_is_left_out_after_a_question() -> None:
+    async with driving(80, 24) as driver:
+        await inspecting(driver)
+        assert "s skip pages" in driver.text.splitlines()[-1]
+        await driver.press("s")
+        assert "leave out the reading of every page?" in driver.text
+        await driver.press("escape")
+        assert not [ask for ask in driver.source.asked if ask[0] == "skip"]
+        await driver.press("s", "enter")
+        assert driver.source.asked[-1][0] == "skip" and "pages are not read any more" in driver.text
+    async with driving(80, 24) as driver:
+        await gate(driver)
+        await driver.press("s")
+        assert "this run reads no pages" in driver.text
 
 
 async def test_accepting_is_only_for_a_run_that_its_questions_stopped() -> None:
@@ -370,11 +398,40 @@ async def test_y_shows_what_it_copies() -> None:
 
 async def test_a_click_moves_the_cursor_to_that_column() -> None:
     async with driving(80, 24) as driver:
-        await driver.pilot.click("Canvas", offset=(40, 5))
-        await driver.settled()
+        await driver.click(40, 5)
         assert driver.timeline.col == 40 - 12
-        await driver.pilot.click("Canvas", offset=(56, 23))  # "plan" in the footer
+        await driver.click(56, 23)  # "plan" in the footer
         await driver.until(lambda: isinstance(driver.screen, PlanScreen))
+
+
+async def test_keys_in_one_burst_are_typed_into_the_question_that_the_first_of_them_opens() -> None:
+    async with driving(80, 24) as driver:
+        await driver.burst("slash", *"8441213", "enter", "enter")  # each of these is a key of the timeline too
+        await driver.until(lambda: isinstance(driver.screen, PlanScreen) and "Nothing is changed" in driver.text)
+        assert driver.source.asked[-1][1].lsn == lsn_at(ACCIDENT)  # not planned for where the cursor was before
+        await driver.burst("p", *"5439", "enter", "3", "slash", *"pdf", "enter", "question_mark")
+        assert "on this screen: runs" in driver.text
+        await driver.burst("escape")
+        assert "filter: pdf" in driver.text
+        assert [ask[2].port for ask in driver.source.asked if ask[0] == "plan"] == [None, 5439]
+        await driver.burst("4", "colon", *"next theme", "enter", "1", "f", "escape", "escape", "escape", "escape")
+        assert driver.app.chosen.name == "light" and driver.screen is driver.timeline
+
+
+async def test_a_paste_and_a_click_keep_their_place_among_the_keys() -> None:
+    async with driving(80, 24) as driver:
+        driver.app.post_message(events.Key("g", "g"))
+        driver.app.post_message(events.Paste("23 Nov 14:32:07"))
+        await driver.burst("enter")
+        assert "first lost 14:32:07.044" in driver.text
+        await driver.burst("g")
+        await driver.click(40, 5)
+        assert driver.screen.question is not None  # it is answered or left first
+        await driver.burst("escape")
+        driver.app.post_message(events.MouseDown(None, 40, 5, 0, 0, 1, False, False, False))
+        driver.app.post_message(events.MouseUp(None, 40, 5, 0, 0, 1, False, False, False))
+        await driver.burst("right")
+        assert driver.timeline.col == 40 - 12 + 1
 
 
 @pytest.mark.parametrize("walk", SCREENS, ids=lambda walk: walk.__name__)

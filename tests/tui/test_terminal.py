@@ -104,11 +104,19 @@ def test_an_idle_screen_sends_nothing_and_a_step_of_the_cursor_little() -> None:
     with terminal(COLORTERM="truecolor") as shown:
         shown.until("REACHABLE")
         shown.settle()
-        assert len(shown.sent) < 25_000  # the first picture
+        assert shown.sent.count(b"reading what there is") == 1 and len(shown.sent) < 15_000  # the first pictures
         assert shown.read(2.5) == b""
         for key in (b"\x1b[D", b"h", b"\x1b[D"):
             shown.press(key)
             assert 0 < len(shown.settle()) <= 2048
+
+
+def test_keys_that_arrive_at_once_are_done_one_after_another() -> None:
+    with terminal() as shown:
+        shown.until("REACHABLE")
+        shown.press(b"/8441213\r\r")
+        shown.until("Nothing is changed before Enter")
+        shown.until("first of them xid 8441213")
 
 
 def test_a_run_under_way_sends_little_while_nothing_changes() -> None:

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.control import Control
 from rich.segment import Segment
 from rich.style import Style
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tui.widgets.tight import TightLayout, TightUpdate
+from tui.widgets.tight import LastPicture, TightLayout, TightUpdate
 
 WIDTH = 12
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
@@ -40,6 +41,11 @@ def shown(sent: str, rows: int) -> list[list[tuple[object, ...]]]:
     ]
 
 
+def sent_whole(made: list[Strip], last: LastPicture) -> str:
+    update = LayoutUpdate([[strip] for strip in made], Region(0, 0, WIDTH, len(made)))
+    return TightLayout(update, last).render_segments(CONSOLE)
+
+
 def textuals_own(made: list[Strip]) -> str:
     return "".join(Control.move_to(0, y).segment.text + strip.render(CONSOLE) for y, strip in enumerate(made))
 
@@ -48,7 +54,7 @@ def textuals_own(made: list[Strip]) -> str:
 @given(ROWS)
 def test_a_whole_screen(rows: list[list[tuple[str, Style]]]) -> None:
     made = strips(rows)
-    tight = TightLayout([[strip] for strip in made], Region(0, 0, WIDTH, len(rows))).render_segments(CONSOLE)
+    tight = sent_whole(made, LastPicture())
     assert shown(tight, len(rows)) == shown(textuals_own(made), len(rows))
 
 
@@ -62,12 +68,23 @@ def test_the_cells_that_changed(rows: list[list[tuple[str, Style]]], data: st.Da
     rows[y][start:stop] = data.draw(st.lists(CELLS, min_size=stop - start, max_size=stop - start))
     made = strips(rows)
     chops = [{0: strip} for strip in made]
-    tight = TightUpdate(chops, [(y, start, stop)], [[WIDTH]] * len(rows)).render_segments(CONSOLE)
+    update = ChopsUpdate(chops, [(y, start, stop)], [[WIDTH]] * len(rows))
+    tight = TightUpdate(update, LastPicture()).render_segments(CONSOLE)
     assert shown(before + tight, len(rows)) == shown(textuals_own(made), len(rows))
 
 
 def test_a_colour_that_holds_is_sent_once() -> None:
     dark = Style(color="#d7dde5", bgcolor="#0f1419")
     made = [Strip([Segment("a", dark), Segment(" ", dark), Segment("b", dark)], 3)] * 3
-    sent = TightLayout([[strip] for strip in made], Region(0, 0, 3, 3)).render_segments(CONSOLE)
-    assert sent.count("38;2;215;221;229") == 1
+    assert sent_whole(made, LastPicture()).count("38;2;215;221;229") == 1
+
+
+def test_a_picture_is_sent_again_only_where_something_else_may_be_shown() -> None:
+    made, other = strips([[("a", Style())] * WIDTH]), strips([[("b", Style())] * WIDTH])
+    last = LastPicture()
+    sent = [bool(sent_whole(each, last)) for each in (made, made, other, made, made)]
+    assert sent == [True, False, True, True, False]
+    TightUpdate(ChopsUpdate([{0: made[0]}], [(0, 0, 1)], [[WIDTH]]), last).render_segments(CONSOLE)
+    assert sent_whole(made, last)
+    last.forget()
+    assert sent_whole(made, last)

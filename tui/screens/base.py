@@ -1,5 +1,6 @@
 """What all screens share: a canvas, a question, a note, the footer; errands and what they bring back."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -27,7 +28,8 @@ class Painted(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._compositor = TightCompositor()
+        self._compositor = TightCompositor(lambda: self.session.last_picture)
+        self.begun = asyncio.Event()  # from then on keys may be pressed
         self.question: Question | None = None
         self.note: str | None = None
         self.note_role = "warn"
@@ -45,8 +47,10 @@ class Painted(Screen[None]):
         return self.query_one(Canvas)
 
     def on_mount(self) -> None:
-        self.canvas.focus()
-        self.begin()
+        try:
+            self.begin()
+        finally:
+            self.begun.set()
 
     def begin(self) -> None:
         """What a screen asks for when it comes up."""
@@ -108,16 +112,17 @@ class Painted(Screen[None]):
         self.question, self.note = question, None
         self.repaint()
 
-    def on_key(self, event: events.Key) -> None:
-        """While a question stands, keys are typed into it; else a key first clears the note."""
+    # What the operator does; the application hands it on, one thing after another
+
+    async def typed(self, event: events.Key) -> bool:
+        """While a question stands, keys are typed into it; else a key first clears the note. Answers whether the key
+        was taken here: else it is looked up in the bindings."""
         question = self.question
         if question is None:
             if self.note is not None:
                 self.note = None
                 self.repaint()
-            return
-        event.stop()
-        event.prevent_default()
+            return False
         if event.key == "escape":
             self.question = None
         elif event.key == "enter":
@@ -134,23 +139,23 @@ class Painted(Screen[None]):
         elif event.character and event.is_printable:
             question.line.type(event.character)
         self.repaint()
+        return True
 
-    def on_paste(self, event: events.Paste) -> None:
+    def pasted(self, text: str) -> None:
         if self.question is not None:
-            event.stop()
-            self.question.line.type(event.text)
+            self.question.line.type(text)
             self.repaint()
 
-    async def on_canvas_clicked(self, event: Canvas.Clicked) -> None:
-        event.stop()
+    async def pointed(self, x: int, y: int, wheel: int = 0) -> None:
+        """A click at a cell, or a turn of the wheel there: -1 up, 1 down."""
         if self.question is not None:
             return
-        if not event.wheel:
+        if not wheel:
             for link in self.canvas.grid.links:
-                if link.y == event.y and link.start <= event.x < link.stop:
+                if link.y == y and link.start <= x < link.stop:
                     await self.run_action(link.action)
                     return
-        self.clicked(event.x, event.y, event.wheel)
+        self.clicked(x, y, wheel)
 
     def clicked(self, x: int, y: int, wheel: int) -> None:
         """A click beside all links."""

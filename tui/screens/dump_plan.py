@@ -1,18 +1,17 @@
 """The plan that restores a dump: into its database's place, or beside it under another name."""
 
-from collections.abc import Sequence
-
 from engine.records.copies import Dump
 from engine.records.plan import Plan
 from engine.records.target import RecoveryTarget
 from tui.painting.grid import Grid
 from tui.screens.plan import PlanScreen
-from tui.widgets.frame import Hint
 from tui.widgets.question import Question, TypedLine, must_be
 
 
 class DumpPlanScreen(PlanScreen):
     """As the plan of a restore, but for a dump: nothing is replayed, and no folder is made."""
+
+    destination_words = "database"
 
     def __init__(self, dump: Dump) -> None:
         super().__init__(RecoveryTarget("dump", name=dump.id), dump.started_at)
@@ -57,25 +56,9 @@ class DumpPlanScreen(PlanScreen):
         other = f"{own}-{self.dump.started_at:%m%d-%H%M}" if text == own else own
         self.ask(Question("database", answer, understood, "", TypedLine(text, len(text)), (text, other)))
 
-    def action_port(self) -> None:
-        self.say("a dump is loaded into the live server; d chooses the database")
-
-    def action_wait(self) -> None:
-        self.say("nothing is replayed, so there is no gate to wait at")
-
     def _sure(self, plan: Plan) -> Question | None:
         if self.beside is not None:
             return None
         what = "the present database is renamed and kept; who is connected to it is cut off"
         prompt = "to restore in its place, type the database's name:"
         return Question(prompt, lambda _: self._start(plan), must_be(plan.destination.path, what), dangerous=True)
-
-    def hints(self) -> Sequence[Hint]:
-        return (
-            self.hint("start", "start", "start"),
-            self.hint("destination", "database", "destination"),
-            self.hint("checks", "all checks", "checks"),
-            self.hint("save", "save plan", "save"),
-            self.hint("back", "back", "app.back"),
-            self.hint("help", "help", "app.help"),
-        )

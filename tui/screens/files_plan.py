@@ -1,6 +1,5 @@
 """The plan that restores files as one snapshot holds them: all of them, or one file or folder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.records.copies import MediaSnapshot
@@ -8,7 +7,6 @@ from engine.records.plan import Plan
 from engine.records.target import RecoveryTarget
 from tui.painting.grid import Grid
 from tui.screens.plan import PlanScreen, free_folder
-from tui.widgets.frame import Hint
 from tui.widgets.question import Question, TypedLine, must_be
 
 _WHOLE, _DELTA = "in place", "in place, only what differs"
@@ -72,15 +70,6 @@ class FilesPlanScreen(PlanScreen):
         question.next_choice()
         self.ask(question)
 
-    def action_port(self) -> None:
-        self.say("files need no server; d chooses the folder")
-
-    def action_wait(self) -> None:
-        self.say("nothing is replayed, so there is no gate to wait at")
-
-    def action_with_files(self) -> None:
-        self.say("this plan is of the files alone")
-
     def _sure(self, plan: Plan) -> Question | None:
         files = plan.files
         if files is None or files.place == "into":
@@ -92,13 +81,3 @@ class FilesPlanScreen(PlanScreen):
         right = must_be(self.session.desk.site.name, what)
         prompt = "to change the live files, type the site's name:"
         return Question(prompt, lambda _: self._start(plan), right, dangerous=True)
-
-    def hints(self) -> Sequence[Hint]:
-        return (
-            self.hint("start", "start", "start"),
-            self.hint("destination", "destination", "destination"),
-            self.hint("checks", "all checks", "checks"),
-            self.hint("save", "save plan", "save"),
-            self.hint("back", "back", "app.back"),
-            self.hint("help", "help", "app.help"),
-        )

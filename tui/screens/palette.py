@@ -56,16 +56,22 @@ class PaletteScreen(Scrolled):
             grid.put(3, y, name, "accent!" if here else "text", grid.width - 8)
             grid.put_right(grid.width - 1, y, key, "muted")
 
-    async def on_key(self, event: events.Key) -> None:  # type: ignore[override]
+    async def typed(self, event: events.Key) -> bool:
         if event.key in ("up", "down", "pageup", "pagedown", "escape", "f1"):
-            return
-        event.stop()
-        event.prevent_default()
+            return False
         if event.key == "enter":
             await self._do()
-            return
+            return True
         if not self.line.press(event.key) and event.character and event.is_printable:
             self.line.type(event.character)
+        self._narrowed()
+        return True
+
+    def pasted(self, text: str) -> None:
+        self.line.type(text)
+        self._narrowed()
+
+    def _narrowed(self) -> None:
         self.chosen = 0
         self.repaint()
 

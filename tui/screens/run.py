@@ -16,6 +16,7 @@ from tui.screens.run_picture import RunPicture, Seen
 from tui.widgets import gate
 from tui.widgets.frame import Hint
 from tui.widgets.question import Question, must_be
+from tui.widgets.steps import running_step
 
 
 class RunScreen(RunPicture):
@@ -27,6 +28,7 @@ class RunScreen(RunPicture):
         bind("which-log", "which_log"),
         bind("hold", "hold"),
         bind("stop", "stop"),
+        bind("skip", "skip"),
         bind("forward", "forward"),
         bind("keep", "keep"),
         bind("finish", "finish"),
@@ -130,6 +132,17 @@ class RunScreen(RunPicture):
             self.act_errand.ask(said, lambda: acts.cancel(desk, run))
 
         self.ask(Question("to stop the run, type stop:", stop, must_be("stop", said)))
+
+    def action_skip(self) -> None:
+        acts, desk, run = self.session.acts, self.session.desk, self.run
+        if self._may("skip", "this run reads no pages, now or later") is None:
+            return
+
+        def skip(_: str) -> None:
+            self.act_errand.ask("pages are not read any more", lambda: acts.skip(desk, run))
+
+        what = "damage in a page then shows only when it is used; Enter leaves it out, Esc does not"
+        self.ask(Question("leave out the reading of every page?", skip, lambda _: (True, what)))
 
     def action_forward(self) -> None:
         state = self._may("advance", "replay can go on only while the run waits at its gate")
@@ -321,7 +334,9 @@ class RunScreen(RunPicture):
         if state.outcome == "running":
             hold = "go on" if state.held else "hold"
             leave = self.hint("quit", "leave, it goes on", "app.leave")
-            return (log, self.hint("hold", hold, "hold"), leave, self.hint("stop", "stop", "stop"), help_hint)
+            here = running_step(state)
+            skip = (self.hint("skip", "skip pages", "skip"),) if here is not None and here.kind == "inspect" else ()
+            return (log, self.hint("hold", hold, "hold"), *skip, leave, self.hint("stop", "stop", "stop"), help_hint)
         names = {"resume": "resume", "rollback": "roll back", "discard": "discard", "open": "open to users"}
         ids = {"open": "application"}
         offered = [

@@ -144,18 +144,20 @@ class TimelineScreen(TimelineMoving):
                     continue
             return what, None
 
+        self.seeking = True
         self.seek_errand.ask("seek", work)
 
-    def sought(self, answer: Answer) -> None:
+    def sought(self, answer: Answer) -> bool:
         if answer.error is not None:
             self.say_error(answer.error)
-            return
+            return False
         what, cut = answer.result
         if cut is None:
             where = "WAL read so far" if self.read_errand.busy else "archived WAL"
             self.say(f"{what} is not in the {where}")
         else:
             self.set_aim(Aim(cut.line, cut.at, lsn=(cut.timeline, cut.gate)))
+        return cut is not None
 
     def action_read_again(self) -> None:
         self.say(READING, "muted")
@@ -164,6 +166,9 @@ class TimelineScreen(TimelineMoving):
     def action_plan_dump(self) -> None:
         """A dump holds the moment at which it was taken: the last one that is not later than the cursor."""
         if self.aim is None or self.looked is None:
+            return
+        if self.seeking:
+            self.wanted = self.action_plan_dump
             return
         at = self.aim.at
         dumps = [dump for dump in self.looked.view.catalog.dumps if dump.started_at <= at]
@@ -177,8 +182,8 @@ class TimelineScreen(TimelineMoving):
     def action_plan(self) -> None:
         if self.aim is None or self.looked is None:
             return
-        if self.found is None or self.aim is not self.found_for:
-            self.plan_wanted = True
+        if self.seeking or self.found is None or self.aim is not self.found_for:
+            self.wanted = self.action_plan  # a key after a typed moment is meant for that one, not for the one before
             return
         moment, cut = self.found.moment, self.found.cut
         if not moment.reachable:
@@ -192,14 +197,17 @@ class TimelineScreen(TimelineMoving):
             target = RecoveryTarget("lsn", lsn=cut.kept.lsn, timeline=cut.timeline)
         else:
             target = RecoveryTarget("lsn", lsn=cut.gate, exclusive=True, timeline=cut.timeline)
-        from tui.screens.plan import PlanScreen
+        from tui.screens.restore_plan import RestorePlanScreen
 
-        self.app.push_screen(PlanScreen(target, self.aim.at))
+        self.app.push_screen(RestorePlanScreen(target, self.aim.at))
 
     def action_files(self) -> None:
         """The files as the snapshot that belongs to this moment has them."""
         if self.aim is None:
             self.say("the archive is still being read", "muted")
+            return
+        if self.seeking:
+            self.wanted = self.action_files
             return
         from tui.screens.files import FilesScreen
 

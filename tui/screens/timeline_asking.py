@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -80,7 +80,8 @@ class TimelineAsking(Painted):
         self.late = False  # the answer for the aim takes its time
         self.reading: tuple[int, int] | None = None
         self.failure: str | None = None
-        self.plan_wanted = False
+        self.seeking = False  # the index is asked where the cursor shall go
+        self.wanted: Callable[[], None] | None = None  # asked for by a key at a moment that is still looked for
         self.offered_run = False
         self.read_begun = False
 
@@ -179,7 +180,9 @@ class TimelineAsking(Painted):
         elif answer.errand is self.look_errand:
             self._on_looked(answer)
         elif answer.errand is self.seek_errand:
-            self.sought(answer)
+            wanted, was_sought, self.seeking = self.wanted, self.seeking, False
+            if was_sought and self.sought(answer):  # else a later key has moved the cursor
+                self.wanted = wanted
         else:
             self._on_found(answer)
 
@@ -220,6 +223,7 @@ class TimelineAsking(Painted):
     def _on_found(self, answer: Answer) -> None:
         self._read_once()
         if answer.error is not None:
+            self.wanted = None
             self.say_error(answer.error)
             return
         found: Found = answer.result
@@ -237,9 +241,9 @@ class TimelineAsking(Painted):
             aim = replace(aim, at=found.cut.at)
         self.aim = self.found_for = aim
         self.repaint()
-        if self.plan_wanted:
-            self.plan_wanted = False
-            self.action_plan()
+        if self.wanted is not None and not self.seeking:
+            wanted, self.wanted = self.wanted, None
+            wanted()
 
     def on_resize(self) -> None:
         """The cursor stays on the screen, also on a narrower one."""
@@ -280,11 +284,8 @@ class TimelineAsking(Painted):
 
     # Said by the screen itself
 
-    def sought(self, answer: Answer) -> None:
-        """A search on the lines has ended."""
-        raise NotImplementedError
-
-    def action_plan(self) -> None:
+    def sought(self, answer: Answer) -> bool:
+        """A search on the lines has ended: go there. Answers whether there is such a place."""
         raise NotImplementedError
 
     def offer_run(self, runs: Sequence[RunState]) -> None:

@@ -22,6 +22,7 @@ class TimelineMoving(TimelinePicture):
         looked = self.looked
         if looked is None or aim.line not in looked.scene.spans:
             return
+        self.wanted, self.seeking = None, False
         first, last = looked.scene.spans[aim.line]
         if not aim.behind and not aim.lsn:
             aim = replace(aim, at=min(max(aim.at, first), last), end=aim.end or aim.at >= last)

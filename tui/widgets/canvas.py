@@ -2,26 +2,17 @@
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.geometry import Region
-from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.painting.grid import Grid
 
 
-class Canvas(Widget, can_focus=True):
+class Canvas(Widget):
     """Shows the grid it was given last."""
 
     DEFAULT_CSS = "Canvas { width: 100%; height: 100%; }"
-
-    class Clicked(Message):
-        """A click, or a turn of the wheel (``wheel`` -1 up, 1 down), at a cell."""
-
-        def __init__(self, x: int, y: int, wheel: int = 0) -> None:
-            super().__init__()
-            self.x, self.y, self.wheel = x, y, wheel
 
     def __init__(self, looks: dict[str, Style]) -> None:
         super().__init__()
@@ -56,14 +47,3 @@ class Canvas(Widget, can_focus=True):
                 segments.append(Segment("".join(chars[start:x]), look))
                 start = x
         return Strip(segments, self.grid.width).adjust_cell_length(width, self.looks["text"])
-
-    def on_click(self, event: events.Click) -> None:
-        self.post_message(self.Clicked(event.x, event.y))
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.post_message(self.Clicked(event.x, event.y, -1))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.post_message(self.Clicked(event.x, event.y, 1))

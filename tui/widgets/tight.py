@@ -2,10 +2,11 @@
 
 Textual's partial update sends each changed row from its widget's left edge on, and every update names both colours for
 each piece of text and takes them back behind it (textual/_compositor.py): 8 kB for a step of the cursor, 30 kB for the
-first picture. Here an update starts where the change does, and a colour that holds already is not sent again.
+first picture. Here an update starts where the change does, and a colour that holds already is not sent again. Nor is a
+whole picture that the terminal shows already: Textual paints the first screen three times before anything is on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,10 +73,31 @@ def _encode(placed: Iterable[tuple[int, int, Strip]], console: Console) -> str:
     return "".join(sequences)
 
 
+class LastPicture:
+    """The whole picture that was sent last, as long as nothing else was sent since."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[Strip]] | None = None
+
+    def forget(self) -> None:
+        """The terminal may show something else now."""
+        self._rows = None
+
+    def is_another(self, rows: list[list[Strip]]) -> bool:
+        """Whether this picture has to be sent; it is then the last one."""
+        another, self._rows = rows != self._rows, rows
+        return another
+
+
 class TightUpdate(ChopsUpdate):
     """A partial update, cropped on the left too."""
 
+    def __init__(self, update: ChopsUpdate, last: LastPicture) -> None:
+        super().__init__(update.chops, update.spans, update.chop_ends)
+        self.last = last
+
     def render_segments(self, console: Console) -> str:
+        self.last.forget()
         return _encode(self._placed(), console)
 
     def _placed(self) -> Iterable[tuple[int, int, Strip]]:
@@ -89,18 +111,28 @@ class TightUpdate(ChopsUpdate):
 class TightLayout(LayoutUpdate):
     """An update of the whole screen."""
 
+    def __init__(self, update: LayoutUpdate, last: LastPicture) -> None:
+        super().__init__(update.strips, update.region)
+        self.last = last
+
     def render_segments(self, console: Console) -> str:
-        rows = enumerate(self.strips, self.region.y)
-        return _encode(((self.region.x, y, Strip.join(list(row))) for y, row in rows), console)
+        rows = [list(row) for row in self.strips]
+        if not self.last.is_another(rows):
+            return ""
+        placed = enumerate(rows, self.region.y)
+        return _encode(((self.region.x, y, Strip.join(row)) for y, row in placed), console)
 
 
 class TightCompositor(Compositor):
-    """A compositor whose updates are tight."""
+    """A compositor whose updates are tight. The last picture is the application's: its screens share one terminal."""
+
+    def __init__(self, last_picture: Callable[[], LastPicture]) -> None:
+        super().__init__()
+        self._last_picture = last_picture
 
     def render_partial_update(self) -> ChopsUpdate | None:
         update = super().render_partial_update()
-        return None if update is None else TightUpdate(update.chops, update.spans, update.chop_ends)
+        return None if update is None else TightUpdate(update, self._last_picture())
 
     def render_full_update(self, simplify: bool = False) -> LayoutUpdate:
-        update = super().render_full_update(simplify)
-        return TightLayout(update.strips, update.region)
+        return TightLayout(super().render_full_update(simplify), self._last_picture())
