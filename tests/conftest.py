@@ -27,9 +27,9 @@ _TOGETHER = frozenset(
     {
         "tests/lab/test_lab.py",
         "tests/end_to_end/checks/test_running_production.py",
-        "tests/drill/test_scenarios.py",
     }
 )
+_ONE_PLACE = ("tests/drill/test_scenarios.py", "tests/drill/test_on_the_screen.py")  # the same, and both share it
 
 # Two workers and the servers that they start share the processors: seconds say little, only a hang is one.
 hypothesis.settings.register_profile(
@@ -72,6 +72,8 @@ class _Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
+        if module in _ONE_PLACE:
+            return _ONE_PLACE[0]
         return module if module in _TOGETHER else nodeid
 
 

@@ -1,6 +1,7 @@
 """`./run screenshots`: the pictures in screenshots/, from the running program on a real lab, at 80x24 and 160x50."""
 
 import asyncio
+import json
 import shutil
 import sys
 import tempfile
@@ -76,6 +77,41 @@ async def files(camera: Camera) -> None:
     await camera.press("escape", "escape")
 
 
+async def drill(camera: Camera, state: Path) -> None:
+    """A drill from the list to its marks: a table dropped, restored in place to just before."""
+    await camera.press("4")
+    await camera.until("by lot, blind")
+    while not any(row.startswith("▶") and "A table was dropped" in row for row in camera.text.splitlines()):
+        await camera.press("down")
+    await camera.take("drills")
+    await camera.press("enter")
+    await camera.until("Enter to work", seconds=180)
+    await camera.take("drill-call")
+    (folder,) = [each for each in sorted((state / "drills").iterdir()) if not (each / "result.json").exists()]
+    xid = json.loads((folder / "truth.json").read_text())["facts"]["accident.xid"]
+    await camera.press("enter")
+    await camera.until("REACHABLE")
+    await camera.press("g", *str(xid), "enter")
+    await camera.until(f"xid {xid}")
+    await camera.take("drill-timeline")
+    await camera.press("enter")
+    await camera.until("Ready")
+    await camera.press("d", "tab", "enter")
+    await camera.until("in place /")
+    await camera.until("Ready")
+    await camera.press("enter")
+    await camera.until("PAUSED")
+    await camera.press("H", "enter")
+    await camera.until("What is lost for certain")
+    await camera.press("P", *"lab", "enter")
+    await camera.until("COMPLETED")
+    await camera.press("C")
+    await camera.until("solved:")
+    await camera.press("E", "enter")
+    await camera.until("next time")
+    await camera.take("drill")
+
+
 async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyphs, theme: str | None) -> None:
     app = RepriseApp(desk, engine.acts, glyphs=glyphs, theme=theme)
     async with app.run_test(size=SIZES[suffix[: 3 if suffix.startswith("160") else 2]]) as pilot:
@@ -127,6 +163,8 @@ async def _walk(desk: engine.acts.Desk, accident: str, suffix: str, glyphs: Glyp
         await camera.take("help")
         await camera.press("escape", ":")
         await camera.take("palette")
+        await camera.press("escape")
+        await drill(camera, desk.state)
 
 
 def main() -> int:

@@ -12,16 +12,16 @@ from textual.binding import BindingType
 
 from tui import settings as own_settings
 from tui import terminal
+from tui.drilling import Practice
 from tui.keys import KEYS, bind
 from tui.screens.base import Painted
-from tui.session import Session
 from tui.themes import styles
 
 if TYPE_CHECKING:
     from engine.acts import Desk
 
 
-class RepriseApp(Session):
+class RepriseApp(Practice):
     """The screen of Reprise."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,6 +29,9 @@ class RepriseApp(Session):
         bind("timeline", "go('timeline')"),
         bind("runs", "go('runs')"),
         bind("drills", "go('drills')"),
+        bind("drill-hint", "drill_hint"),
+        bind("drill-check", "drill_check"),
+        bind("drill-end", "drill_end"),
         bind("help", "help"),
         bind("palette", "palette"),
         bind("copy", "copy"),
@@ -54,8 +57,12 @@ class RepriseApp(Session):
             self.set_keymap({id: keys for id, keys in self.settings.keys.items() if id in KEYS})
         if self.mind_hang_up:
             self._mind_hang_up()
-        # Another program had the terminal meanwhile: psql, or the shell after Ctrl+Z.
-        self.app_resume_signal.subscribe(self, lambda _: self.last_picture.forget(), immediate=True)
+        self.app_resume_signal.subscribe(self, self._show_again, immediate=True)
+
+    def _show_again(self, _: object) -> None:
+        """Another program had the terminal meanwhile: psql, or the shell after a SIGTSTP."""
+        self.last_picture.forget()
+        self.screen.refresh()
 
     # Input
 
@@ -104,10 +111,13 @@ class RepriseApp(Session):
         terminal.watch_hang_up(gone)
 
     def action_leave(self) -> None:
-        self.exit()
+        if self.may_leave():
+            self.exit()
 
     async def action_back(self) -> None:
-        if len(self.screen_stack) > 1:
+        if self.drilling is not None and len(self.screens_here()) == 1:
+            self.leave_practice()
+        elif len(self.screen_stack) > 1:
             self.pop_screen()
         elif isinstance(self.screen, Painted):
             self.screen.say("this is the first screen; q leaves", "muted")
@@ -149,15 +159,31 @@ class RepriseApp(Session):
             if not isinstance(self.screen, OverviewScreen):
                 self.push_screen(OverviewScreen())
         elif where == "drills":
-            self._say("drills come with the drills' own scenarios")
+            self._go_to_drills()
         elif where == "timeline":
-            while len(self.screen_stack) > 1:
-                self.pop_screen()
+            self._go_to_timeline()
         elif where == "runs":
             from tui.screens.runs import RunsScreen
 
             if not isinstance(self.screen, RunsScreen):
                 self.push_screen(RunsScreen())
+
+    def _go_to_drills(self) -> None:
+        """In a drill: to that one."""
+        from tui.screens.drill import DrillScreen
+        from tui.screens.drills import DrillsScreen
+
+        wanted = DrillScreen if self.drilling is not None else DrillsScreen
+        if not isinstance(self.screen, wanted):
+            self.push_screen(wanted())
+
+    def _go_to_timeline(self) -> None:
+        from tui.screens.timeline import TimelineScreen
+
+        while not isinstance(self.screen, TimelineScreen) and len(self.screens_here()) > 1:
+            self.pop_screen()
+        if not isinstance(self.screen, TimelineScreen):
+            self.push_screen(TimelineScreen())
 
     def action_help(self) -> None:
         from tui.screens.help import HelpScreen
@@ -203,6 +229,9 @@ def open_screen(desk: Desk, *, ascii: bool = False, mouse: bool = True, theme: s
     # The screen has left in time. Who called it may have to clean up, and a second signal must not stop that.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
+    if app.farewell:
+        with contextlib.suppress(OSError):
+            print(app.farewell, flush=True)
     if app.left_run:
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(f"run {app.left_run} goes on; see it again with: reprise attach {app.left_run}", flush=True)

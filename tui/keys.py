@@ -91,6 +91,13 @@ KEYS: dict[str, Key] = _table(
     Key("server", "S", "stop or start the copy's server", "S", acts=True),
     Key("application", "O", "open the system to its users", "O", acts=True),
     Key("report", "enter", "report", "Enter"),
+    Key("drill", "d", "drills: practise it", "d"),
+    Key("past-drills", "p", "past drills", "p"),
+    Key("record", "w", "what happened, minute by minute", "w"),
+    Key("to-work", "enter", "to work: the timeline of the drill's system", "Enter"),
+    Key("drill-hint", "H", "in a drill: a hint, which costs points", "H"),
+    Key("drill-check", "C", "in a drill: is it solved?", "C"),
+    Key("drill-end", "E", "in a drill: end it, and see the marks", "E"),
 )
 
 

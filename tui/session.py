@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,22 @@ from tui.themes import Theme, load_themes, styles
 from tui.widgets.tight import LastPicture
 
 if TYPE_CHECKING:
-    from engine.acts import Desk
+    from engine.acts import Desk, HeldDrill
+    from engine.records.drills import DrillState
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass
+class OpenDrill:
+    """A drill that is practised here. ``outer`` is the site's desk, to which the screen comes back; its state folder
+    keeps the drills. ``held``: None where the drill stands without us."""
+
+    outer: Desk
+    state: DrillState
+    held: HeldDrill | None
 
 
 class Session(App[None]):
@@ -58,4 +70,9 @@ class Session(App[None]):
         self.settings_folder = settings_folder
         self.looks: dict[str, Style] = styles(self.chosen)
         self.last_picture = LastPicture()
+        self.drilling: OpenDrill | None = None  # ``desk`` is then the one of its lab
         self.left_run: str | None = None  # a run that goes on when the screen is left
+
+    def enter_drill(self, state: DrillState, lab: Desk, held: HeldDrill | None) -> None:
+        """Practise a drill at the desk of its lab."""
+        raise NotImplementedError

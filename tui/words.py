@@ -131,6 +131,13 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+def stopwatch(seconds: float) -> str:
+    """``4:10``, ``1:04:10``"""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def plural(number: int, one: str, many: str) -> str:
     """``1 commit``, ``2 410 commits``"""
     return f"{count(number)} {one if number == 1 else many}"

@@ -8,6 +8,8 @@ from engine.drill import base
 from engine.drill import folder as folders
 from engine.drill.folder import Marked, Result
 from engine.drill.sweeping import sweep
+from engine.records.recoveries import Recovery
+from engine.run.learnt import RECOVERY
 
 
 def decide(folder: Path, why: str) -> None:
@@ -17,7 +19,18 @@ def decide(folder: Path, why: str) -> None:
     marked = folders.read(folder, folders.MARKS, Marked)
     outcome = "solved" if marked is not None and marked.solved else "failed"
     folders.note(folder, "ended", {"outcome": outcome, "why": why})
+    folders.write(folder, RECOVERY, _recovery(folder, marked))
     folders.write(folder, folders.RESULT, Result(outcome, datetime.now(UTC), why))
+
+
+def _recovery(folder: Path, marked: Marked | None) -> Recovery:
+    """What the drill tells of recoveries (run.learnt): from the call until it was solved."""
+    called = folders.read_card(folder).called_at
+    assert called is not None
+    solved = [entry["at"] for entry in folders.read_record(folder) if entry["kind"] == "solved"]
+    took = (datetime.fromisoformat(solved[0]) - called).total_seconds() if solved else None
+    rpo = marked.rpo_seconds if marked is not None else None
+    return Recovery("drill", called, folder.name, bool(solved), took, rpo)
 
 
 def conclude(folder: Path, why: str) -> None:

@@ -37,12 +37,14 @@ class _Asking:
         self.seconds = seconds
 
     def ask(self, asked: words.AnyMark) -> Mark:
+        ok: bool | None
         try:
             ok, told = self._answer(asked)
         except (RepriseError, QueryFailed, OSError) as failure:
             said = str(failure).strip().splitlines()
-            return Mark(asked.name, None, 0, asked.points, asked.needed, said[0] if said else type(failure).__name__)
-        return Mark(asked.name, ok, asked.points if ok else 0, asked.points, asked.needed, told)
+            ok, told = None, said[0] if said else type(failure).__name__
+        points = asked.points if ok else 0
+        return Mark(asked.name, ok, points, asked.points, asked.needed, told, str(asked.__struct_config__.tag))
 
     def _answer(self, asked: words.AnyMark) -> Answer:
         match asked:

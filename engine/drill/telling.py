@@ -72,7 +72,7 @@ def _shown(card: Card, marked: Marked | None, told: bool) -> Any:
     """The marks; their names and findings would tell which one it is."""
     if marked is None or told:
         return marked.marks if marked is not None else ()
-    return tuple(replace(mark, name=f"mark {n}", told=_HIDDEN) for n, mark in enumerate(marked.marks, 1))
+    return tuple(replace(mark, name=f"mark {n}", told=_HIDDEN, check="") for n, mark in enumerate(marked.marks, 1))
 
 
 def _first(minutes: tuple[Minute, ...], words: str) -> float | None:

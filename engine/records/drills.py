@@ -26,7 +26,7 @@ class DrillScenario:
 @dataclass(frozen=True, slots=True)
 class Mark:
     """One question of the marking, answered. ``ok`` None: it could not be asked; it then gives no points. ``needed``:
-    without it the drill is not solved."""
+    without it the drill is not solved. ``check`` is the scenario's word for it, empty where it is not to be said."""
 
     name: str
     ok: bool | None
@@ -34,6 +34,7 @@ class Mark:
     of: int
     needed: bool
     told: str = ""
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from engine import acts
 from engine.acts.drilling import carry_out
 from engine.drill import folder as folders
-from engine.drill.base import lab_place
 from engine.drill.keeper import is_kept
 from engine.drill.reading import list_scenarios
 from engine.records.drills import DrillState
@@ -24,48 +22,14 @@ from engine.records.errors import Refused, UsageError
 from engine.records.survey import Programs
 from engine.run.locks import lock_holder
 from engine.site import read_site
-from tests.clusters import kill_processes_below, processes_below, test_root, wait_until
+from tests.clusters import wait_until
+from tests.drill.standing import left_behind
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ended")]
 
 SCENARIOS = {named.name: named.scenario for named in list_scenarios()[0] if not named.own}
 HIDING = "table-dropped"
 SAMPLE = ("pg-wal-readable", "media-half-deleted")
-
-
-@pytest.fixture(scope="module")
-def state() -> Iterator[Path]:
-    """A state folder, and with the first drill the base of its lab."""
-    place = test_root() / f"drills-{os.getpid()}"
-    place.mkdir(mode=0o755)
-    yield place
-    if (here := lab_place(place)).exists():
-        kill_processes_below(here)
-
-
-@pytest.fixture(autouse=True)
-def ended(state: Path) -> Iterator[None]:
-    """After each test no drill is open, and nothing of one runs."""
-    yield
-    with pytest.raises(UsageError):
-        acts.end_drill(state)
-        acts.end_drill(state)
-    wait_until(lambda: left_behind(state) == [], "something of a drill runs on", timeout=10)
-
-
-def left_behind(state: Path) -> list[str]:
-    """What runs in the drills' lab or for a drill; and the lab's sockets."""
-    lab = lab_place(state)
-    found = [f"process {pid} in the lab" for pid in processes_below(lab)]
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = process.read_bytes()
-        except OSError:
-            continue
-        named = os.fsencode(f"{lab}/") in words or os.fsencode(f"{state}/drills/") in words
-        if named and int(process.parent.name) != os.getpid():
-            found.append(words.replace(b"\0", b" ").decode())
-    return found + [str(path) for path in lab.glob("s/.s.*")]
 
 
 def failed(drill: DrillState) -> list[str]:
@@ -117,8 +81,8 @@ def test_a_hidden_drill_says_nowhere_which_one_it_is_before_the_end(state: Path,
     assert document["score"] == sum(mark["points"] for mark in document["marks"]) - hinted["hints_cost"]
     scenario = SCENARIOS[HIDING]
     words = (HIDING, scenario.title, scenario.marks[1].name, "accident", scenario.briefing.strip()[:40])
-    listed = reprise(state, "history").stdout
-    hidden = [started.stdout, started.stderr, checked.stdout, listed.split('"ended_at": "')[0]]
+    listed = json.loads(reprise(state, "history").stdout)["drills"][0]
+    hidden = [started.stdout, started.stderr, checked.stdout, json.dumps(listed)]
     folder = Path(told["lab"]["state"]).parent
     for path in folder.rglob("*"):
         if path.is_file() and path.name not in (folders.TRUTH, folders.MARKS):

@@ -26,6 +26,7 @@ class Driver:
 
     def __init__(self, app: RepriseApp, pilot: Pilot[None], source: StandIn) -> None:
         self.app, self.pilot, self.source = app, pilot, source
+        self.at_end: Callable[[], object] = lambda: None  # what lets go of something that is held up
 
     @property
     def screen(self) -> Painted:
@@ -123,4 +124,7 @@ async def driving(
         async with app.run_test(size=(width, height)) as pilot:
             driver = Driver(app, pilot, source)
             await driver.settled()
-            yield driver
+            try:
+                yield driver
+            finally:
+                driver.at_end()

@@ -37,7 +37,7 @@ def status(*, healthy: bool = False) -> SiteStatus:
     """The mock-up's; ``healthy``: all of it well."""
     proven = utc(8, 10)
     ok = [
-        _thing("database-full", Level.OK, "22-02", utc(22, 2), 7 * DAY, proven),
+        _thing("database-full", Level.OK, "22-02", utc(22, 2), 7 * DAY, proven, proof_drill="r11"),
         _thing("database-incremental", Level.OK, "wal", ARCHIVED, 5 * 60, proven, lose_seconds=28.0),
     ]
     well = [

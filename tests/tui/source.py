@@ -20,7 +20,8 @@ from engine.recovery.reach import Reach
 from engine.recovery.snapshots import snapshots_for
 from engine.site import Database, DatabaseRepository, Identity, Media, Site
 from tests.tui.history import ARCHIVED, FORK, GAP, LEFT_END, NOW, SEGMENT, history, lsn_at, utc
-from tests.tui.protected import Protected, copy_run
+from tests.tui.practised import Practised
+from tests.tui.protected import copy_run
 
 GIB = 1024**3
 
@@ -118,7 +119,7 @@ def _spans() -> tuple[AxisSpan, ...]:
     )
 
 
-class StandIn(Protected):
+class StandIn(Practised):
     """engine.acts from memory. What is asked of it is noted in ``asked``."""
 
     def __init__(self, state: RunState | None = None) -> None:

@@ -77,7 +77,7 @@ async def test_the_files_of_a_database_row_are_found_and_those_that_the_snapshot
         await driver.press("enter")
         assert "does not say what the database refers to" in driver.text
         await driver.press("escape")
-        driver.app.desk = replace(driver.app.desk, site=told)
+        driver.screen.desk = replace(driver.screen.desk, site=told)
         await driver.press("slash")
         await driver.type("=card 7")
         await driver.press("enter")

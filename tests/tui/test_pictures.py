@@ -5,6 +5,7 @@ and, for each theme, the styles that those roles become.
 """
 
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -322,6 +323,76 @@ async def dump_question(driver: Driver) -> None:
     await driver.press("enter")
 
 
+async def drills(driver: Driver) -> None:
+    await driver.press("4", "down", "down")
+
+
+async def drill_beginning(driver: Driver) -> None:
+    goes_on = threading.Event()
+    driver.source.may_begin = lambda: goes_on.wait(30) and None
+    driver.at_end = goes_on.set
+    await drills(driver)
+    await driver.pilot.press("enter")
+    await driver.until(lambda: "life goes on" in driver.text)
+
+
+async def drill_called(driver: Driver) -> None:
+    await drills(driver)
+    await driver.press("enter")
+    await driver.until(lambda: "the call" in driver.text)
+
+
+async def drill_helped(driver: Driver) -> None:
+    """A hint was asked for, and it was looked whether it is solved: it is not."""
+    await drill_called(driver)
+    driver.source.solved = False
+    await driver.press("H", "enter")
+    await driver.until(lambda: "What is lost for certain" in driver.text)
+    await driver.press("C")
+    await driver.until(lambda: "not solved yet" in driver.text)
+    await driver.press("4")
+
+
+async def drill_timeline(driver: Driver) -> None:
+    await drill_called(driver)
+    await driver.press("enter")
+    await driver.go_to(MOMENT)
+
+
+async def drill_gate(driver: Driver) -> None:
+    await drill_called(driver)
+    await _at(driver, "gate", kind="in-place")
+
+
+async def drill_end_question(driver: Driver) -> None:
+    await drill_timeline(driver)
+    await driver.press("E")
+
+
+async def drill_marks(driver: Driver) -> None:
+    await drill_helped(driver)
+    driver.source.solved = True
+    await driver.press("E", "enter")
+    await driver.until(lambda: "next time" in driver.text)
+
+
+async def drill_failed(driver: Driver) -> None:
+    await drill_called(driver)
+    driver.source.solved = False
+    await driver.press("E", "enter")
+    await driver.until(lambda: "next time" in driver.text)
+
+
+async def drill_record(driver: Driver) -> None:
+    await drill_marks(driver)
+    await driver.press("w")
+
+
+async def past_drills(driver: Driver) -> None:
+    await drills(driver)
+    await driver.press("p")
+
+
 async def unreadable(driver: Driver) -> None:
     def look(desk: object) -> object:
         raise RepriseError("/backup/wal does not answer", remedy="mount it, then press r")
@@ -340,6 +411,8 @@ SCREENS: tuple[Walk, ...] = (
     files, files_difference, files_restore_question, files_plan, files_plan_whole,
     overview, overview_healthy, overview_failed, copies, copy_refused, copying, copied, expiry, expire_question,
     dump_plan, dump_question,
+    drills, past_drills, drill_beginning, drill_called, drill_helped, drill_timeline, drill_gate, drill_end_question,
+    drill_marks, drill_failed, drill_record,
 )  # fmt: skip
 THEMES = ("dark", "light", "high contrast", "monochrome")
 COLOURFUL: tuple[Walk, ...] = (timeline_gap, plan_refused, gate_in_place, run_failed)  # every role is on one of them

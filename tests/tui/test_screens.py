@@ -414,8 +414,28 @@ async def test_keys_in_one_burst_are_typed_into_the_question_that_the_first_of_t
         await driver.burst("escape")
         assert "filter: pdf" in driver.text
         assert [ask[2].port for ask in driver.source.asked if ask[0] == "plan"] == [None, 5439]
-        await driver.burst("4", "colon", *"next theme", "enter", "1", "f", "escape", "escape", "escape", "escape")
+        await driver.burst("4", "colon", *"next theme", "enter", "1", "f", *["escape"] * 5)
         assert driver.app.chosen.name == "light" and driver.screen is driver.timeline
+
+
+async def test_keys_typed_before_anything_is_known_are_no_commands() -> None:
+    source, free = StandIn(), threading.Event()
+    quick = source.look
+
+    def slow(desk: Desk) -> View:
+        assert free.wait(30)
+        return quick(desk)
+
+    source.look = slow  # type: ignore[method-assign]
+    app = RepriseApp(desk(), source, clock=lambda: NOW)
+    async with app.run_test(size=(80, 24)) as pilot:
+        driver = Driver(app, pilot, source)
+        for key in ("g", *"8441213", "enter"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await driver.until(lambda: driver.timeline.wanted is not None)
+        free.set()
+        await driver.until(lambda: "first lost 14:32:07.044  xid 8441213" in driver.text)
+        assert driver.screen is driver.timeline
 
 
 async def test_a_paste_and_a_click_keep_their_place_among_the_keys() -> None:

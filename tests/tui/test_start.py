@@ -58,7 +58,8 @@ def test_nothing_is_asked_before_the_first_picture(at_first_question: dict[str, 
 def test_the_first_picture_waits_for_none_of_what_answers(at_first_question: dict[str, str | list[str]]) -> None:
     """Records cost most: each is made anew at every start, unlike plain code, which is read from its bytecode."""
     allowed = {
-        "engine.acts", "engine.acts.desk", "engine.cli", "engine.cli.arguments", "engine.cli.opening",
+        "engine.acts", "engine.acts.desk",
+        "engine.cli", "engine.cli.arguments", "engine.cli.groups", "engine.cli.opening",
         "engine.records", "engine.records.errors", "engine.records.history", "engine.records.lsn",
         "engine.site", "engine.site.durations", "engine.site.mistakes", "engine.site.nesting",
         "engine.site.rates", "engine.site.reading", "engine.site.tables",

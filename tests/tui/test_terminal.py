@@ -169,6 +169,18 @@ def test_a_terminal_that_is_gone_makes_it_leave_even_without_the_signal() -> Non
         assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_program_that_was_stopped_shows_its_screen_again_when_it_goes_on() -> None:
+    with terminal() as shown:
+        shown.until("REACHABLE")
+        shown.settle()
+        os.kill(shown.pid, signal.SIGTSTP)
+        while psutil.Process(shown.pid).status() != psutil.STATUS_STOPPED:
+            shown.read(0.05)
+        shown.screen.reset()  # the shell had the terminal meanwhile
+        os.kill(shown.pid, signal.SIGCONT)
+        shown.until("REACHABLE")
+
+
 def test_by_keys_to_a_run_and_q_leaves_and_gives_the_terminal_back() -> None:
     with terminal() as shown:
         shown.until("REACHABLE")

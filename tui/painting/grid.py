@@ -135,6 +135,14 @@ class Grid:
         return spans
 
 
+def stacked(top: Grid, below: Grid) -> Grid:
+    """Two grids of one width, one above the other."""
+    whole = Grid(top.width, top.height + below.height, top.glyphs)
+    whole.chars, whole.roles = top.chars + below.chars, top.roles + below.roles
+    whole.links = top.links + [link._replace(y=link.y + top.height) for link in below.links]
+    return whole
+
+
 def _whole(grid: Grid, y: int, start: int, stop: int) -> Span:
     """A span that does not begin or end inside a wide character."""
     while start > 0 and grid.chars[y][start] == "":

@@ -1,4 +1,7 @@
-"""What all screens share: a canvas, a question, a note, the footer; errands and what they bring back."""
+"""What all screens share: a canvas, a question, a note, the footer; errands and what they bring back.
+
+A screen stays at the desk at which it was opened: a drill's screens are the very same ones, at the desk of its lab.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,11 +10,12 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 
 from engine.records.errors import RepriseError
 from tui import keys, words
-from tui.painting.grid import Grid
+from tui.painting.grid import Grid, stacked
 from tui.session import Session
 from tui.widgets.canvas import Canvas
 from tui.widgets.frame import Hint, paint_footer, paint_header
@@ -30,6 +34,7 @@ class Painted(Screen[None]):
         super().__init__()
         self._compositor = TightCompositor(lambda: self.session.last_picture)
         self.begun = asyncio.Event()  # from then on keys may be pressed
+        self.desk, self.drilling = self.session.desk, self.session.drilling
         self.question: Question | None = None
         self.note: str | None = None
         self.note_role = "warn"
@@ -67,8 +72,23 @@ class Painted(Screen[None]):
     def hints(self) -> Sequence[Hint]:
         return ()
 
+    @property
+    def area(self) -> Size:
+        """The cells that this screen has: one row fewer in a drill, whose line stands above."""
+        rows = self.size.height - (self.drilling is not None)
+        return Size(self.size.width, max(0, rows))
+
     def picture(self, width: int, height: int) -> Grid:
-        """The whole screen as a grid."""
+        """The whole screen as a grid, in a drill under its line."""
+        if self.drilling is None:
+            return self._picture(width, height)
+        from tui.widgets.drill_line import paint_drill_line
+
+        line = Grid(width, 1, self.session.glyphs)
+        paint_drill_line(line, self.drilling.state, self.session.clock(), self.session.settings.keys)
+        return stacked(line, self._picture(width, height - 1))
+
+    def _picture(self, width: int, height: int) -> Grid:
         grid = Grid(width, height, self.session.glyphs)
         self.paint(grid)
         if self.question is not None and not self.question.inline:
@@ -78,15 +98,16 @@ class Painted(Screen[None]):
         return grid
 
     def repaint(self) -> None:
-        if self.is_attached and self.is_current:
+        """Show what is known now; nothing where another screen is in front, or this one is still being set up."""
+        if self.is_attached and self.is_current and self.query(Canvas):
             size = self.size
             if size.width > 0 and size.height > 0:
                 self.canvas.show(self.picture(size.width, size.height))
 
     def header(self, grid: Grid, *parts: str) -> None:
-        site = self.session.desk.site
+        site = self.desk.site
         now = self.session.clock()
-        read_only = "read-only" if self.session.desk.read_only else ""
+        read_only = "read-only" if self.desk.read_only else ""
         paint_header(grid, site.name, [*parts, read_only], words.zone_title(now, site.zone))
 
     def hint(self, id: str, label: str, action: str = "") -> Hint:
@@ -103,7 +124,7 @@ class Painted(Screen[None]):
 
     def may_act(self) -> bool:
         """Whether acts are allowed; if not, it is said why."""
-        if self.session.desk.read_only:
+        if self.desk.read_only:
             self.say("read-only: this program was started with --read-only, so nothing can be changed from here")
             return False
         return True
@@ -155,7 +176,7 @@ class Painted(Screen[None]):
                 if link.y == y and link.start <= x < link.stop:
                     await self.run_action(link.action)
                     return
-        self.clicked(x, y, wheel)
+        self.clicked(x, y - (self.size.height - self.area.height), wheel)
 
     def clicked(self, x: int, y: int, wheel: int) -> None:
         """A click beside all links."""

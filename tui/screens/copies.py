@@ -48,7 +48,7 @@ class CopiesScreen(Scrolled):
         self.action_read_again()
 
     def action_read_again(self) -> None:
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
         self.reading.ask("copies", lambda: (acts.look(desk).catalog, acts.proofs(desk)))
         self.repaint()
 
@@ -63,7 +63,7 @@ class CopiesScreen(Scrolled):
         self.repaint()
 
     def paint(self, grid: Grid) -> None:
-        g, zone, stop = grid.glyphs, self.session.desk.site.zone, grid.width - 1
+        g, zone, stop = grid.glyphs, self.desk.site.zone, grid.width - 1
         self.header(grid, "overview", NAMES[self.thing.name])
         top = 2
         for finding in self.thing.findings:

@@ -19,7 +19,7 @@ class DumpPlanScreen(PlanScreen):
         self.beside: str | None = None  # the new database's name; None: in the place of the dump's own
 
     def make_plan(self) -> None:
-        acts, desk, dump, beside = self.session.acts, self.session.desk, self.dump.id, self.beside
+        acts, desk, dump, beside = self.session.acts, self.desk, self.dump.id, self.beside
         self.made, self.failure = None, None
         self.plan_errand.ask(
             "plan", lambda: acts.plan_dump_restore(desk, dump, database=beside, beside=beside is not None)

@@ -34,7 +34,7 @@ class ExpiryScreen(Scrolled):
         self.action_read_again()
 
     def action_read_again(self) -> None:
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
         self.deleted, self.waiting = False, True
         self.judging.ask("judge", lambda: acts.expire(desk))
         self.repaint()
@@ -85,7 +85,7 @@ class ExpiryScreen(Scrolled):
         if not self.expiry.leaving or self.deleted:
             self.say("there is nothing to delete", "muted")
             return
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
 
         def answer(text: str) -> None:
             self.judging.ask("delete", lambda: acts.expire(desk, apply=True))

@@ -103,7 +103,7 @@ class FilesScreen(Scrolled):
             self.opened.listing.close()
 
     def action_read_again(self) -> None:
-        acts, desk, at, wanted = self.session.acts, self.session.desk, self.at, self.wanted
+        acts, desk, at, wanted = self.session.acts, self.desk, self.at, self.wanted
         wanted_path = self.path
         self.done, self.looked, self.being_listed = 0, {}, True
 
@@ -213,7 +213,7 @@ class FilesScreen(Scrolled):
         self.chosen = min(max(self.chosen, 0), max(0, self.total - 1))
         self.first = max(min(self.first, self.chosen), self.chosen - self.room + 1)
         self.first = min(max(self.first, 0), max(0, self.total - self.room))
-        paint_files(grid, self, self.opened.snapshot, self.session.desk.site.zone)
+        paint_files(grid, self, self.opened.snapshot, self.desk.site.zone)
 
     # Keys
 
@@ -227,7 +227,7 @@ class FilesScreen(Scrolled):
             self._enter(row.entry, row.path)
             self.repaint()
             return
-        acts, desk, path, digest = self.session.acts, self.session.desk, row.path, row.entry.sha256
+        acts, desk, path, digest = self.session.acts, self.desk, row.path, row.entry.sha256
         others = [each for each in reversed(opened.snapshots) if each.id != opened.snapshot.id]
 
         def look() -> Looked:
@@ -256,7 +256,7 @@ class FilesScreen(Scrolled):
         if opened is None or here is None:
             self.say("the snapshot is still being listed", "muted")
             return
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
 
         references = desk.site.media is not None and desk.site.media.references is not None
 
@@ -295,7 +295,7 @@ class FilesScreen(Scrolled):
         if opened is None:
             self.say("the snapshot is still being listed", "muted")
             return
-        acts, desk, one = self.session.acts, self.session.desk, opened.snapshot.id
+        acts, desk, one = self.session.acts, self.desk, opened.snapshot.id
         others = ("live", *[each.id for each in reversed(opened.snapshots) if each.id != one])
 
         def compare(other: str) -> tuple[list[Row], str]:

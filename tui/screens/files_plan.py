@@ -22,7 +22,7 @@ class FilesPlanScreen(PlanScreen):
         self.delta = False
 
     def make_plan(self) -> None:
-        acts, desk, into, delta = self.session.acts, self.session.desk, self.into, self.delta
+        acts, desk, into, delta = self.session.acts, self.desk, self.into, self.delta
         snapshot, only = self.snapshot.id, self.only
         self.made, self.failure = None, None
         self.plan_errand.ask(
@@ -48,7 +48,7 @@ class FilesPlanScreen(PlanScreen):
         grid.put_whole(x + 3, 4, note, "muted", stop)
 
     def action_destination(self) -> None:
-        media = self.session.desk.site.media
+        media = self.desk.site.media
         folder = free_folder(media.path if media is not None else "/", f"{self.at:%m%d-%H%M%S}")
         own = (_WHOLE,) if self.only else (_WHOLE, _DELTA)
         choices = (*own, str(self.into) if self.into is not None else folder)
@@ -78,6 +78,6 @@ class FilesPlanScreen(PlanScreen):
             "beside": "the live folder is set aside and kept; its place is taken without a further question",
             "delta": "what differs in the live folder is set aside and kept, and replaced without a further question",
         }[files.place]
-        right = must_be(self.session.desk.site.name, what)
+        right = must_be(self.desk.site.name, what)
         prompt = "to change the live files, type the site's name:"
         return Question(prompt, lambda _: self._start(plan), right, dangerous=True)

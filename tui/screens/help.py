@@ -42,7 +42,7 @@ class HelpScreen(Scrolled):
                     all_keys = remapped.get(binding.id, KEYS[binding.id].keys)
                     first = keys.shown(binding.id, remapped)
                     others = [self.app.get_key_display(Binding(key.strip(), "")) for key in all_keys.split(",")[1:]]
-                    disabled = "read-only" if KEYS[binding.id].acts and self.session.desk.read_only else ""
+                    disabled = "read-only" if KEYS[binding.id].acts and self.desk.read_only else ""
                     text = KEYS[binding.id].help + (f"   ({disabled})" if disabled else "")
                     rows.append((first, " ".join(others), text))
             rows.append(("", "", ""))

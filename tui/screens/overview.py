@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from engine.records.copying import Proof
 from engine.records.errors import RepriseError
 from engine.records.plan import Plan
-from engine.records.runs import RunState
 from engine.records.status import Advice, SiteStatus, Thing, ThingName
 from tui import words
 from tui.acting import Acts
@@ -24,7 +23,7 @@ from tui.widgets.frame import Hint
 from tui.widgets.question import Question
 
 if TYPE_CHECKING:
-    from engine.acts import Desk
+    from engine.acts import Desk, Learnt
 
 _SCHEDULED: dict[str, ThingName] = {
     "base": "database-full", "dump": "database-full", "incremental": "database-incremental", "files": "files",
@@ -45,6 +44,7 @@ class OverviewScreen(Painted):
         bind("verify", "verify"),
         bind("expire", "expire"),
         bind("files", "files"),
+        bind("drill", "app.go('drills')"),
         bind("read", "read_again"),
     ]
 
@@ -53,7 +53,6 @@ class OverviewScreen(Painted):
         self.overview: Overview | None = None
         self.chosen: int | None = None  # until something is chosen: the first thing to do
         self.next_at: dict[ThingName, datetime] = {}
-        self.restored: RunState | None = None
         self.verifying: str | None = None
         self.waiting = False  # for the status
 
@@ -73,9 +72,9 @@ class OverviewScreen(Painted):
             self.repaint()
 
     def action_read_again(self) -> None:
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
         self.waiting = True
-        self.reading.ask("status", lambda: (acts.status(desk), acts.runs(desk), _schedule(acts, desk)))
+        self.reading.ask("status", lambda: (acts.status(desk), acts.recoveries(desk), _schedule(acts, desk)))
         self.repaint()
 
     def on_answer(self, answer: Answer) -> None:
@@ -95,16 +94,17 @@ class OverviewScreen(Painted):
             self.action_read_again()
         self.repaint()
 
-    def _take_in(self, status: SiteStatus, runs: Sequence[RunState], schedule: dict[str, datetime]) -> None:
+    def _take_in(self, status: SiteStatus, learnt: Learnt, schedule: dict[str, datetime]) -> None:
         self.next_at = {}
         for what, at in schedule.items():
             if (name := _SCHEDULED.get(what)) is not None:
                 self.next_at[name] = min(at, self.next_at.get(name, at))
-        done = [run for run in runs if run.outcome == "completed" and run.plan.point is not None]
-        self.restored = done[0] if done else None
+        real = [each for each in learnt.recoveries if each.kind != "drill" and each.ok and each.rto_seconds is not None]
         if self.chosen is None and status.to_do:
             self.chosen = len(status.things)
-        self.overview = Overview(status, self.chosen or 0, self.next_at, self.restored)
+        wanted = learnt.objectives.rto_seconds
+        proofs = {each.name: each.rto_seconds for each in real if each.kind == "proof" and each.rto_seconds is not None}
+        self.overview = Overview(status, self.chosen or 0, self.next_at, real[-1] if real else None, wanted, proofs)
 
     # Painting
 
@@ -115,7 +115,7 @@ class OverviewScreen(Painted):
             return
         self.overview.chosen = min(max(self.chosen or 0, 0), len(self.overview.rows) - 1)
         self.overview.doing = f"verifying {self.verifying}" if self.verifying is not None else None
-        paint_overview(grid, self.overview, self.session.desk.site.zone)
+        paint_overview(grid, self.overview, self.desk.site.zone)
 
     def hints(self) -> Sequence[Hint]:
         return (
@@ -123,7 +123,7 @@ class OverviewScreen(Painted):
             self.hint("open", "open", "open"),
             self.hint("take-copy", "copy now", "take_copy"),
             self.hint("verify", "verify", "verify"),
-            self.hint("expire", "expire", "expire"),
+            self.hint("drill", "drill", "app.go('drills')"),
             self.hint("help", "help", "app.help"),
         )
 
@@ -167,7 +167,7 @@ class OverviewScreen(Painted):
         if self.taking.busy:
             self.say("a copy is being started", "muted")
             return
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
 
         def take() -> str | Plan:
             planned = _plans(acts, desk, thing.name)
@@ -203,7 +203,7 @@ class OverviewScreen(Painted):
         if thing.newest is None:
             self.say("there is no copy to verify; c takes one", "muted")
             return
-        acts, desk, newest = self.session.acts, self.session.desk, thing.newest
+        acts, desk, newest = self.session.acts, self.desk, thing.newest
         self.verifying = newest
 
         def progress(what: str, done: int, total: int | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from engine.records.runs import RunState
+from engine.records.recoveries import Recovery
 from engine.records.status import Advice, Level, SiteStatus, Thing, ThingName
 from tui import words
 from tui.painting.grid import Grid
@@ -21,12 +21,15 @@ _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CR
 @dataclass
 class Overview:
     """All that the picture shows. ``chosen`` counts through the things and then what is to do. ``next_at``: when a copy
-    of a thing is taken next; ``restored``: the newest completed restore, from which it is known how long one takes."""
+    of a thing is taken next; ``restored``: the newest recovery of this system, from which it is known how long one
+    takes, ``rto_seconds``: how long one may take. ``proofs``: how many seconds a proof drill took, by its run."""
 
     status: SiteStatus
     chosen: int
     next_at: dict[ThingName, datetime] = field(default_factory=dict)
-    restored: RunState | None = None
+    restored: Recovery | None = None
+    rto_seconds: float | None = None
+    proofs: dict[str, float] = field(default_factory=dict)
     doing: str | None = None  # what is going on now, in words
 
     @property
@@ -58,13 +61,14 @@ def _things(grid: Grid, overview: Overview, y: int, zone: tzinfo) -> int:
     grid.put_whole(_NEXT, y, "next copy", "muted", stop)
     for number, thing in enumerate(overview.status.things):
         y += 1
-        _thing(grid, thing, y, number == overview.chosen, zone)
+        took = overview.proofs.get(thing.proof_drill) if thing.proof_drill is not None else None
+        _thing(grid, thing, y, number == overview.chosen, took, zone)
         if (then := overview.next_at.get(thing.name)) is not None:
             grid.put_whole(_NEXT, y, words.minute(then, zone), "muted", stop)
     return y + 1
 
 
-def _thing(grid: Grid, thing: Thing, y: int, here: bool, zone: tzinfo) -> None:
+def _thing(grid: Grid, thing: Thing, y: int, here: bool, proof_took: float | None, zone: tzinfo) -> None:
     g, stop, role = grid.glyphs, grid.width - 1, _ROLES[thing.level]
     set_up = thing.newest is not None or thing.level is not Level.OK
     sign = {"ok": g.ok, "warn": g.warn, "bad": g.bad}[role]
@@ -84,7 +88,10 @@ def _thing(grid: Grid, thing: Thing, y: int, here: bool, zone: tzinfo) -> None:
     if thing.policy_seconds is not None:
         grid.put(_POLICY, y, words.duration(thing.policy_seconds), "muted", stop)
     if thing.proven_at is not None:
-        told = {True: words.minute(thing.proven_at, zone), False: "FAILED", None: "not possible"}[thing.proof_ok]
+        at = words.minute(thing.proven_at, zone)
+        if proof_took is not None:  # restored in a proof drill, not only read
+            at = f"{words.day(thing.proven_at, zone)}, {words.duration(proof_took)}"
+        told = {True: at, False: "FAILED", None: "not possible"}[thing.proof_ok]
         grid.put_whole(_PROOF, y, told, "bad!" if thing.proof_ok is False else "muted", stop)
     elif thing.newest is not None:
         grid.put_whole(_PROOF, y, "never verified", "muted", stop)
@@ -108,7 +115,7 @@ def _if_it_died(grid: Grid, overview: Overview, y: int, zone: tzinfo) -> int:
     things = {thing.name: thing for thing in overview.status.things}
     lines = [_lost_commits(things["database-incremental"], overview.status.archived_to, zone)]
     lines += [_lost_files(things["files"], zone)] if things["files"].newest is not None else []
-    lines.append(_back_in(overview.restored, zone))
+    lines.append(_back_in(overview.restored, overview.rto_seconds, zone))
     missing = [NAMES[name] for name in NAMES if things[name].level is not Level.OK and things[name].newest is None]
     if missing:
         lines.append(("without", ", ".join(missing), "no copy of it would be there", "bad!"))
@@ -138,16 +145,14 @@ def _lost_files(thing: Thing, zone: tzinfo) -> tuple[str, str, str, str]:
     return "", fact, since, "title!" if thing.lose_files else "text"
 
 
-def _back_in(restored: RunState | None, zone: tzinfo) -> tuple[str, str, str, str]:
-    if restored is None or restored.finished_at is None:
-        return "back in", "not known", "no restore was measured on this machine yet", "text"
-    took = (restored.finished_at - restored.started_at).total_seconds()
-    return (
-        "back in",
-        f"about {words.duration(took)}",
-        f"as restored {words.minute(restored.started_at, zone)}",
-        "title!",
-    )
+def _back_in(restored: Recovery | None, wanted: float | None, zone: tzinfo) -> tuple[str, str, str, str]:
+    policy = f"; policy {words.duration(wanted)}" if wanted is not None else ""
+    if restored is None or restored.rto_seconds is None:
+        return "back in", "not known", f"no restore of it was measured yet{policy}", "text"
+    took = restored.rto_seconds
+    how = "proven" if restored.kind == "proof" else "restored"
+    role = "bad!" if wanted is not None and took > wanted else "title!"
+    return "back in", f"about {words.duration(took)}", f"as {how} {words.minute(restored.at, zone)}{policy}", role
 
 
 def _to_do(grid: Grid, overview: Overview, y: int) -> None:

@@ -124,7 +124,7 @@ class PlanScreen(PlanPicture):
         raise NotImplementedError
 
     def _start(self, plan: Plan) -> None:
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
         self.starting = True
         self.start_errand.ask("start", lambda: acts.start(desk, plan))
         self.say("starting", "muted")

@@ -35,7 +35,7 @@ class PlanPicture(Scrolled):
         return f"Cannot start: {fails}." + (f"  {remedy}" if remedy else "")
 
     def paint(self, grid: Grid) -> None:
-        zone, stop = self.session.desk.site.zone, min(grid.width - 1, WIDEST)
+        zone, stop = self.desk.site.zone, min(grid.width - 1, WIDEST)
         self.header(grid, "plan")
         plan = self.made
         grid.put(1, 2, "restore", "muted")
@@ -64,7 +64,7 @@ class PlanPicture(Scrolled):
         self._paint_body(grid, plan)
 
     def _paint_loses(self, grid: Grid, plan: Plan, stop: int) -> None:
-        zone, point = self.session.desk.site.zone, plan.point
+        zone, point = self.desk.site.zone, plan.point
         if point is None:
             grid.put(12, 3, "not known: the moment could not be resolved", "muted", stop)
         elif point.lost is None:

@@ -14,8 +14,7 @@ from tui.widgets import gate
 from tui.widgets.frame import Hint, paint_rule, paint_wrapped, wrapped
 from tui.widgets.progress import paint_ending
 from tui.widgets.purpose import INTO
-
-Row = tuple[tuple[int, str, str], ...]  # cells: where, what, role; a negative place ends there
+from tui.widgets.rows import Row, paint_row
 
 
 class ReportScreen(Scrolled):
@@ -30,23 +29,18 @@ class ReportScreen(Scrolled):
 
     def paint(self, grid: Grid) -> None:
         self.header(grid, "report", self.state.run)
-        zone = self.session.desk.site.zone
+        zone = self.desk.site.zone
         y = paint_ending(grid, 2, self.state, 6, zone)
         if self.state.outcome == "completed" and self.state.host is not None:
             grid.put(1, y, "answers at", "muted")
-            line = gate.psql_line(self.state, self.session.desk.site)
+            line = gate.psql_line(self.state, self.desk.site)
             y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
-            stop = min((grid.width + x - len(text) - 1 for x, text, _ in row if x < 0 and text), default=grid.width - 1)
-            for x, text, role in row:
-                if x < 0:
-                    grid.put_right(grid.width + x, row_y, text, role)
-                else:
-                    grid.put_cut(x, row_y, text, role, stop)
+            paint_row(grid, row_y, row)
 
     def _rows(self, grid: Grid) -> list[Row]:
-        state, zone, g = self.state, self.session.desk.site.zone, grid.glyphs
+        state, zone, g = self.state, self.desk.site.zone, grid.glyphs
         plan, point, room = state.plan, state.plan.point, grid.width - 1
         rows: list[Row] = [((1, "asked for", "muted"),)]
         if point is not None:

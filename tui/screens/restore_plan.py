@@ -33,7 +33,7 @@ class RestorePlanScreen(PlanScreen):
         self.with_files: bool | None = None  # None: as the site says
 
     def make_plan(self) -> None:
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
         target, action, wanted, files = self.target, self.action, self.wanted, self.with_files
         data_dir = desk.site.database.data_dir
         stamp = self.at.astimezone(desk.site.zone).strftime("%m%d-%H%M%S")
@@ -54,7 +54,7 @@ class RestorePlanScreen(PlanScreen):
     def action_destination(self) -> None:
         now = self.destination
         path = now.path if now and now.kind == "side-copy" else ""
-        default = path or free_folder(self.session.desk.site.database.data_dir, "copy")
+        default = path or free_folder(self.desk.site.database.data_dir, "copy")
         text = _IN_PLACE if now and now.kind == "in-place" else default
         other = default if text == _IN_PLACE else _IN_PLACE
 
@@ -69,7 +69,7 @@ class RestorePlanScreen(PlanScreen):
         def answer(typed: str) -> None:
             typed = typed.strip()
             if typed == _IN_PLACE:
-                self.wanted = Destination("in-place", self.session.desk.site.database.data_dir)
+                self.wanted = Destination("in-place", self.desk.site.database.data_dir)
             else:
                 self.wanted = Destination("side-copy", typed)
             self.make_plan()
@@ -102,7 +102,7 @@ class RestorePlanScreen(PlanScreen):
         self.make_plan()
 
     def action_with_files(self) -> None:
-        if self.session.desk.site.media is None:
+        if self.desk.site.media is None:
             self.say("the site names no users' files: [media] in the site file does")
             return
         self.with_files = not (self.made is not None and self.made.files is not None)
@@ -113,7 +113,7 @@ class RestorePlanScreen(PlanScreen):
         if plan.destination.kind != "in-place" or self.action != "finish":
             return None
         what = "the copy takes the live cluster's place without a further question"
-        right = must_be(self.session.desk.site.name, what)
+        right = must_be(self.desk.site.name, what)
         prompt = "to restore in place, type the site's name:"
         return Question(prompt, lambda _: self._start(plan), right, dangerous=True)
 

@@ -55,8 +55,8 @@ class RunScreen(RunPicture):
         """Look at the run's folder, in the background."""
         if not self.is_current or self.poll_errand.busy:
             return
-        acts, desk, run, which = self.session.acts, self.session.desk, self.run, self.which
-        lines = 8 * max(4, self.size.height)  # many of them are told in one row
+        acts, desk, run, which = self.session.acts, self.desk, self.run, self.which
+        lines = 8 * max(4, self.area.height)  # many of them are told in one row
 
         def work() -> Seen:
             state = acts.run_state(desk, run)
@@ -78,7 +78,8 @@ class RunScreen(RunPicture):
                     self.which = "engine"  # no server recovers here
                 self.seen = answer.result
                 going = answer.result.state.outcome in ("running", "paused")
-                self.session.left_run = self.run if going else None
+                if self.drilling is None:  # a drill's runs end with it
+                    self.session.left_run = self.run if going else None
             self.repaint()
         elif answer.errand is self.psql_errand:
             self._hold_psql(answer)
@@ -111,7 +112,7 @@ class RunScreen(RunPicture):
         return state
 
     def action_hold(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         state = self.seen.state if self.seen else None
         if not self.may_act():
             return
@@ -123,7 +124,7 @@ class RunScreen(RunPicture):
             self.act_errand.ask("held; z goes on", lambda: acts.hold(desk, run))
 
     def action_stop(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         if self._may("cancel", "there is nothing to stop") is None:
             return
         said = "stops at the next safe point; all is left as it is"
@@ -134,7 +135,7 @@ class RunScreen(RunPicture):
         self.ask(Question("to stop the run, type stop:", stop, must_be("stop", said)))
 
     def action_skip(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         if self._may("skip", "this run reads no pages, now or later") is None:
             return
 
@@ -148,7 +149,7 @@ class RunScreen(RunPicture):
         state = self._may("advance", "replay can go on only while the run waits at its gate")
         if state is None:
             return
-        site, desk, acts, run = self.session.desk.site, self.session.desk, self.session.acts, self.run
+        site, desk, acts, run = self.desk.site, self.desk, self.session.acts, self.run
         point = state.plan.point
         here = (point.kept or point.lost) if point else None
         at = here.at if here else self.session.clock()
@@ -175,7 +176,7 @@ class RunScreen(RunPicture):
         self.app.pop_screen()
 
     def action_finish(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         state = self._may("finish", "finish is for a run that waits at its gate")
         if state is None:
             return
@@ -198,7 +199,7 @@ class RunScreen(RunPicture):
         if state is None or state.host is None:
             self.say("no server of this run answers now")
             return
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         self.psql_errand.ask("psql", lambda: acts.prepare_psql(desk, run))
         self.say("connecting", "muted")
 
@@ -224,7 +225,7 @@ class RunScreen(RunPicture):
             self.say("back from psql", "muted")
         else:
             state = self.seen.state if self.seen else None
-            line = gate.psql_line(state, self.session.desk.site) if state else ""
+            line = gate.psql_line(state, self.desk.site) if state else ""
             self.app.copy_to_clipboard(line)
             why = f"psql ended with exit code {code}" if error is None else error.message
             more = f": {error.cause}" if error and error.cause else ""
@@ -232,13 +233,13 @@ class RunScreen(RunPicture):
         self.poll()
 
     def action_resume(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         self._act(
             "resume", "resumes", lambda: acts.resume(desk, run), "only a run that was interrupted or failed can resume"
         )
 
     def action_accept(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         if self._may("resume", "only a run that was interrupted or failed can resume") is None:
             return
         wrong = self.seen.state.not_true if self.seen else ()
@@ -263,21 +264,21 @@ class RunScreen(RunPicture):
             self.ask(question)
 
     def action_rollback(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         said = "goes back to the state before; the newer cluster is set aside"
         self._typed(
             "rollback", "rollback", said, lambda: acts.rollback(desk, run), "this run has nothing to roll back now"
         )
 
     def action_discard(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         state = self.seen.state if self.seen else None
         in_place = state is not None and state.plan.destination.kind == "in-place"
         said = "what was set aside is deleted for good" if in_place else "the copy is deleted for good"
         self._typed("discard", "discard", said, lambda: acts.discard(desk, run), "this run has nothing to delete now")
 
     def action_server(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         state = self.seen.state if self.seen else None
         if state is not None and "start" in state.answers:
             self._act("start", "the copy's server starts", lambda: acts.start_server(desk, run), "")
@@ -287,7 +288,7 @@ class RunScreen(RunPicture):
             )
 
     def action_application(self) -> None:
-        acts, desk, run = self.session.acts, self.session.desk, self.run
+        acts, desk, run = self.session.acts, self.desk, self.run
         why = "only a finished restore in place is opened to its users"
         self._act("open", "opens the system to its users", lambda: acts.open_application(desk, run), why)
 
@@ -309,12 +310,12 @@ class RunScreen(RunPicture):
     def to_copy(self) -> str:
         state = self.seen.state if self.seen else None
         if state is not None and state.host is not None:
-            return gate.psql_line(state, self.session.desk.site)
+            return gate.psql_line(state, self.desk.site)
         return self.run
 
     def on_unmount(self) -> None:
         state = self.seen.state if self.seen else None
-        if state is not None and state.outcome in ("running", "paused"):
+        if state is not None and state.outcome in ("running", "paused") and self.drilling is None:
             self.session.left_run = self.run
 
     def hints(self) -> Sequence[Hint]:
@@ -333,7 +334,8 @@ class RunScreen(RunPicture):
             )
         if state.outcome == "running":
             hold = "go on" if state.held else "hold"
-            leave = self.hint("quit", "leave, it goes on", "app.leave")
+            leaving = "leave, it goes on" if self.drilling is None else "leave the drill"
+            leave = self.hint("quit", leaving, "app.leave")
             here = running_step(state)
             skip = (self.hint("skip", "skip pages", "skip"),) if here is not None and here.kind == "inspect" else ()
             return (log, self.hint("hold", hold, "hold"), *skip, leave, self.hint("stop", "stop", "stop"), help_hint)

@@ -39,7 +39,7 @@ class RunPicture(Painted):
         self.failure: RepriseError | None = None
 
     def paint(self, grid: Grid) -> None:
-        zone = self.session.desk.site.zone
+        zone = self.desk.site.zone
         seen = self.seen
         if seen is None:
             self.header(grid, f"run {self.run}")
@@ -58,7 +58,7 @@ class RunPicture(Painted):
             rows = gate.height(state)
             y = paint_steps(grid, 2, max(1, min(len(state.steps), room - rows - 3)), state) + 1
             typed = self.question.line if self.question and self.question.inline else None
-            gate.paint_gate(grid, y, state, self.session.desk.site, zone, typed)
+            gate.paint_gate(grid, y, state, self.desk.site, zone, typed)
             self._paint_log(grid, y + rows, grid.height - y - rows - 1, seen)
             return
         below = 9 if grid.height < 30 else 14
@@ -70,7 +70,7 @@ class RunPicture(Painted):
             y = paint_ending(grid, y + 1, state, 6, zone)
             if state.outcome == "completed" and state.host is not None:
                 grid.put(1, y, "answers at", "muted")
-                line = gate.psql_line(state, self.session.desk.site)
+                line = gate.psql_line(state, self.desk.site)
                 y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
         paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
         self._paint_log(grid, y + 1, grid.height - y - 2, seen)
@@ -90,7 +90,7 @@ class RunPicture(Painted):
         else:
             grid.put(1, top, name, "muted")
             x = 14
-        lines = read_lines(seen.log, self.session.desk.site.zone)[-rows:] if rows > 0 else []
+        lines = read_lines(seen.log, self.desk.site.zone)[-rows:] if rows > 0 else []
         if not lines:
             grid.put(x, y, "nothing yet", "faint")
         for number, read in enumerate(lines):

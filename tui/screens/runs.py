@@ -39,7 +39,7 @@ class RunsScreen(Scrolled):
         self.action_read_again()
 
     def action_read_again(self) -> None:
-        acts, desk = self.session.acts, self.session.desk
+        acts, desk = self.session.acts, self.desk
         self.runs_errand.ask("runs", lambda: acts.runs(desk))
         self.repaint()
 
@@ -60,7 +60,7 @@ class RunsScreen(Scrolled):
         return f"{run.run} {run.outcome} {what_for(run.plan)} {run.plan.destination.path}".lower()
 
     def paint(self, grid: Grid) -> None:
-        zone, g, stop = self.session.desk.site.zone, grid.glyphs, grid.width - 1
+        zone, g, stop = self.desk.site.zone, grid.glyphs, grid.width - 1
         self.header(grid, "runs", f"filter: {self.filter}" if self.filter else "")
         for x, name in ((3, "started"), (17, "outcome"), (32, "restored to"), (51, "into")):
             grid.put(x, 2, name, "faint", stop)

@@ -33,8 +33,11 @@ class Scrolled(Painted):
         self.total = 0
         self.room = 1
 
-    def rows_in_sight(self, grid: Grid, rows: Sequence[T], top: int, bottom: int) -> Iterator[tuple[int, T]]:
-        """The rows to paint between ``top`` and ``bottom`` (exclusive), each with its y."""
+    def rows_in_sight(
+        self, grid: Grid, rows: Sequence[T], top: int, bottom: int, more_at: int | None = None
+    ) -> Iterator[tuple[int, T]]:
+        """The rows to paint between ``top`` and ``bottom`` (exclusive), each with its y. Where not all of them fit,
+        that is said at the right of the row above, or of the row ``more_at``."""
         self.total, self.room = len(rows), max(1, bottom - top)
         self.chosen = min(max(self.chosen, 0), max(0, self.total - 1))
         if self.choosing:
@@ -43,7 +46,7 @@ class Scrolled(Painted):
         self.first = min(max(self.first, 0), max(0, self.total - self.room))
         if self.total > self.room:
             more = f" {self.first + 1} to {min(self.first + self.room, self.total)} of {self.total} "
-            grid.put_right(grid.width - 1, top - 1, more, "faint")
+            grid.put_right(grid.width - 1, top - 1 if more_at is None else more_at, more, "faint")
         for number, row in enumerate(rows[self.first : self.first + self.room]):
             yield top + number, row
 

@@ -20,6 +20,8 @@ from tui.widgets.frame import Hint
 from tui.widgets.question import Question
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from engine.records.runs import RunState
     from tui.moments import Understood
 
@@ -71,30 +73,37 @@ class TimelineScreen(TimelineMoving):
         self.app.push_screen(RunScreen(run))
 
     def action_go_to(self) -> None:
-        if self.looked is None or self.aim is None:
-            return
         from tui.moments import prepare, understand
 
-        site = self.session.desk.site
-        names = tuple(mark.name for mark in self.looked.scene.points)
-        cursor_at, now = self.aim.at, self.session.clock()
+        zone, now = self.desk.site.zone, self.session.clock()
 
         def read(text: str) -> Understood:
-            return understand(text, site.zone, now, cursor_at, names)
-
-        first, last = self.looked.scene.spans[self.aim.line]
+            names = tuple(mark.name for mark in self.looked.scene.points) if self.looked is not None else ()
+            return understand(text, zone, now, self.aim.at if self.aim is not None else now, names)
 
         def understood(text: str) -> tuple[bool, str]:
             got = read(text)
-            beyond = ""
-            if got.kind == "time" and got.at is not None and not first <= got.at <= last:
-                beyond = f"; the archive {'begins' if got.at < first else 'ends'} "
-                beyond += words.second(first if got.at < first else last, site.zone)
-            return got.kind is not None, got.words + beyond
+            return got.kind is not None, got.words + (self._beyond(got.at) if got.at is not None else "")
+
+        def answer(text: str) -> None:
+            if self.looked is None or self.aim is None:  # typed before anything is known: then as soon as it is
+                self.wanted = lambda: self._go(read(text))
+            else:
+                self._go(read(text))
 
         prepare()
         hint = "14:03, yesterday 18:00, an LSN, xid 4711, a restore point"
-        self.ask(Question("go to", lambda text: self._go(read(text)), understood, hint))
+        self.ask(Question("go to", answer, understood, hint))
+
+    def _beyond(self, at: datetime) -> str:
+        """Where the archive begins or ends, for a moment that is not in it."""
+        if self.looked is None or self.aim is None:
+            return ""
+        first, last = self.looked.scene.spans[self.aim.line]
+        if first <= at <= last:
+            return ""
+        edge = words.second(first if at < first else last, self.desk.site.zone)
+        return f"; the archive {'begins' if at < first else 'ends'} {edge}"
 
     def _go(self, wanted: Understood) -> None:
         if self.looked is None or self.aim is None:
@@ -105,9 +114,7 @@ class TimelineScreen(TimelineMoving):
             if not first <= wanted.at <= last:
                 edge = "before the first commit" if wanted.at < first else "later than the last archived commit"
                 self.set_aim(Aim(line, wanted.at))
-                self.say(
-                    f"{words.second(wanted.at, self.session.desk.site.zone)} is {edge}; this is the nearest moment"
-                )
+                self.say(f"{words.second(wanted.at, self.desk.site.zone)} is {edge}; this is the nearest moment")
                 return
             self.set_aim(Aim(line, wanted.at))
         elif wanted.kind == "name":
@@ -229,7 +236,7 @@ class TimelineScreen(TimelineMoving):
     def to_copy(self) -> str:
         if self.found is None or self.aim is None:
             return ""
-        zone, cut = self.session.desk.site.zone, self.found.cut
+        zone, cut = self.desk.site.zone, self.found.cut
         stamp = cut.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return f"{words.moment(cut.at, zone)}  {stamp}  lsn {format_lsn(cut.gate)}  timeline {cut.timeline}"
 

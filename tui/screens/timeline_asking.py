@@ -98,7 +98,7 @@ class TimelineAsking(Painted):
             self.say(f"{self.session.glyphs.warn} {self.session.problems[0]}")
 
     def look_again(self) -> None:
-        acts, desk, clock = self.session.acts, self.session.desk, self.session.clock
+        acts, desk, clock = self.session.acts, self.desk, self.session.clock
 
         def work() -> Looked:
             view = acts.look(desk)
@@ -115,7 +115,7 @@ class TimelineAsking(Painted):
     def read_wal(self) -> None:
         """Bring the index up to date; what is known already is shown meanwhile."""
         self.read_begun = True
-        acts, desk, app = self.session.acts, self.session.desk, self.session
+        acts, desk, app = self.session.acts, self.desk, self.session
         last = [app.clock()]
 
         def progress(done: int, total: int) -> None:
@@ -135,7 +135,7 @@ class TimelineAsking(Painted):
         n = where.right - PLOT
         wanted = self._wanted_columns(aim, n)
         around = n if self.level == COMMITS else max(10, where.height // 2)
-        acts, desk, key = self.session.acts, self.session.desk, (aim.line, self.level)
+        acts, desk, key = self.session.acts, self.desk, (aim.line, self.level)
         zone = desk.site.zone
         level = self.level
 
@@ -171,7 +171,7 @@ class TimelineAsking(Painted):
         return first - n // 2, 2 * n
 
     def _first_column(self, aim: Aim) -> int:
-        return scale.column_of(self.level, aim.at, self.session.desk.site.zone) - self.col
+        return scale.column_of(self.level, aim.at, self.desk.site.zone) - self.col
 
     def on_answer(self, answer: Answer) -> None:
         answer.stop()
@@ -264,14 +264,14 @@ class TimelineAsking(Painted):
         self.aim = Aim(scene.live, last, end=True)
 
     def _places(self) -> Places:
-        return places(self.size.width or 80, self.size.height or 24)
+        return places(self.area.width or 80, self.area.height or 24)
 
     def columns(self, n: int) -> Columns | None:
         """The columns on screen."""
         if self.aim is None:
             return None
         if self.level != COMMITS:
-            return scale.time_columns(self.level, self._first_column(self.aim), n, self.session.desk.site.zone)
+            return scale.time_columns(self.level, self._first_column(self.aim), n, self.desk.site.zone)
         found = self.found
         if found is None:
             return None

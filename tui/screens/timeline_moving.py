@@ -27,7 +27,7 @@ class TimelineMoving(TimelinePicture):
         if not aim.behind and not aim.lsn:
             aim = replace(aim, at=min(max(aim.at, first), last), end=aim.end or aim.at >= last)
         n = self._places().right - PLOT
-        zone = self.session.desk.site.zone
+        zone = self.desk.site.zone
         if col is None and self.aim is not None and self.level != COMMITS:
             moved = scale.column_of(self.level, aim.at, zone) - scale.column_of(self.level, self.aim.at, zone)
             col = self.col + moved
@@ -44,7 +44,7 @@ class TimelineMoving(TimelinePicture):
         if self.level == COMMITS:
             self._move_commits(columns)
             return
-        at = scale.step(self.level, self.aim.at, columns, self.session.desk.site.zone)
+        at = scale.step(self.level, self.aim.at, columns, self.desk.site.zone)
         self.set_aim(Aim(self.aim.line, at))
 
     def _move_commits(self, steps: int) -> None:

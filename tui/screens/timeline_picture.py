@@ -25,7 +25,7 @@ class TimelinePicture(TimelineAsking):
     def paint(self, grid: Grid) -> None:
         where = self._places()
         view = self.looked.view if self.looked else None
-        zone = self.session.desk.site.zone
+        zone = self.desk.site.zone
         archived = ""
         if view and view.archived_to:
             day = (
@@ -68,7 +68,7 @@ class TimelinePicture(TimelineAsking):
                 grid.put(12, y + 1, f"{problems[0].where}: {problems[0].what}", "muted", grid.width - 1)
 
     def _paint_main(self, grid: Grid, where: Places, looked: Looked, aim: Aim) -> None:
-        zone, axis_rows = self.session.desk.site.zone, where.axis
+        zone, axis_rows = self.desk.site.zone, where.axis
         n = where.right - PLOT
         columns = self.columns(n)
         current = aim is self.found_for
@@ -105,7 +105,7 @@ class TimelinePicture(TimelineAsking):
 
     def _paint_title(self, grid: Grid, y: int, where: Places, columns: Columns) -> None:
         g, stop = grid.glyphs, where.main - 1
-        zone = self.session.desk.site.zone
+        zone = self.desk.site.zone
         gauge = 6 + len(LEVELS) + 7
         room = stop - 1 - (gauge + 2 if stop > 70 else 0)
         end = grid.put(1, y, ruler.window_title(columns, zone, room - 22), "text", stop)
@@ -139,7 +139,7 @@ class TimelinePicture(TimelineAsking):
                 self.found.kept,
                 self.found.lost,
                 aim.at,
-                self.session.desk.site.zone,
+                self.desk.site.zone,
             )
 
     def _paint_legend(self, grid: Grid, y: int, stop: int) -> None:
