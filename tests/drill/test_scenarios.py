@@ -94,6 +94,10 @@ def test_marking_refuses_a_wrong_solution_and_the_reference_solves_it(
     assert solved.score == solved.of == 100
     assert solved.scenario == name and solved.debriefing and solved.rto_seconds is not None
     assert sum(hint.cost for hint in SCENARIOS[name].hints) < 50
+    if SCENARIOS[name].later:  # it was met, and the replay waited for its end
+        assert {"the repository went away", "the repository is back"} <= {each.what for each in solved.minutes}
+        logs = [log.read_text() for log in Path(solved.state).glob("runs/*/engine.log")]
+        assert any("replay waits: " in log and "replay goes on" in log for log in logs)
 
 
 def reprise(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
