@@ -39,7 +39,8 @@ def print_plain(desk: Desk, acts: Acts, out: TextIO | None = None) -> int:
         at = backup.started_at or backup.stopped_at
         when = words.minute(at, zone) if at else "?"
         kind = "incremental" if backup.incremental else "full"
-        state = "usable" if backup.usable else f"NOT USABLE: {backup.reason}"
+        state = f"in doubt: {backup.doubt}" if backup.doubt else "usable"
+        state = state if backup.usable else f"NOT USABLE: {backup.reason}"
         say(f"  {when:>12}  {kind:<11}  {words.size(backup.size_bytes):>9}  {backup.id}  {state}")
     say()
     say("recovery windows")

@@ -1,16 +1,19 @@
-"""Looking: what there is, what can be reached, and what a moment means. Nothing here changes anything but the index."""
+"""Looking: what there is, what can be reached, and what a moment means. Nothing here changes anything but the index,
+and what is remembered of copies that runs have read."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from engine.acts.desk import Desk
-from engine.acts.following import measured
+from engine.acts.drilled import known_proofs
+from engine.acts.following import runs
 from engine.acts.mounted import remember
+from engine.backup.proofs import Proofs
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
 from engine.catalog.media import MediaContents, read_media
@@ -29,6 +32,7 @@ from engine.recovery.points import moment as cut_meaning
 from engine.recovery.reach import Reach
 from engine.recovery.snapshots import serving
 from engine.recovery.windows import axis_spans, recovery_windows
+from engine.run.history import all_measured
 from engine.site import DatabaseRepository, MediaRepository, Site
 from engine.wal.index import WalIndex
 
@@ -117,7 +121,9 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         problems += contents.problems
     sources, images, more = _other_copies(desk.site)
     problems += more
-    known = [backup for of_one in unique_ids(backups) for backup in of_one]
+    states = runs(desk)
+    proofs = known_proofs(desk, states)
+    known = [_doubted(backup, proofs) for of_one in unique_ids(backups) for backup in of_one]
     reach = Reach(known, indexes)
     live = live_timeline(desk.site)
     ranges = tuple(each for index in indexes.values() for each in index.wal_ranges())
@@ -148,7 +154,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
             for timeline in reach.timelines(name)
             for span in axis_spans(reach, name, timeline, live)
         ),
-        measured=tuple(measured(desk)),
+        measured=tuple(all_measured(desk.state, states)),
     )
 
 
@@ -207,6 +213,16 @@ def _consistent(backup: BaseBackup, index: WalIndex) -> BaseBackup:
     if backup.stop_lsn is not None or backup.start_lsn is None or backup.timeline is None:
         return backup
     return replace(backup, stop_lsn=index.backup_end(backup.timeline, backup.start_lsn))
+
+
+def _doubted(backup: BaseBackup, proofs: Proofs) -> BaseBackup:
+    """A backup with what its last proof found wrong. That makes it no worse than any other that is all there is: it may
+    have been mended, or was only out of reach."""
+    proof = proofs.get(("base", backup.repository, backup.id))
+    if proof is None or proof.ok is not False:
+        return backup
+    found = proof.findings[0] if proof.findings else "it is not right"
+    return replace(backup, doubt=f"read on {proof.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {found}")
 
 
 def live_timeline(site: Site) -> int | None:

@@ -1,4 +1,4 @@
-"""What the run of a proof drill says of the copies that it restored."""
+"""What a run says of the copies that it restored: that of a proof drill of all, any other of one that was damaged."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,11 +10,13 @@ _NOT_SAID = ("running", "paused", "interrupted", "rolled-back", "discarded")  # 
 
 
 def proofs_of(state: RunState, archives: Sequence[tuple[str, str]]) -> tuple[Proof, ...]:
-    """A proof for each backup of the chain and for the archive, and for the snapshots in which files were looked up;
-    none of a run that is no proof drill, or came to no end. ``archives`` are the folders of base backups and of WAL of
-    each repository, in the site's order."""
+    """Of any run what it found damaged. Of a proof drill a proof for each backup of the chain and for the archive, and
+    for the snapshots in which files were looked up; none where it came to no end. ``archives`` are the folders of base
+    backups and of WAL of each repository, in the site's order."""
     point = state.plan.point
-    if state.plan.proof is None or point is None or state.outcome in _NOT_SAID or state.finished_at is None:
+    if state.plan.proof is None:
+        return (state.damaged,) if state.damaged is not None else ()
+    if point is None or state.outcome in _NOT_SAID or state.finished_at is None:
         return ()
     return tuple(_proofs(state, archives))
 

@@ -152,6 +152,7 @@ def _base_backup(backup: BaseBackup) -> Document:
         "from_standby": backup.from_standby,
         "usable": backup.usable,
         "reason": backup.reason,
+        "doubt": backup.doubt,
     }
 
 

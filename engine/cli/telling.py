@@ -50,14 +50,14 @@ def catalog(found: Catalog, zone: ZoneInfo) -> None:
     print(f"site {found.site}")
     print("\nbase backups")
     for backup in found.base_backups:
-        sign = SIGNS["ok"] if backup.usable else SIGNS["bad"]
+        sign = SIGNS["bad"] if not backup.usable else SIGNS["warn"] if backup.doubt else SIGNS["ok"]
         kind = "incremental" if backup.incremental else "full"
         print(
             f" {sign} {backup.id:<24} {stamp(backup.started_at, zone):<26} {kind:<11} "
             f"{size(backup.size_bytes):>10}  timeline {backup.timeline or '?'}"
         )
-        if backup.reason:
-            print(f"     {backup.reason}")
+        if backup.reason or backup.doubt:
+            print(f"     {backup.reason or backup.doubt}")
     print("\nWAL")
     for each in found.wal_ranges:
         print(

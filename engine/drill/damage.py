@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.lab.lab import Lab
 from engine.records.errors import RepriseError
+from engine.records.lsn import Lsn, format_lsn, parse_segment, segment_of
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _HISTORY = re.compile(r"([0-9A-F]{24})\.[0-9A-F]{8}\.backup\Z")
@@ -43,8 +44,9 @@ def delete_data(lab: Lab, keep: Collection[str], *, new_disk: bool) -> None:
             entry.unlink()
 
 
-def delete_segment(lab: Lab) -> str:
-    """One archived segment in the middle of those behind the newest base backup; its name."""
+def delete_segment(lab: Lab, lsn: Lsn | None) -> str:
+    """One archived segment of those behind the newest base backup, the one that holds ``lsn`` (None: the one in the
+    middle); its name."""
     notes = sorted(path for path in lab.archive.iterdir() if _HISTORY.match(path.name))
     stopped = _STOPPED.search(notes[-1].read_text()) if notes else None
     if stopped is None:
@@ -52,9 +54,15 @@ def delete_segment(lab: Lab) -> str:
     behind = sorted(path for path in lab.archive.iterdir() if _SEGMENT.match(path.name) and path.name > stopped[1])
     if len(behind) < 3:
         raise RepriseError("too little WAL behind the newest base backup", remedy="let the users work longer before")
-    middle = behind[len(behind) // 2]
-    middle.unlink()
-    return middle.name
+    victim = behind[len(behind) // 2]
+    if lsn is not None:
+        size = victim.stat().st_size
+        holding = [path for path in behind if parse_segment(path.name, size).number == segment_of(lsn, size)]
+        if not holding or holding[-1] in (behind[0], behind[-1]):
+            raise RepriseError(f"no segment in the middle of the archive holds {format_lsn(lsn)}")
+        victim = holding[-1]
+    victim.unlink()
+    return victim.name
 
 
 def flip_bit(lab: Lab, dice: random.Random) -> tuple[str, str]:

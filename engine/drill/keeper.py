@@ -10,13 +10,13 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.drill import folder as folders
 from engine.drill.ending import conclude
-from engine.drill.scenario import RepositoryAway
 from engine.records.errors import RepriseError, Unreachable
 from engine.run.folder import list_runs
 from engine.run.locks import lock_holder, take_lock
@@ -124,8 +124,9 @@ class _Mischief:
     """What happens while the operator is at work."""
 
     def __init__(self, folder: Path, lab: Path) -> None:
-        self._state = folder / folders.STATE
-        self._waiting = list(folders.read_truth(folder).named.scenario.later)
+        self._folder, self._state = folder, folder / folders.STATE
+        self._later = folders.read_truth(folder).named.scenario.later
+        self._had: set[tuple[str, int]] = set()  # which run has met which of them
         self._backup = lab / "backup"
         self._away: list[tuple[Path, Path]] = []
         self._until = 0.0
@@ -134,26 +135,38 @@ class _Mischief:
         """Begin what is due, and end what has lasted long enough."""
         if self._away and time.monotonic() > self._until:
             self.end()
-        if self._waiting and not self._away and self._is_due(self._waiting[0]):
-            self._take_away(self._waiting.pop(0))
+        if self._later and not self._away:
+            for seconds in self._due():
+                self._take_away(seconds)
+                break
 
-    def _is_due(self, later: RepositoryAway) -> bool:
+    def _due(self) -> Iterator[float]:
+        """For how long something is to go away now."""
         with suppress(RepriseError):
             runs = [run for run in list_runs(self._state)[0] if run.pid is not None and run.plan.copying is None]
-            return any(step.kind == later.when and step.outcome == "running" for run in runs for step in run.steps)
-        return False
+            for run in runs:
+                at = {step.kind for step in run.steps if step.outcome == "running"}
+                for number, later in enumerate(self._later):
+                    if later.when in at and (run.run, number) not in self._had:
+                        self._had.add((run.run, number))
+                        yield later.seconds
 
-    def _take_away(self, later: RepositoryAway) -> None:
-        self._until = time.monotonic() + later.seconds
+    def _take_away(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
         for name in ("base", "wal"):
             there, away = self._backup / name, self._backup / f".{name}.away"
             there.rename(away)
             self._away.append((there, away))
+        folders.note(self._folder, "away")
 
     def end(self) -> None:
-        """All that went away is back."""
+        """All that went away is back. What was written in its place meanwhile is kept beside it."""
+        if self._away:
+            folders.note(self._folder, "back")
         while self._away:
             there, away = self._away.pop()
+            with suppress(OSError):
+                there.rename(there.with_name(f".{there.name}.beneath-{time.time_ns()}"))
             with suppress(OSError):
                 away.rename(there)
 

@@ -173,6 +173,11 @@ def _unknown_facts(found: Scenario) -> Iterator[Mistake]:
             table = mark.table if isinstance(mark, words.SameTable) else "audit_trail"
             if not isinstance(step, words.Sql) or table not in step.fingerprint:
                 yield key, f"{like!r} takes no fingerprint of {table}", f'add "{table}" to that step\'s fingerprint'
+    for part, part_steps in (("prepare", found.prepare), ("break", found.break_)):
+        for number, each in enumerate(part_steps):
+            holds = each.holds if isinstance(each, words.DeleteSegment) else None
+            if holds is not None and not isinstance(noting.get(holds), words.Sql):
+                yield f"{part}[{number}].holds", f"no sql step notes {holds!r}", known
     texts = [(f"marks[{n}].sql", mark.sql) for n, mark in enumerate(found.marks) if isinstance(mark, words.SqlTrue)]
     for part, lines in (("solution", found.solution), ("wrong", found.wrong)):
         texts += [(f"{part}[{n}]", word) for n, line in enumerate(lines) for word in line]

@@ -77,9 +77,11 @@ class DeleteData(Step, frozen=True, tag="delete-data"):
 
 
 class DeleteSegment(Step, frozen=True, tag="delete-segment"):
-    """One archived segment behind the newest base backup is deleted, in the middle; ``NAME.segment`` is its name."""
+    """One archived segment behind the newest base backup is deleted; ``NAME.segment`` is its name. ``holds`` names the
+    ``sql`` step at whose ``lsn`` it lies; without it, it is the one in the middle."""
 
     name: str
+    holds: str | None = None
 
 
 class FlipBit(Step, frozen=True, tag="flip-bit"):
@@ -123,8 +125,8 @@ class Later(Table, frozen=True, tag_field="do"):
 
 
 class RepositoryAway(Later, frozen=True, tag="repository-away"):
-    """As a mount that goes away: base backups and WAL are gone for so many seconds, once the first run of the operator
-    is at work on a step of this kind."""
+    """As a mount that goes away: base backups and WAL are gone for so many seconds when a restore of the operator is at
+    work on a step of this kind; at each of his restores once."""
 
     seconds: float
     when: str = "replay"

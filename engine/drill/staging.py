@@ -17,6 +17,7 @@ from engine.lab.living import archive_rest
 from engine.lab.workload import Workload
 from engine.postgres.connecting import Connection, QueryFailed, connect
 from engine.records.errors import RepriseError, RunFailed
+from engine.records.lsn import parse_lsn
 
 _TRIES = 5  # a deadlock with the users is tried again
 
@@ -108,7 +109,8 @@ class Stage:
             case words.DeleteData():
                 damage.delete_data(self.lab, step.keep, new_disk=step.new_disk)
             case words.DeleteSegment():
-                self.facts[f"{step.name}.segment"] = damage.delete_segment(self.lab)
+                lsn = parse_lsn(self.facts[f"{step.holds}.lsn"]) if step.holds is not None else None
+                self.facts[f"{step.name}.segment"] = damage.delete_segment(self.lab, lsn)
             case words.FlipBit():
                 found = damage.flip_bit(self.lab, self._dice)
                 self.facts |= {f"{step.name}.backup": found[0], f"{step.name}.file": found[1]}

@@ -106,6 +106,10 @@ def _what(entry: Entry) -> tuple[str, str] | None:
             return "drill", "solved"
         case "ended":
             return "drill", f"ended, {entry['outcome']}: {entry['why']}"
+        case "away":
+            return "drill", "the repository went away"
+        case "back":
+            return "drill", "the repository is back"
         case "command":
             return "operator", str(entry["line"])
     return None

@@ -47,16 +47,19 @@ class Workload:
 def start_workload(
     host: Path, port: int, media: Path, user: OsUser, *, writers: int = 4, pause: float = 0.02, seed: int = 1
 ) -> Workload:
-    """Start writers on the server behind this socket. ``pause`` is a writer's mean pause in seconds."""
+    """Start writers on the server behind this socket; returns when all are connected. ``pause`` is a writer's mean
+    pause in seconds."""
     spec = {
         "host": str(host), "port": port, "media": str(media), "user": user.name,
         "writers": writers, "pause": pause, "seed": seed,
     }  # fmt: skip
     process = subprocess.Popen(
         our_program("engine.lab.workload", json.dumps(spec)),
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         env=our_environment(),
     )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()  # nothing, where one could not connect: stop() says why
     return Workload(process)
 
 
@@ -138,17 +141,25 @@ def main() -> int:
     spec = json.loads(sys.argv[1])
     stop = threading.Event()
     failures: list[Exception] = []
+    at_work = threading.Barrier(spec["writers"] + 1)
 
     def working(number: int) -> None:
         try:
-            _Writer(spec, number, stop).work()
+            writer = _Writer(spec, number, stop)
+            with suppress(threading.BrokenBarrierError):
+                at_work.wait()
+            writer.work()
         except (psycopg.Error, RepriseError, Unreachable, OSError) as failure:
             failures.append(failure)
             stop.set()
+            at_work.abort()
 
     writers = [threading.Thread(target=working, args=(number,)) for number in range(spec["writers"])]
     for writer in writers:
         writer.start()
+    with suppress(threading.BrokenBarrierError):
+        at_work.wait()
+    print("all are at work" if not failures else "", flush=True)
     sys.stdin.read()
     stop.set()
     for writer in writers:

@@ -54,6 +54,7 @@ class BaseBackup:
     usable: bool = True
     reason: str | None = None
     failed_check: str | None = None  # the check that the reason belongs to: backup-incomplete, backup-label …
+    doubt: str | None = None  # what its last reading found wrong: another is taken where one reaches as far
 
 
 class WalFile(NamedTuple):

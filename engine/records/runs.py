@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from engine.records.copying import TakenCopy
+from engine.records.copying import Proof, TakenCopy
 from engine.records.lsn import Lsn
 from engine.records.plan import Check, Plan
 from engine.records.recoveries import Recovery
@@ -100,6 +100,8 @@ class RunState:
     open). ``taken`` is the copy that a run which takes one has put into its repository; ``files`` what came of the
     users' files (counts, samples of paths), JSON values only.
 
+    ``damaged`` is what it says of a copy that it found damaged while it copied it.
+
     ``deeds`` are what people did with it, oldest first; ``waited`` the seconds that it waited for answers,
     ``completed_at`` when it first came to its end. ``point`` is where it stands or stood at last: the plan's recovery
     point, until the gate was raised or more WAL was found. ``salvaged``: the WAL in production's own data directory was
@@ -134,6 +136,7 @@ class RunState:
     salvaged: bool = False
     told: Recovery | None = None
     recovery: Recovery | None = None
+    damaged: Proof | None = None
 
     @property
     def unreadable(self) -> Check | None:

@@ -87,11 +87,15 @@ def place(reach: Reach, repository: str, line: int, target: RecoveryTarget, word
 
 
 def _placed(quest: _Quest, footing: Footing, gate: Lsn, *notes: Check) -> Placed:
-    reach, stop = quest.reach, footing.backup.stop_lsn or 0
+    """The target at its gate, from this backup; from another one that reaches it where this one is in doubt."""
+    reach = quest.reach
+    if footing.doubt is not None:
+        footing = reach.newest_footing(quest.repository, quest.line, gate, backup=quest.target.backup) or footing
+    stop = footing.backup.stop_lsn or 0
     passed_over = []
     for backup in reach.on_line(quest.repository, quest.line):
         if quest.target.backup is None and stop < (backup.stop_lsn or 0) <= gate:
-            why = reach.why_no_footing(quest.repository, quest.line, backup)
+            why = reach.why_no_footing(quest.repository, quest.line, backup) or backup.doubt
             passed_over += [f"{backup.id}: {why}"] if why else []
     return Placed(gate, footing, notes, quest.target.backup is not None, "; ".join(passed_over))
 

@@ -98,8 +98,8 @@ def _exact(history: WalHistory, point: RecoveryPoint, timeline: int, *, at_the_e
         return RecoveryTarget("lsn", lsn=point.kept.lsn, timeline=timeline)
     if point.gate == skip_page_header(point.backup.stop_lsn or 0, point.segment_size):
         return RecoveryTarget("immediate", backup=point.backup.id, timeline=timeline)
-    if at_the_end and point.pieces:
-        record, _ = history.records_around(point.pieces[-1].timeline, point.gate - 1)
+    for piece in reversed(point.pieces) if at_the_end else ():  # at a fork it may begin on the parent
+        record, _ = history.records_around(piece.timeline, point.gate - 1)
         if record is not None and record.end_lsn == point.gate:
             return RecoveryTarget("lsn", lsn=record.lsn, timeline=timeline)
     return RecoveryTarget("lsn", lsn=point.gate, exclusive=True, timeline=timeline)

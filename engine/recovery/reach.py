@@ -29,6 +29,11 @@ class Footing:
     def backup(self) -> BaseBackup:
         return self.chain[-1]
 
+    @property
+    def doubt(self) -> str | None:
+        """What is wrong with a backup of the chain, as far as is known."""
+        return next((f"{backup.id}: {backup.doubt}" for backup in self.chain if backup.doubt), None)
+
     def reaches(self, gate: Lsn) -> bool:
         return self.consistent <= gate <= self.stretch.end
 
@@ -144,13 +149,15 @@ class Reach:
         return self._footings[key]
 
     def newest_footing(self, repository: str, timeline: int, gate: Lsn, *, backup: str | None = None) -> Footing | None:
-        """The newest backup from which the gate can be reached."""
-        footings = self.footings(repository, timeline)
+        """The newest backup from which the gate can be reached; one that is in doubt where no other reaches it."""
+        footings, doubted = self.footings(repository, timeline), None
         place = bisect_right([footing.consistent for footing in footings], gate)
         for footing in reversed(footings[:place]):
             if footing.reaches(gate) and backup in (None, footing.backup.id):
-                return footing
-        return None
+                if footing.doubt is None:
+                    return footing
+                doubted = doubted or footing
+        return doubted
 
 
 def first_end(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine.records.copies import BaseBackup, MediaSnapshot
 from engine.records.history import WalHistory
-from engine.records.lsn import format_lsn
+from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Resolution
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.lines import END_OF_WAL
@@ -73,7 +73,7 @@ def resolve_in(
         return Resolution(None, _refusals(reach, target, missed, live_timeline, wording))
     chosen = _choose(held, live_timeline)
     if target.kind in ("latest", "immediate"):
-        chosen = max(held, key=lambda each: (each.point.gate, each.repository))
+        chosen = max(held, key=lambda each: (each.point.gate, each.placed.footing.doubt is None, each.repository))
         return Resolution(chosen.point, _checks(reach, target, chosen, live_timeline))
     groups: dict[object, list[_Held]] = {}
     for each in held:
@@ -159,10 +159,13 @@ def _rank(line: int, live_timeline: int | None) -> tuple[bool, int]:
 
 
 def _choose(held: Sequence[_Held], live_timeline: int | None) -> _Held:
-    """The live cluster's line, else the newest; of several repositories the one with the newest backup."""
-    return max(
-        held, key=lambda each: (*_rank(each.line, live_timeline), each.placed.footing.consistent, each.repository)
-    )
+    """The live cluster's line, else the newest; of several repositories the one with the newest backup that is not in
+    doubt."""
+    return max(held, key=lambda each: (*_rank(each.line, live_timeline), *_worth(each)))
+
+
+def _worth(held: _Held) -> tuple[bool, Lsn, str]:
+    return held.placed.footing.doubt is None, held.placed.footing.consistent, held.repository
 
 
 def _choice(placed: Placed) -> str:

@@ -19,7 +19,7 @@ import msgspec
 
 from engine.records.coding import from_json, to_json
 from engine.records.copies import Problem
-from engine.records.copying import TakenCopy
+from engine.records.copying import Proof, TakenCopy
 from engine.records.errors import DamagedCopy, RepriseError, UsageError
 from engine.records.plan import Plan
 from engine.records.recoveries import Recovery
@@ -30,7 +30,7 @@ from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import POINT, READING, RECOVERY, SALVAGED_WAL, SERVED, TAKEN, THROWING
+from engine.steps import DAMAGED, POINT, READING, RECOVERY, SALVAGED_WAL, SERVED, TAKEN, THROWING
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -228,6 +228,7 @@ def read_run(folder: Path) -> RunState:
         point=_fact(folder, story, POINT, RecoveryPoint) or plan.point,
         salvaged=SALVAGED_WAL in story.facts,
         told=_fact(folder, story, RECOVERY, Recovery),
+        damaged=_fact(folder, story, DAMAGED, Proof),
     )
     return replace(state, recovery=recovery_of(state))
 

@@ -56,6 +56,9 @@ POINT = "point"
 SALVAGED_WAL = "salvaged"
 """The fact that production's own WAL was read to its end: the names of what the archive had not."""
 
+DAMAGED = "damaged"
+"""The fact under which a step tells what it found wrong with a copy while it copied it (records.copying.Proof)."""
+
 RECOVERY = "recovery"
 """The fact under which a step tells what the recovery took and lost (records.recoveries.Recovery), where it knows that
 better than the run's own times do."""

@@ -6,10 +6,14 @@ incremental chain a folder below staging. A data directory gets its pg_control l
 
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from engine.records.coding import to_builtins
 from engine.records.copies import BaseBackup
-from engine.records.errors import RunFailed
+from engine.records.copying import Proof
+from engine.records.errors import DamagedCopy, RunFailed
+from engine.steps import DAMAGED
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of
 from engine.transfer.contents import CONTROL
@@ -36,17 +40,23 @@ def apply(step: RunningStep) -> None:
         nonlocal doing
         doing = why or backup.id
 
-    result = copy_backup(
-        backup,
-        into,
-        tablespaces=tablespaces,
-        owner=layout.run_as,
-        progress=lambda done, total: step.progress(done, total, "bytes", doing),
-        safe_point=step.safe_point,
-        waiting=waiting,
-        hold_back_control=is_data_dir,
-        bytes_per_second=step.plan.bytes_per_second,
-    )
+    try:
+        result = copy_backup(
+            backup,
+            into,
+            tablespaces=tablespaces,
+            owner=layout.run_as,
+            progress=lambda done, total: step.progress(done, total, "bytes", doing),
+            safe_point=step.safe_point,
+            waiting=waiting,
+            hold_back_control=is_data_dir,
+            bytes_per_second=step.plan.bytes_per_second,
+        )
+    except DamagedCopy as error:
+        told = f"{error.message}: {error.cause}" if error.cause else error.message
+        proof = Proof(backup.id, "base", backup.repository, datetime.now(UTC), False, (told,))
+        step.fact(**{DAMAGED: to_builtins(proof)})  # so that the next plan takes another one
+        raise
     if not result.verified:
         step.log(f"backup {backup.id} has no checksums: it was copied, but it could not be verified")
     step.fact(**{f"copied {backup.id}": {"files": result.files, "bytes": result.bytes, "verified": result.verified}})

@@ -9,7 +9,7 @@ from engine.transfer.checksums import Checksum, new_checksum
 from engine.transfer.contents import CONTROL, is_dropped, is_verified
 from engine.transfer.naming import shown
 
-_REMEDY = "choose another backup; this one cannot be trusted"
+_REMEDY = "give the same command again: it takes another backup where one reaches as far"
 _ALWAYS = ("PG_VERSION", CONTROL, "backup_label")  # without these it is no base backup, manifest or not
 
 

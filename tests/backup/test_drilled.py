@@ -63,6 +63,14 @@ def test_a_drill_that_came_to_no_end_of_its_own_says_nothing() -> None:
     assert proofs_of(replace(whole, plan=replace(whole.plan, proof=None)), ARCHIVES) == ()
 
 
+def test_any_run_tells_of_a_copy_that_it_found_damaged_whatever_became_of_it() -> None:
+    found = Proof(BACKUP.id, "base", BACKUP.repository, NOW, False, ("base/5/16396: checksum",))
+    for outcome in ("failed", "rolled-back", "running"):
+        run = replace(state(outcome), damaged=found)
+        assert proofs_of(replace(run, plan=replace(run.plan, proof=None)), ARCHIVES) == (found,)
+    assert failed_ids({key_of(found): found}, "base", BACKUP.repository) == {BACKUP.id}
+
+
 def test_a_drills_proof_stands_beside_that_of_a_verifying_and_goes_with_the_copy(tmp_path: Path) -> None:
     damaged = Proof("b", "base", "/backup/base", NOW, False, ("base.tar: checksum",))
     restored = replace(damaged, ok=True, findings=(), at=NOW + timedelta(hours=1), drill="r1")

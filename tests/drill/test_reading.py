@@ -52,6 +52,11 @@ def test_a_team_adds_its_own_by_name_and_ours_stay(tmp_path: Path) -> None:
         (('like = "accident"', 'like = "acident"'), "marks[0].like", "noted are: accident"),
         (('table = "documents(id, owner)"', 'table = "users"'), "marks[0].like", 'add "users"'),
         (('"documents(id, owner)"', '"documents; DROP"'), "break[0].fingerprint", "a table, or columns"),
+        (
+            ('{ do = "sql"', '{ do = "delete-segment", name = "d", holds = "d" }, { do = "sql"'),
+            "break[0].holds",
+            "accident",
+        ),
         (("{accident.xid}", "{accidnt.xid}"), "solution[0]", "noted are: accident"),
         (('{ do = "sql"', '{ do = "copy", what = "tape" }, { do = "sql"'), "break[0].what", "base-plain"),
         (('{ do = "sql"', '{ do = "rest", seconds = 3 }, { do = "sql"'), "break[0].seconds", "leave it out"),

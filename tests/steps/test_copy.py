@@ -10,7 +10,7 @@ import pytest
 from engine.records.copies import Tablespace
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import TablespacePlace
-from engine.steps import copy, prepare
+from engine.steps import DAMAGED, copy, prepare
 from engine.steps.protocol import Stopped
 from engine.system.users import everyday_user, is_root
 from engine.transfer import copying
@@ -183,6 +183,9 @@ def test_copy_of_a_damaged_backup_leaves_nothing_that_starts(run: Rehearsal, bac
     with pytest.raises(DamagedCopy):
         copy.apply(run)
     assert not list(container(run).rglob("pg_control*"))
+    told = run.facts[DAMAGED]  # by it the next plan takes another one
+    assert (told["id"], told["kind"], told["repository"], told["ok"]) == (source.id, "base", source.repository, False)
+    assert "backup_label" in told["findings"][0]
 
 
 @pytest.mark.skipif(not is_root(), reason="only root may give files away")

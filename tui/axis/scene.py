@@ -127,12 +127,12 @@ def build_scene(
     }
     backups = tuple(
         Mark(
-            "damaged" if not backup.usable else "incremental" if backup.incremental else "full",
+            "damaged" if not backup.usable or backup.doubt else "incremental" if backup.incremental else "full",
             backup.id,
             at,
             backup.stopped_at or at,
             "incremental" if backup.incremental else "full",
-            backup.reason or "",
+            backup.reason or backup.doubt or "",
             backup.timeline,
         )
         for backup in catalog.base_backups

@@ -12,6 +12,12 @@ def backup_damaged(question: Question) -> Check | None:
     point = question.point
     if point is None:
         return None
+    doubted = [f"{backup.id}: {backup.doubt}" for backup in point.chain if backup.doubt is not None]
+    if doubted:
+        chosen = "named by the operator" if point.target.backup is not None else "no other backup reaches this moment"
+        finding = f"{doubted[0]} ({chosen})"
+        remedy = f"bring a whole one back from a second place, or read it again: reprise verify {point.backup.id}"
+        return warn("backup-damaged", False, finding, remedy)
     without = [backup.id for backup in point.chain if not backup.has_manifest]
     if without:
         finding = f"no manifest in {', '.join(without)}: a damaged file would not be noticed while copying"

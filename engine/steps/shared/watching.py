@@ -29,6 +29,7 @@ class Watch:
         self._log_start = server.log.stat().st_size if server.log.exists() else 0
         self._connection: Connection | None = None
         self._try_at = 0.0
+        self._waiting: str | None = None
 
     def replay_to(self, point: RecoveryPoint) -> Lsn:
         """Wait until replay stands at the gate and return the server's own replay LSN; progress is told meanwhile.
@@ -52,6 +53,7 @@ class Watch:
             found = self.replayed(status, point)
             before, done = done, max(done, min(found, gate))
             self.step.progress(done - low, gate - low, "lsn", self._detail(status, done, gate))
+            self._note_waiting(status)
             if skip_page_header(found, point.segment_size) == gate:
                 return found
             if found > gate:
@@ -129,6 +131,13 @@ class Watch:
             complaint = last_complaint(self.log_text())
             return f"the server does not get past segment {status.again}" + (f": {complaint}" if complaint else "")
         return f"segment {status.served}" if status.served else "starting"
+
+    def _note_waiting(self, status: FeedStatus | None) -> None:
+        """In the engine's log, once for each thing that is waited for: afterwards it says where the time went."""
+        waiting = status.waiting if status is not None else None
+        if waiting != self._waiting:
+            self.step.log(f"replay waits: {waiting}" if waiting else "replay goes on")
+            self._waiting = waiting
 
     def close(self) -> None:
         if self._connection is not None:
