@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from engine.acts.querying import prepare_psql as prepare_psql
     from engine.acts.reporting import Evidence as Evidence
     from engine.acts.reporting import Learnt as Learnt
+    from engine.acts.reporting import all_recoveries as all_recoveries
     from engine.acts.reporting import evidence as evidence
     from engine.acts.reporting import recoveries as recoveries
     from engine.acts.reporting import write_report as write_report
@@ -167,7 +168,7 @@ _WHERE = {
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
-    "reporting": ("Evidence", "Learnt", "evidence", "recoveries", "write_report"),
+    "reporting": ("Evidence", "Learnt", "all_recoveries", "evidence", "recoveries", "write_report"),
     "restoring": ("plan",),
     "writing_runbook": ("WrittenRunbook", "write_runbook"),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
