@@ -91,13 +91,14 @@ if TYPE_CHECKING:
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import proofs as proofs
     from engine.acts.proving import verify as verify
-    from engine.acts.proving_recovery import clear_dead_drills as clear_dead_drills
     from engine.acts.proving_recovery import plan_proof_drill as plan_proof_drill
+    from engine.acts.proving_recovery import prepare_proof_drill as prepare_proof_drill
     from engine.acts.querying import Psql as Psql
     from engine.acts.querying import hold_psql as hold_psql
     from engine.acts.querying import prepare_psql as prepare_psql
     from engine.acts.reporting import Evidence as Evidence
     from engine.acts.reporting import Learnt as Learnt
+    from engine.acts.reporting import all_recoveries as all_recoveries
     from engine.acts.reporting import evidence as evidence
     from engine.acts.reporting import recoveries as recoveries
     from engine.acts.reporting import write_report as write_report
@@ -162,12 +163,12 @@ _WHERE = {
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
-    "proving_recovery": ("clear_dead_drills", "plan_proof_drill"),
+    "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
-    "reporting": ("Evidence", "Learnt", "evidence", "recoveries", "write_report"),
+    "reporting": ("Evidence", "Learnt", "all_recoveries", "evidence", "recoveries", "write_report"),
     "restoring": ("plan",),
     "writing_runbook": ("WrittenRunbook", "write_runbook"),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),

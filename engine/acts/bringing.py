@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from engine.acts.desk import Desk
@@ -19,6 +20,7 @@ from engine.records.plan import Plan
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.resolving import resolve_in
 from engine.recovery.snapshots import moment_of_files, reserve_for, snapshots_for
+from engine.run.earlier import moved_files
 from engine.run.locks import lock_holder, site_lock
 from engine.survey.machine import file_system
 from engine.survey.patience import within
@@ -65,6 +67,7 @@ def plan_files(
     asked = replace(
         asked,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
+        earlier=_earlier(desk),
         selected=_selected(desk, chosen, only) if only is not None else None,
     )
     now = datetime.now(UTC)
@@ -86,6 +89,7 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     asked = replace(
         asked,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
+        earlier=_earlier(desk),
         held_by=None,  # the restore's own checks see to these
         has_application=False,
     )
@@ -132,6 +136,13 @@ def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str
         has_application=bool(desk.site.application.stop or desk.site.application.start),
         held_by=lock_holder(site_lock(desk.state, desk.site.name)),
     )
+
+
+def _earlier(desk: Desk) -> tuple[str, ...]:
+    """Folders into which earlier runs have moved files of the live folder, and that still stand."""
+    assert desk.site.media is not None
+    folders = moved_files(desk.state, desk.site.name, os.path.normpath(desk.site.media.path))
+    return tuple(each for each in folders if within(_PATIENCE, partial(os.path.isdir, each), False))
 
 
 def _within(only: str) -> str:

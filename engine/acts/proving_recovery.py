@@ -6,7 +6,8 @@ nothing else is.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
@@ -18,6 +19,8 @@ from engine.acts.following import measured, run_state, runs
 from engine.acts.looking import View, look, read_archive
 from engine.acts.restoring import plan, run_as_of
 from engine.acts.running import rollback
+from engine.backup.proofs import forget_refusal, keep_refusal
+from engine.records.copying import RefusedProof
 from engine.records.errors import Refused, RepriseError, Unreachable
 from engine.records.files import Files
 from engine.records.plan import Check, Destination, Limits, Plan, ProofDrill
@@ -33,6 +36,34 @@ from engine.system.users import may_reach
 
 _COMMAND = "reprise drill proof"
 _CLEARING = 3600.0  # seconds that the remains of a dead drill may take to be deleted
+
+
+def prepare_proof_drill(
+    desk: Desk, target: RecoveryTarget | None, cleared: Callable[[str], None] = lambda run: None
+) -> Plan:
+    """The plan of a proof drill that is to be carried out now: what dead ones left is taken away first (``cleared``
+    hears their names). That it is refused is kept for `status`: a drill that the schedule calls has nobody to tell.
+    Raises RepriseError."""
+    try:
+        for run in clear_dead_drills(desk):
+            cleared(run)
+        planned = plan_proof_drill(desk, target)
+    except RepriseError as error:
+        _keep_refusal(desk, ": ".join(filter(None, (error.message, error.cause))))
+        raise
+    if planned.refused:
+        found = [f"{check.name}: {check.finding}" for check in planned.checks if check.refuses]
+        _keep_refusal(desk, "; ".join(found) or "the target cannot be resolved")
+    else:
+        forget_refusal(desk.state, desk.site.name)
+    return planned
+
+
+def _keep_refusal(desk: Desk, why: str) -> None:
+    """As far as it can be kept: the refusal itself is told all the same."""
+    if not desk.read_only:
+        with suppress(RepriseError):
+            keep_refusal(desk.state, desk.site.name, RefusedProof(datetime.now(UTC), why))
 
 
 def plan_proof_drill(desk: Desk, target: RecoveryTarget | None) -> Plan:

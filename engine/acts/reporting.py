@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.acts.desk import Desk
+from engine.acts.desk import Desk, open_desk
 from engine.records.errors import Refused, RepriseError
 from engine.records.recoveries import Objectives, Recovery
 from engine.run.folder import find_run, read_run, read_run_site, read_story
 from engine.run.learnt import recoveries as recoveries_in
 from engine.run.report import Form, journal_digest, objectives_of, report_now
+from engine.site import state_dir
 from engine.transfer.noting import write_new
 
 
@@ -31,6 +32,18 @@ class Evidence:
 def recoveries(desk: Desk) -> Learnt:
     """Real recoveries, proofs and drills, and the objectives that they are held against."""
     return Learnt(recoveries_in(desk.state), objectives_of(desk.site))
+
+
+def all_recoveries(site_file: Path | None, state: Path | None) -> Learnt:
+    """The same where there may be no site: who only practises has none, and no objectives then. Raises SiteError where
+    the one that was named is wrong."""
+    try:
+        objectives = objectives_of(open_desk(site_file, state).site)
+    except RepriseError:
+        if site_file is not None:
+            raise
+        objectives = Objectives()
+    return Learnt(recoveries_in(state_dir(state).absolute()), objectives)
 
 
 def evidence(desk: Desk, run: str) -> Evidence:

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, look, read_archive
+from engine.backup.proofs import read_refusal
 from engine.backup.status import LiveFacts, SetUp, judge, newest_copies
 from engine.records.errors import RepriseError
 from engine.records.status import THINGS, ArchiverFacts, SiteStatus, ThingName
@@ -34,7 +35,8 @@ def status(desk: Desk, view: View | None = None) -> SiteStatus:
     newest = newest_copies(view.catalog, archived_to).get("files")
     policy: dict[ThingName, int | None] = {name: site.policy.seconds(name) for name in THINGS}
     live = _live(site, places, newest.at if newest else None)
-    return judge(SetUp(site.name, places, policy), view.catalog, archived_to, known_proofs(desk), live, now)
+    refused = read_refusal(desk.state, site.name)
+    return judge(SetUp(site.name, places, policy), view.catalog, archived_to, known_proofs(desk), live, now, refused)
 
 
 def _places(site: Site, name: ThingName) -> list[str]:

@@ -1,5 +1,6 @@
 """What was verified, when, and with which result: one small JSON file for each copy, below the state folder, and one
-for what the last proof drill that restored it came to: it never stands for a copy read to its end."""
+for what the last proof drill that restored it came to: it never stands for a copy read to its end. And one for each
+site whose last proof drill was refused: nobody may have seen that."""
 
 import hashlib
 import os
@@ -9,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from engine.records.coding import from_json, to_json
-from engine.records.copying import Proof
+from engine.records.copying import Proof, RefusedProof
 from engine.records.errors import RepriseError
+
+_REFUSED = "refused-proofs"
 
 Proofs = dict[tuple[str, str, str], Proof]  # by kind, repository, id
 
@@ -49,17 +52,37 @@ def failed_ids(proofs: Proofs, kind: str, repository: str) -> frozenset[str]:
 
 def keep_proof(state: Path, proof: Proof) -> None:
     """Remember it in place of an earlier one. Raises RepriseError where the state folder cannot take it."""
-    folder = state / "proofs"
-    name = _name(key_of(proof))
+    _keep(state / "proofs", _name(key_of(proof)), proof)
+
+
+def _keep(folder: Path, name: str, record: object) -> None:
     draft = folder / f"{name}.{os.getpid()}.new"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.write_bytes(to_json(proof))
+        draft.write_bytes(to_json(record))
         draft.replace(folder / f"{name}.json")
     except OSError as error:
         raise RepriseError(
             f"what was verified cannot be kept in {folder}", cause=error.strerror, remedy="make room there"
         ) from None
+
+
+def keep_refusal(state: Path, site: str, refused: RefusedProof) -> None:
+    """Remember it in place of an earlier one. Raises RepriseError where the state folder cannot take it."""
+    _keep(state / _REFUSED, _name((site,)), refused)
+
+
+def forget_refusal(state: Path, site: str) -> None:
+    """A later proof drill was not refused."""
+    with suppress(OSError):
+        (state / _REFUSED / f"{_name((site,))}.json").unlink(missing_ok=True)
+
+
+def read_refusal(state: Path, site: str) -> RefusedProof | None:
+    """That the last proof drill of a site was refused; None where it was not, or nobody can tell."""
+    with suppress(OSError, msgspec.DecodeError, ValueError):
+        return from_json((state / _REFUSED / f"{_name((site,))}.json").read_bytes(), RefusedProof)
+    return None
 
 
 def forget_proofs(state: Path, gone: set[tuple[str, str, str]]) -> None:

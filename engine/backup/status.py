@@ -1,8 +1,8 @@
 """The status of the five protected things: pure rules over the catalog, the proofs, the policy and the live facts.
 
 A copy older than the policy is a warning, older than twice that critical; so are no copy at all, and one that was
-found damaged when it was verified last, or failed the newest proof drill. Copies on the device of what they protect are
-a warning, always. What is not in the site file is not judged, only said.
+found damaged when it was verified last, or failed the newest proof drill; a proof drill that was refused is a warning.
+Copies on the device of what they protect are a warning, always. What is not in the site file is not judged, only said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from humanize import naturalsize, precisedelta
 
 from engine.backup.proofs import Proofs
 from engine.records.copies import Catalog
-from engine.records.copying import Proof
+from engine.records.copying import Proof, RefusedProof
 from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Thing, ThingName, worst
 from engine.records.survey import FileSystem
 
@@ -55,12 +55,23 @@ class SetUp:
 
 
 def judge(
-    setup: SetUp, catalog: Catalog, archived_to: datetime | None, proofs: Proofs, live: LiveFacts, now: datetime
-) -> SiteStatus:
-    """``archived_to``: the last commit in the unbroken archived WAL behind a usable backup."""
+    setup: SetUp, catalog: Catalog, archived_to: datetime | None, proofs: Proofs, live: LiveFacts, now: datetime,
+    refused: RefusedProof | None = None,
+) -> SiteStatus:  # fmt: skip
+    """``archived_to``: the last commit in the unbroken archived WAL behind a usable backup. ``refused``: the last proof
+    drill was; it is the database's, as without that nothing is restored."""
     newest = newest_copies(catalog, archived_to)
     things = tuple(
-        _thing(name, setup, newest.get(name), _proofs_of(name, proofs, catalog), live, now) for name in setup.places
+        _thing(
+            name,
+            setup,
+            newest.get(name),
+            _proofs_of(name, proofs, catalog),
+            live,
+            now,
+            refused if name == "database-full" else None,
+        )
+        for name in setup.places
     )
     return SiteStatus(setup.site, now, things, tuple(advise(things)), archived_to)
 
@@ -110,8 +121,9 @@ def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]
 
 
 def _thing(
-    name: ThingName, setup: SetUp, newest: Newest | None, proofs: Sequence[Proof], live: LiveFacts, now: datetime
-) -> Thing:
+    name: ThingName, setup: SetUp, newest: Newest | None, proofs: Sequence[Proof], live: LiveFacts, now: datetime,
+    refused: RefusedProof | None,
+) -> Thing:  # fmt: skip
     policy, places = setup.policy.get(name), setup.places[name]
     if not places:
         return Thing(name, Level.OK, None, None, None, policy, findings=("not set up in the site file",))
@@ -125,6 +137,9 @@ def _thing(
         told.append((Level.WARNING, f"{unproven[0].id} cannot be verified: {'; '.join(unproven[0].findings[:1])}"))
     elif newest is not None and not proofs:
         told.append((Level.OK, "never verified"))
+    if refused is not None:
+        when = f"{refused.at:%Y-%m-%d %H:%M} UTC"
+        told.append((Level.WARNING, f"the last proof drill was refused, {when}: {refused.why}"))
     told.sort(key=lambda each: _URGENT.index(each[0]) if each[0] in _URGENT else len(_URGENT))
     age = (now - newest.at).total_seconds() if newest is not None else None
     lose = age if name == "database-incremental" and live.archiver is not None and live.archiver.behind else None

@@ -209,6 +209,7 @@ def _files(planned: Plan) -> Document | None:
         "place": files.place,
         "folder": files.folder,
         "set_aside": files.set_aside,
+        "earlier": list(files.earlier),
         "asked": files.asked,
         "fast": files.fast,
         "path": files.only,

@@ -113,9 +113,9 @@ def _show(given: Given) -> int:
 
 
 def _history(given: Given) -> int:
-    found = acts.drills(given.state)
+    found, learnt = acts.drills(given.state), acts.all_recoveries(given.site, given.state)
     if given.json:
-        documents.write({"drills": [_drill(each) for each in found]})
+        documents.write({"drills": [_drill(each) for each in found], **_learnt(learnt)})
         return 0
     for each in found:
         lost = "" if each.lost is None else f", {each.lost} acts lost"
@@ -184,6 +184,27 @@ def _drill(drill: DrillState) -> Document:
     }
 
 
+def _learnt(learnt: acts.Learnt) -> Document:
+    """What all recoveries took and lost, oldest first, and what was wanted of them."""
+    return {
+        "recoveries": [
+            {
+                "kind": each.kind,
+                "at": documents.time(each.at),
+                "name": each.name,
+                "ok": each.ok,
+                "rto_seconds": each.rto_seconds,
+                "rpo_seconds": each.rpo_seconds,
+            }
+            for each in learnt.recoveries
+        ],
+        "objectives": {
+            "rto_seconds": learnt.objectives.rto_seconds,
+            "rpo_seconds": learnt.objectives.rpo_seconds,
+        },
+    }
+
+
 def _show_state(given: Given, drill: DrillState) -> None:
     if given.json:
         documents.write(_drill(drill))
@@ -224,6 +245,6 @@ GUIDED = {
     "hint": What("the next hint; each costs points", _nothing, _hint),
     "check": What("mark what has been done so far", _nothing, _marks(lambda state: acts.check_drill(state))),
     "end": What("mark it, and end the drill", _nothing, _marks(lambda state: acts.end_drill(state))),
-    "history": What("all drills, newest first", _nothing, _history),
+    "history": What("all drills, newest first; with --json what all recoveries took and lost, too", _nothing, _history),
     "run": What("a drill that plays by itself", _add_run, _run),
 }

@@ -21,11 +21,8 @@ def carry_out(given: argparse.Namespace) -> int:
     target = target_of(given)
     if given.random and (target.kind != "latest" or target.backup is not None):
         raise UsageError("--random stands instead of a target", remedy="leave one of them out")
-    desk = acts.open_desk(given.site, given.state)
-    if not given.plan:
-        for run in acts.clear_dead_drills(desk):
-            print(f"the remains of the dead drill {run} were taken away", file=sys.stderr)
-    planned = acts.plan_proof_drill(desk, None if given.random else target)
+    desk, wanted = acts.open_desk(given.site, given.state), None if given.random else target
+    planned = acts.plan_proof_drill(desk, wanted) if given.plan else acts.prepare_proof_drill(desk, wanted, _cleared)
     if given.json and (planned.refused or given.plan):
         documents.write(documents.refusal(planned) if planned.refused else documents.plan(planned))
     elif not given.json:
@@ -33,3 +30,7 @@ def carry_out(given: argparse.Namespace) -> int:
     if planned.refused or given.plan:
         return 3 if planned.refused else 0
     return following.begin(given, desk, planned)
+
+
+def _cleared(run: str) -> None:
+    print(f"the remains of the dead drill {run} were taken away", file=sys.stderr)

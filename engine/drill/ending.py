@@ -18,19 +18,18 @@ def decide(folder: Path, why: str) -> None:
         return
     marked = folders.read(folder, folders.MARKS, Marked)
     outcome = "solved" if marked is not None and marked.solved else "failed"
+    _keep_what_it_took(folder, marked)
     folders.note(folder, "ended", {"outcome": outcome, "why": why})
-    folders.write(folder, RECOVERY, _recovery(folder, marked))
     folders.write(folder, folders.RESULT, Result(outcome, datetime.now(UTC), why))
 
 
-def _recovery(folder: Path, marked: Marked | None) -> Recovery:
-    """What the drill tells of recoveries (run.learnt): from the call until it was solved."""
-    called = folders.read_card(folder).called_at
-    assert called is not None
-    solved = [entry["at"] for entry in folders.read_record(folder) if entry["kind"] == "solved"]
-    took = (datetime.fromisoformat(solved[0]) - called).total_seconds() if solved else None
-    rpo = marked.rpo_seconds if marked is not None else None
-    return Recovery("drill", called, folder.name, bool(solved), took, rpo)
+def _keep_what_it_took(folder: Path, marked: Marked | None) -> None:
+    """From the call to the solution, and what was lost."""
+    called, solved = folders.read_card(folder).called_at, folders.solved_at(folders.read_record(folder))
+    if called is not None:
+        took = round((solved - called).total_seconds(), 3) if solved is not None else None
+        lost = marked.rpo_seconds if marked is not None else None
+        folders.write(folder, RECOVERY, Recovery("drill", called, folder.name, solved is not None, took, lost))
 
 
 def conclude(folder: Path, why: str) -> None:

@@ -2,7 +2,8 @@
 0600).
 
 ``card.json`` says what may be said, ``truth.json`` what really happened and which scenario it is, ``record.jsonl`` what
-was done and when, ``marks.json`` what the last check found, ``result.json`` how it ended: without it the drill is open.
+was done and when, ``marks.json`` what the last check found, ``recovery.json`` what the recovery took and lost (for
+`run.learnt`), ``result.json`` how it ended: without it the drill is open.
 ``state/`` is the state folder of the operator's runs, ``preparing/`` that of the copies which the scenario took.
 ``keeper.lock`` says whether its keeper lives. While it is open only truth and marks know which scenario it is.
 """
@@ -159,6 +160,11 @@ def note(folder: Path, kind: str, content: Mapping[str, Any] | None = None) -> N
 def read_record(folder: Path) -> list[Entry]:
     """All lines of the record. Raises RepriseError."""
     return read_entries(folder / RECORD).entries
+
+
+def solved_at(record: list[Entry]) -> datetime | None:
+    """When the operator had solved it, by its record."""
+    return next((datetime.fromisoformat(entry["at"]) for entry in record if entry["kind"] == "solved"), None)
 
 
 def is_over(folder: Path) -> bool:

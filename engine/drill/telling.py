@@ -28,7 +28,7 @@ def read_drill(folder: Path) -> DrillState:
     marked = folders.read(folder, folders.MARKS, Marked)
     runs = list_runs(folder / folders.STATE)[0]
     called = card.called_at or datetime.now(UTC)
-    solved_at = next((_at(entry) for entry in record if entry["kind"] == "solved"), None)
+    solved_at = folders.solved_at(record)
     end = solved_at or (result.ended_at if result is not None else datetime.now(UTC))
     hints = [entry for entry in record if entry["kind"] == "hint"]
     cost = sum(int(entry["cost"]) for entry in hints)

@@ -43,6 +43,7 @@ _OF_ONE_FILE = (
     errno.ENAMETOOLONG, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA, errno.EILSEQ,
 )  # fmt: skip
 _DAMAGED = "its copy is damaged: it has other content than its catalogue says"
+_ANOTHER = "no snapshot has it, and what an earlier run set aside under its name has another content"
 _LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
@@ -299,9 +300,14 @@ class Bringer:
         elif kind != DIFFERENT and (why not in _OF_ONE_FILE or not opener.stands(root)):
             raise _away(root, os.strerror(why))
         elif kind == DIFFERENT:
-            give_up(self.choices, wanted, root, _CHANGED if wanted.source == LIVE else _DAMAGED)
+            give_up(self.choices, wanted, root, self._why_different(wanted.source))
         else:
             give_up(self.choices, wanted, root, f"its copy cannot be read: {os.strerror(why)}")
+
+    def _why_different(self, source: int) -> str:
+        if source == LIVE:
+            return _CHANGED
+        return _ANOTHER if self.held[source].set_aside else _DAMAGED
 
     def _read(self, count: int) -> None:
         self.bytes += count

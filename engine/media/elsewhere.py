@@ -1,5 +1,5 @@
 """A content that does not stand where it should: sought by its hash in every snapshot and in the live folder, under any
-name, before it counts as lost."""
+name, and by its own name in what earlier runs have set aside, before it counts as lost."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +15,8 @@ from engine.records.errors import RepriseError
 MOVED = "were found under another name, by their content"
 IN_ANOTHER = "were taken from another snapshot, as those of the moment do not have them, or have them damaged"
 BY_NAME = "were taken from another snapshot, by their name alone: their content may be another"
+SET_ASIDE = "were taken from what an earlier run has set aside, as no snapshot has them"
+SET_ASIDE_BY_NAME = f"{SET_ASIDE}, by their name alone: their content may be another"
 IN_THE_WAY = "cannot be put back, as a file stands where their folder must"
 _PAGE = 5000  # rows that are read at once
 
@@ -26,8 +28,8 @@ def find_in_snapshots(choices: Choices, held: Sequence[Held], say: Say = lambda 
     nothing is taken. Returns how many were found. ``say`` hears entries looked at.
 
     Where the snapshot or the database knows no hash, it is sought under its own name, by its size, and by its time as
-    far as that is known; of a file whose hash is known that is seen when it is copied. A snapshot that cannot be read
-    is told, and left out."""
+    far as that is known; of a file whose hash is known that is seen when it is copied. What earlier runs have set aside
+    knows none, and comes last in ``held``. A snapshot that cannot be read is told, and left out."""
     if not choices.number("SELECT EXISTS (SELECT 1 FROM lost)"):
         return 0
     choices.ask("CREATE INDEX IF NOT EXISTS lost_by_content ON lost (sha256)")
@@ -41,26 +43,28 @@ def find_in_snapshots(choices: Choices, held: Sequence[Held], say: Say = lambda 
                     if entry.kind == "f":
                         found += _offer(choices, number, each, entry)
         except (OSError, RepriseError) as problem:
-            choices.find(f"snapshot {each.snapshot.id} could not be looked through for what is lost: {problem}")
+            what = each.snapshot.id if each.set_aside else f"snapshot {each.snapshot.id}"
+            choices.find(f"{what} could not be looked through for what is lost: {problem}")
     return found
 
 
 def _offer(choices: Choices, number: int, held: Held, entry: Entry) -> int:
-    root = held.files.root
     found, last = 0, b""
     while page := list(choices.lost("sha256 = ? AND key > ? ORDER BY key LIMIT ?", entry.sha256, last, _PAGE)):
         last = key_of(page[-1].path)  # one content may be sought under many names
-        found += sum(_give(choices, lost, number, root, entry) for lost in page if lost.size in (None, entry.size))
+        found += sum(_give(choices, lost, number, held, entry) for lost in page if lost.size in (None, entry.size))
     for lost in choices.lost("key = ? AND (sha256 IS NULL OR ? IS NULL)", entry.key, entry.sha256):
         apart = abs(lost.entry.mtime_ns - entry.mtime_ns) if lost.entry is not None and lost.sha256 is None else 0
         if lost.size in (None, entry.size) and apart < held.files.resolution:
-            found += _give(choices, lost, number, root, entry)
+            found += _give(choices, lost, number, held, entry)
     return found
 
 
-def _give(choices: Choices, lost: Lost, source: int, root: bytes | None, entry: Entry) -> bool:
-    """Want it from there, with the attributes that it should have, or else those that it has there."""
+def _give(choices: Choices, lost: Lost, source: int, held: Held | bytes, entry: Entry) -> bool:
+    """Want it from there (``held``: the snapshot, or the live folder), with the attributes that it should have, or else
+    those that it has there."""
     path = lost.path
+    root = held if isinstance(held, bytes) else held.files.root
     known = "source = ? AND origin = ? OR device = ? AND inode = ?"
     if choices.number(f"SELECT count(*) FROM tried WHERE {known}", *_place(source, root, entry.path)):
         return False
@@ -73,8 +77,9 @@ def _give(choices: Choices, lost: Lost, source: int, root: bytes | None, entry: 
     choices.found(path)
     if entry.path != path:
         choices.find(MOVED, path)
-    elif source != LIVE:
-        choices.find(IN_ANOTHER if sure else BY_NAME, path)
+    elif not isinstance(held, bytes):
+        told = (SET_ASIDE, SET_ASIDE_BY_NAME) if held.set_aside else (IN_ANOTHER, BY_NAME)
+        choices.find(told[0 if sure else 1], path)
     return True
 
 
@@ -83,7 +88,8 @@ def give_up(choices: Choices, wanted: Wanted, root: bytes | None, why: str) -> N
     until it is found elsewhere."""
     e = wanted.entry
     choices.ask("INSERT OR IGNORE INTO tried VALUES (?, ?, ?, ?)", *_place(wanted.source, root, wanted.origin))
-    choices.ask("DELETE FROM finding WHERE path = ? AND sort IN (?, ?, ?)", wanted.path, MOVED, IN_ANOTHER, BY_NAME)
+    told = MOVED, IN_ANOTHER, BY_NAME, SET_ASIDE, SET_ASIDE_BY_NAME
+    choices.ask("DELETE FROM finding WHERE path = ? AND sort IN (?, ?, ?, ?, ?)", wanted.path, *told)
     choices.unwant(wanted.path)
     choices.lose(Lost(wanted.path, e.sha256, e.size, wanted.rows, why, e))
 
@@ -112,10 +118,10 @@ def find_in_live(choices: Choices, live: bytes) -> int:
 def _find_live(choices: Choices, live: bytes, lost: Lost) -> bool:
     key = key_of(lost.path)
     here = _first(choices, "SELECT size, sha256 FROM live WHERE key = ? AND kind = 'f'", key)
-    if here is not None and lost.size in (None, here[0]) and lost.sha256 in (None, here[1]):
-        found = _take_live(choices, live, lost, lost.path)
+    fits = here is not None and lost.size in (None, here[0]) and lost.sha256 in (None, here[1])
+    if fits and _take_live(choices, live, lost, lost.path):
         choices.ask("UPDATE live SET verdict = 'right' WHERE key = ?", key)
-        return found
+        return True
     if lost.sha256 is None:
         return False
     query = "SELECT key FROM live WHERE sha256 = ? AND kind = 'f' AND size = coalesce(?, size) ORDER BY key LIMIT 1"

@@ -8,7 +8,14 @@ from engine.records.plan import Check, Plan, PlannedStep
 # The first of these that a plan has is what they come before.
 _COPIED_BEFORE = ("stop-application", "stop-server", "switch-over", "promote")
 _CHOSEN_BEFORE = ("gate", *_COPIED_BEFORE)
-_KEPT = ("files-behind", "media-snapshot", "mount-point", "fast", "shared-files")  # checks that the two do not share
+_KEPT = (
+    "files-behind",
+    "media-snapshot",
+    "mount-point",
+    "fast",
+    "shared-files",
+    "set-aside-files",
+)  # checks that the two do not share
 
 
 def with_files(plan: Plan, files: Plan) -> Plan:

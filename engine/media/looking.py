@@ -38,6 +38,7 @@ _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "
 DOUBTFUL = "are in no snapshot and older than the moment, but were put there after it (left where they are)"
 
 RIGHT, WRONG, AFTER, ORPHAN, OPEN = "right", "wrong", "after", "orphan", "open"
+BELOW = "below"  # a folder that goes as a whole: it may have what is lost
 
 Say = Callable[[int, int], None]
 """Hears files and bytes read."""
@@ -124,7 +125,10 @@ class _Looker:
                 "THEN 'right' ELSE 'wrong' END WHERE verdict = 'open'"
             )
         if self.choices.number("SELECT EXISTS (SELECT 1 FROM lost)"):
-            self._hash_those("size IN (SELECT size FROM lost WHERE sha256 IS NOT NULL)")
+            lost = "FROM lost WHERE sha256 IS NOT NULL"
+            self._hash_those(
+                f"(size IN (SELECT size {lost}) OR EXISTS (SELECT 1 {lost} AND size IS NULL))"  # text of ours
+            )
             find_in_live(self.choices, self.live)
 
     # What stands there, and what its status says
@@ -136,7 +140,7 @@ class _Looker:
         next_one, remembered = next(wanted, None), next(known, None)
         blocked = b""
         for path, entry in self._walk():
-            if (self.skip and path.split(b"/", 1)[0] in self.skip) or (blocked and path.startswith(blocked)):
+            if self.skip and path.split(b"/", 1)[0] in self.skip:
                 continue
             if not self._asked(path):
                 continue
@@ -160,9 +164,11 @@ class _Looker:
             except OSError as problem:
                 raise _unreadable(entry.path, problem) from None
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "f")
-            verdict = self._verdict(path, entry, kind, status, here, next_one)
-            if kind == "d" and verdict == WRONG:
-                blocked = path + b"/"  # it goes as a whole
+            if blocked and path.startswith(blocked):
+                verdict = BELOW
+            else:
+                verdict = self._verdict(path, entry, kind, status, here, next_one)
+                blocked = path + b"/" if kind == "d" and verdict == WRONG else b""
             digest = before.sha256 if before is not None and _unchanged(before, status) else None
             wanted_one = here.sha256 if here is not None else ""
             if verdict == OPEN and digest is None:

@@ -40,6 +40,7 @@ class FilesAsked:
     has_application: bool
     held_by: LockHolder | None = None
     reserve: tuple[MediaSnapshot, ...] = ()
+    earlier: tuple[str, ...] = ()
     selected: Selected | None = None
 
 
@@ -95,6 +96,7 @@ def _layout(asked: FilesAsked, moment: datetime | None, snapshots: tuple[MediaSn
         files=_count(asked, snapshots),
         bytes=_sum(each.size_bytes for each in snapshots) if asked.only is None else _most(asked, snapshots),
         reserve=asked.reserve,
+        earlier=asked.earlier,
     )
 
 
@@ -200,6 +202,15 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if files.place == "beside":
         finding = "files that are right already are shared with the folder that is set aside"
         yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+    if files.earlier:
+        told = f"earlier runs moved files of {files.live} to {', '.join(files.earlier)}"
+        if files.asked is not None:
+            yield Check("set-aside-files", "info", True, f"{told}: what no snapshot has is sought there too")
+        else:
+            finding = f"{told}: nothing says which of them belong to this moment, and none is taken from there"
+            yield Check(
+                "set-aside-files", "warn", None, finding, "[media] references says it, for what is in no snapshot"
+            )
     if asked.has_application and files.place != "into":
         finding = "the application goes on while its files change"
         yield Check("application", "warn", None, finding, "stop it first, if it keeps files open or writes into them")

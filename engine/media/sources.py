@@ -1,8 +1,10 @@
 """The files of one snapshot, whatever program keeps them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -57,11 +59,21 @@ def open_snapshot(snapshot: MediaSnapshot, repository: MediaRepository, media_pa
 @dataclass(frozen=True, slots=True)
 class Held:
     """A snapshot and its files. ``in_reserve``: none of those that the moment needs; what they do not have, or have
-    damaged, may stand in it."""
+    damaged, may stand in it. ``set_aside``: it is no snapshot, but a folder that an earlier run has moved away."""
 
     snapshot: MediaSnapshot
     files: SnapshotFiles
     in_reserve: bool = False
+    set_aside: bool = False
+
+
+def open_set_aside(folder: Path) -> Held:
+    """What an earlier run has moved out of the live folder, or away with it: nobody wrote down when it was what, nor a
+    hash."""
+    now = datetime.now(UTC)
+    snapshot = MediaSnapshot(os.fspath(folder), os.fspath(folder.parent), folder, now, now, dated=False)
+    files = FolderFiles(snapshot, MediaRepository(kind="directory", path=snapshot.repository))
+    return Held(snapshot, files, in_reserve=True, set_aside=True)
 
 
 class _Catalogued:

@@ -74,3 +74,11 @@ class Proof:
     findings: tuple[str, ...] = ()
     seconds: float = 0.0
     drill: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedProof:
+    """The site's last proof drill came to no run: when, and which check or circumstance refused it."""
+
+    at: datetime
+    why: str

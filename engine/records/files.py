@@ -21,7 +21,8 @@ class Files:
     ``live`` one, or none (None: the union of the snapshots is taken). ``only``: nothing but this path (relative to the
     media folder) and what lies below it. ``fast``: size and time are trusted where a hash would be exact.
     ``reserve`` are other snapshots, in which what these do not have, or have damaged, is sought before it counts as
-    lost. ``files`` and ``bytes`` are upper bounds, None where a snapshot does not tell.
+    lost; ``earlier`` are folders into which earlier runs moved files of the live one, the newest first: sought through
+    last, and only read. ``files`` and ``bytes`` are upper bounds, None where a snapshot does not tell.
     """
 
     moment: datetime | None
@@ -37,3 +38,4 @@ class Files:
     files: int | None = None
     bytes: int | None = None
     reserve: tuple[MediaSnapshot, ...] = ()
+    earlier: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from engine.drill.reading import list_scenarios
 from engine.records.drills import DrillState
 from engine.records.errors import Refused, UsageError
 from engine.records.survey import Programs
+from engine.run.learnt import RECOVERY
 from engine.run.locks import lock_holder
 from engine.site import read_site
 from tests.clusters import wait_until
@@ -96,6 +97,8 @@ def test_a_hidden_drill_says_nowhere_which_one_it_is_before_the_end(state: Path,
         assert not [word for word in words if word in text]
     assert (folder.stat().st_mode & 0o777, (folder / folders.TRUTH).stat().st_mode & 0o777) == (0o700, 0o600)
     site = read_site(Path(told["lab"]["site"]))
+    with_objectives = state / "objectives.toml"
+    with_objectives.write_text(Path(told["lab"]["site"]).read_text() + '[objectives]\nrto = "1h"\n')
     next(Path(site.database.repository[0].wal).iterdir()).unlink()
     Path(site.database.data_dir).rename(folder / "moved")  # its server goes on in it
     ended = reprise(state, "end")
@@ -107,6 +110,12 @@ def test_a_hidden_drill_says_nowhere_which_one_it_is_before_the_end(state: Path,
     assert marks["in-time"]["ok"] and document["rpo_seconds"] is not None
     assert (document["outcome"], document["scenario"], document["running"]) == ("failed", HIDING, False)
     assert document["debriefing"] and "asked for a hint" in str(document["record"])
+    learnt = json.loads(reprise(state, "history", "--site", str(with_objectives)).stdout)
+    (told,) = [each for each in learnt["recoveries"] if each["name"] == document["drill"]]
+    assert (told["kind"], told["ok"], told["rto_seconds"]) == ("drill", False, None)
+    assert (told["at"], told["rpo_seconds"]) == (document["called_at"], document["rpo_seconds"])
+    assert learnt["objectives"] == {"rto_seconds": 3600, "rpo_seconds": None}
+    assert (folder / RECOVERY).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("when", ["preparing", "restoring"])

@@ -121,6 +121,30 @@ def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
     assert system.files() == {path: content for path, content in then.items() if path != "2026/11/27/late.pdf"}
 
 
+def test_a_second_restore_to_a_later_moment_finds_what_the_first_has_set_aside(system: System) -> None:
+    """The first went too far back: what came in between is in no snapshot, and not in the live folder any more."""
+    operator, path = system.operator, "2026/11/28/between.pdf"
+    operator.call("backup", "media", expect=0)
+    system.cluster.sql("SELECT pg_create_restore_point('too-early')")
+    system.upload(path)
+    target, then = system.moment(), system.files()
+    system.cluster.switch()
+    first = operator.call("restore", "--name", "too-early", "--in-place", "--yes", expect=0).document
+    assert path not in system.files()
+    words = ("--name", target, "--timeline", "1", "--in-place")
+    second = operator.call("restore", *words, "--yes", expect=0).document
+    aside = first["files"]["set_aside"]
+    assert (second["files"]["unrecoverable"], system.files()) == (0, then)
+    assert any("set aside" in each and path in each for each in second["files"]["findings"])
+    assert (Path(aside) / path).read_bytes() == then[path]
+    assert (system.media / path).stat().st_nlink == 1  # a copy, nothing shared
+    operator.call("rollback", second["run"], "--yes", expect=0)
+    assert path not in system.files()
+    planned = operator.ask("plan", *words, expect=0).document
+    folder = Path(planned["files"]["earlier"][0])
+    assert (folder / path).exists() and folder.name.startswith(".media.") and planned["files"]["earlier"][1] == aside
+
+
 @pytest.mark.slow
 def test_the_engine_killed_in_any_step_of_the_files_is_rolled_back_or_resumed(system: System) -> None:
     """One plan: with rollback a run for each step; the last one is killed in all of them, and resumed."""

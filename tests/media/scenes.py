@@ -118,7 +118,8 @@ class Scene:
 
     def chosen(self, moment: float | None) -> list[Held]:
         """By the rule of snapshots_for; behind them, all others in reserve."""
-        wanted = snapshots_for([each.snapshot for each in self.held], at(moment) if moment is not None else None)
+        snapshots = [each.snapshot for each in self.held if not each.set_aside]
+        wanted = snapshots_for(snapshots, at(moment) if moment is not None else None)
         chosen = [next(each for each in self.held if each.snapshot is one) for one in wanted]
         return (
             [*chosen, *(replace(each, in_reserve=True) for each in self.held if each not in chosen)] if chosen else []

@@ -10,7 +10,8 @@ import pytest
 
 from engine.media import bringing, sharing
 from engine.media.choices import Choices
-from engine.media.elsewhere import IN_ANOTHER, MOVED
+from engine.media.elsewhere import IN_ANOTHER, MOVED, SET_ASIDE
+from engine.media.sources import open_set_aside
 from engine.records.errors import RunFailed, Unreachable
 from tests.media.scenes import Place, Scene, contents, nanoseconds, tree
 from tests.media.test_snapshot import ODD
@@ -260,6 +261,22 @@ def test_what_one_snapshot_has_damaged_comes_from_another_or_from_another_name_w
     assert scene.lost().keys() == {b"hopeless"}
     told = scene.told()
     assert (told[b"before"], told[b"reserve"], told[b"twin"]) == ({IN_ANOTHER}, {IN_ANOTHER}, {MOVED})
+
+
+def test_what_an_earlier_run_set_aside_serves_by_its_hash_and_is_never_linked_nor_changed(scene: Scene) -> None:
+    scene.write("old", b"old", 1)
+    scene.snapshot(2)
+    earlier = scene.home / "before"
+    earlier.mkdir()
+    for name, content in {"late": b"late", "other": b"OTHER", "old": b"OLD"}.items():
+        (earlier / name).write_bytes(content)
+    scene.held.append(open_set_aside(earlier))
+    before = tree(earlier)
+    there = scene.restore(6, "beside", {b"late": b"late", b"other": b"other", b"old": b"old", b"none": b"none"})
+    assert contents(there) == {b"late": b"late", b"old": b"old"}
+    assert (there / "late").stat().st_nlink == 1 and tree(earlier) == before
+    assert scene.lost().keys() == {b"other", b"none"} and "another content" in scene.lost()[b"other"]
+    assert scene.told()[b"late"] == {SET_ASIDE} and b"other" not in scene.told()
 
 
 def test_the_mode_of_a_folder_that_changed_since_the_moment_is_its_snapshots(scene: Scene) -> None:

@@ -19,8 +19,8 @@ from engine.transfer.failures import writing
 
 
 def apply(step: RunningStep) -> None:
-    """What is missing and was moved out comes back. What is missing or wrong then is told; it stops nothing: nobody
-    has a better copy."""
+    """What is missing and was moved out, by this run or one before it, comes back. What is missing or wrong then is
+    told; it stops nothing: nobody has a better copy."""
     files, references = files_of(step), step.run_dir / REFERENCES
 
     def work(say: Say) -> object:
@@ -33,10 +33,12 @@ def apply(step: RunningStep) -> None:
             )  # fmt: skip
 
         checked = check()
-        if checked.missing and files.set_aside is not None and os.path.isdir(files.set_aside):  # noqa: PTH112
+        for aside in filter(None, (files.set_aside, *files.earlier)):
+            if not checked.missing or not os.path.isdir(aside):  # noqa: PTH112
+                continue
             missing = (each.path for each in read_findings(checked.book, "missing"))
             with writing(files.folder):
-                rescued = rescue(found, missing, os.fsencode(files.set_aside), os.fsencode(files.folder))
+                rescued = rescue(found, missing, os.fsencode(aside), os.fsencode(files.folder))
             if rescued:
                 checked = check()
         return to_builtins(checked)

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.media.choices import Choices
 from engine.media.looking import look_at_live
-from engine.media.sources import Held, open_snapshot
+from engine.media.sources import Held, open_set_aside, open_snapshot
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps import POINT
@@ -33,7 +33,8 @@ def files_of(step: RunningStep) -> Files:
 
 
 def held_by(step: RunningStep) -> Sequence[Held]:
-    """The plan's snapshots with their files, behind them those in reserve. Their numbers stand in what was decided."""
+    """The plan's snapshots with their files, behind them those in reserve, behind these what earlier runs have moved
+    away. Their numbers stand in what was decided."""
     media, files = step.site.media, files_of(step)
     repositories = {each.path: each for each in media.repository} if media is not None else {}
     held = []
@@ -42,7 +43,7 @@ def held_by(step: RunningStep) -> Sequence[Held]:
             raise RunFailed(f"the site has no media repository {snapshot.repository}", remedy="plan again")
         opened = open_snapshot(snapshot, repositories[snapshot.repository], media.path)
         held.append(Held(snapshot, opened, in_reserve=snapshot not in files.snapshots))
-    return held
+    return [*held, *(open_set_aside(Path(each)) for each in files.earlier)]
 
 
 def moment_of(step: RunningStep) -> datetime | None:
