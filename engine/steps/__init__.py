@@ -54,7 +54,7 @@ POINT = "point"
 """The fact that carries a newer recovery point (records.target.RecoveryPoint) than the plan's."""
 
 SALVAGED_WAL = "salvaged"
-"""The fact that production's own WAL was read to its end: the names of what the archive had not."""
+"""The fact whether production's own WAL was found, whole, and read to its end."""
 
 RECOVERY = "recovery"
 """The fact under which a step tells what the recovery took and lost (records.recoveries.Recovery), where it knows that

@@ -227,7 +227,11 @@ def test_a_path_is_one_word_for_the_shell_and_fit_for_paper(path: str) -> None:
 def test_an_address_keeps_no_password() -> None:
     assert without_credentials("rest:https://me:secret@backup.example/r") == "rest:https://backup.example/r"
     assert without_credentials("https://token@git.example/docs.git") == "https://git.example/docs.git"
+    assert without_credentials("https://me:p@ss@git.example/docs") == "https://git.example/docs"
+    assert without_credentials("https://git.example/d.git?private_token=secret#x") == "https://git.example/d.git"
     assert without_credentials("ssh://backup@vault/copies") == "ssh://backup@vault/copies"
+    assert without_credentials("ssh://backup:secret@vault:22/copies?k=v") == "ssh://backup@vault:22/copies"
+    assert without_credentials("/srv/what?/a@b") == "/srv/what?/a@b"
 
 
 def _keep_beside(backup: Path, files: dict[str, Path]) -> None:

@@ -13,7 +13,9 @@ UNPACK: dict[Compression | None, str] = {None: "cat", "gzip": "gzip -dc", "lz4":
 
 SUFFIX: dict[Compression | None, str] = {None: "", "gzip": ".gz", "lz4": ".lz4", "zstd": ".zst"}
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
+_PASSWORD = re.compile(r"(?<=://)([^/?#:\s]*):[^/?#\s]*@")
+_QUERY = re.compile(r"(://[^?#]*)[?#].*", re.DOTALL)
 
 
 def quoted(path: str | Path) -> str:
@@ -41,5 +43,7 @@ def document(target: str, lines: list[str]) -> list[str]:
 
 
 def without_credentials(address: str) -> str:
-    """An address without the user and password that may stand in it."""
-    return address if address.startswith("ssh://") else _CREDENTIALS.sub("", address)
+    """An address without what lets somebody in: user, password, and whatever its query says (``?private_token=…``). Who
+    logs in by ssh is no secret."""
+    plain = _QUERY.sub(r"\1", address)
+    return _PASSWORD.sub(r"\1@", plain) if plain.startswith("ssh://") else _LOGIN.sub("", plain)
