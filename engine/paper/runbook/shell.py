@@ -4,8 +4,10 @@ import os
 import re
 import shlex
 import string
+from collections.abc import Iterable
 from pathlib import Path
 
+from engine.paper.blocks import Commands
 from engine.records.copies import Compression
 
 UNPACK: dict[Compression | None, str] = {None: "cat", "gzip": "gzip -dc", "lz4": "lz4 -dc", "zstd": "zstd -dc"}
@@ -40,6 +42,12 @@ def document(target: str, lines: list[str]) -> list[str]:
     while end in lines:
         end += "_"
     return [f"cat > {target} <<'{end}'", *lines, end]
+
+
+def part(done: str, lines: Iterable[str]) -> Commands:
+    """Lines that are carried out one after the other, in a shell of their own, up to the first that fails: it changes
+    nothing more, and does not say that it is done. A variable that was never set is a failure too."""
+    return Commands("\n".join(["( set -eu", *lines, f"echo {quoted(f'done: {done}')} )"]))
 
 
 def without_credentials(address: str) -> str:
