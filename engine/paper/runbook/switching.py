@@ -42,9 +42,8 @@ def _refusals(book: Book) -> Iterator[str]:
 
 def _renames() -> Iterator[str]:
     """Lines that stop the copy, give it its own settings, and rename. Typed again, they go on where they failed."""
-    control = '$as "$BIN/pg_ctl" -D "$NEW/data"'
     yield 'if [ -e "$NEW/data" ]; then'
-    yield f"  if {control} status > /dev/null; then {control} -w stop; fi"
+    yield '  if [ -e "$NEW/data/postmaster.pid" ]; then $as "$BIN/pg_ctl" -D "$NEW/data" -w stop; fi'
     yield f"  for file in {CONFIGURATION}; do"
     yield '    rm -f "$NEW/data/$file"'
     yield '    if [ -e "$NEW/original/$file" ]; then cp -a "$NEW/original/$file" "$NEW/data/$file"; fi'
