@@ -74,6 +74,3 @@ def write_anew(file: Path, content: bytes) -> None:
         write_new(place, content, 0o600)
     except FileExistsError:
         raise Refused(f"{file} is there already", remedy="name a file that does not exist yet") from None
-    except OSError:
-        place.unlink(missing_ok=True)  # nothing stood there before: what stands there now is ours, and not whole
-        raise

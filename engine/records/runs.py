@@ -105,7 +105,7 @@ class RunState:
     ``deeds`` are what people did with it, oldest first; ``waited`` the seconds that it waited for answers,
     ``completed_at`` when it first came to its end. ``point`` is where it stands or stood at last: the plan's recovery
     point, until the gate was raised or more WAL was found. ``salvaged``: the WAL in production's own data directory was
-    read to its end. ``told`` is what its steps told of the recovery, ``recovery`` what came of it in the end
+    found and read to its end. ``told`` is what its steps told of the recovery, ``recovery`` what came of it in the end
     (engine/recovery/recoveries.py): None for a run that is none, or came to no end.
     """
 

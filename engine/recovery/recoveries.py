@@ -20,10 +20,12 @@ class Loss:
 
 def data_loss(state: RunState) -> Loss:
     """What a run's recovery point gives up."""
-    point = state.point
+    point, proof = state.point, state.plan.proof
+    commits = point.lost_commits if point is not None else None
+    if proof is not None:  # where it recovers to is chosen: what would have been lost was known when it was planned
+        return Loss(proof.rpo_seconds, commits, proof.rpo_why)
     if state.told is not None:
-        why = state.plan.proof.rpo_why if state.plan.proof is not None else "measured by the run itself"
-        return Loss(state.told.rpo_seconds, point.lost_commits if point else None, why)
+        return Loss(state.told.rpo_seconds, commits, "measured by the run itself")
     if point is None:
         return Loss(None, None, "nothing was replayed: what was written since the copy was taken is not known")
     if point.lost_commits:
@@ -61,7 +63,7 @@ def recovery_of(state: RunState) -> Recovery | None:
         return None
     proven = state.reached is None or state.reached.proven
     return Recovery(
-        "restore",
+        "proof" if state.plan.proof is not None else "restore",
         state.started_at,
         state.run,
         state.completed_at is not None and proven,

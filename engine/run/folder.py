@@ -226,7 +226,7 @@ def read_run(folder: Path) -> RunState:
         waited=story.waited,
         completed_at=story.completed_at,
         point=_fact(folder, story, POINT, RecoveryPoint) or plan.point,
-        salvaged=SALVAGED_WAL in story.facts,
+        salvaged=story.facts.get(SALVAGED_WAL) is True,
         told=_fact(folder, story, RECOVERY, Recovery),
         damaged=_fact(folder, story, DAMAGED, Proof),
     )

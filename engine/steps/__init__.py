@@ -54,7 +54,7 @@ POINT = "point"
 """The fact that carries a newer recovery point (records.target.RecoveryPoint) than the plan's."""
 
 SALVAGED_WAL = "salvaged"
-"""The fact that production's own WAL was read to its end: the names of what the archive had not."""
+"""The fact whether production's own WAL was found, whole, and read to its end."""
 
 DAMAGED = "damaged"
 """The fact under which a step tells what it found wrong with a copy while it copied it (records.copying.Proof)."""

@@ -8,18 +8,19 @@ from pathlib import Path
 from struct import Struct
 
 from engine.feed.archive import Archive
-from engine.records.coding import to_builtins
-from engine.records.errors import Unreachable
-from engine.records.lsn import format_lsn, parse_segment
+from engine.formats.control_file import read_control_file
+from engine.records.coding import from_json, to_builtins, to_json
+from engine.records.errors import DamagedCopy, Unreachable
+from engine.records.lsn import format_lsn, parse_segment, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import SALVAGED_WAL
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import layout_of, sync_folder
 from engine.steps.shared.children import Alive, patiently
-from engine.steps.shared.points import current_point, read_point, tell_point
+from engine.steps.shared.points import current_point, tell_point
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import SALVAGED, wal_roots
-from engine.steps.shared.resolving_again import resolve_again
+from engine.steps.shared.resolving_again import ReadAgain, resolve_again
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")
@@ -30,6 +31,7 @@ def apply(step: RunningStep) -> None:
     """Copies into ``salvage`` of the work folder, synced; applied again, it copies again."""
     wal = production_dir(step) / "pg_wal"
     point = current_point(step)
+    step.fact(**{SALVAGED_WAL: False})
     if not wal.is_dir():
         step.log(f"{wal} is not there: nothing to salvage")
         return
@@ -46,15 +48,18 @@ def apply(step: RunningStep) -> None:
         done += path.stat().st_size
         step.progress(done, total, "bytes", path.name)
     sync_folder(target)
-    step.fact(**{SALVAGED_WAL: [path.name for path in wanted]})
     step.log(f"salvaged {len(wanted)} files of {wal}")
     if point.target.kind == "latest":
         archives = ", ".join(wal_roots(step, point))
         told = patiently(step, lambda alive: to_builtins(resolve_again(step, point, alive)), f"the archive {archives}")
-        if told is not None:
-            later = read_point(told)
-            tell_point(step, later)
-            step.log(f"the newest transaction end lies in salvaged WAL: the gate is now {format_lsn(later.gate)}")
+        again = from_json(to_json(told), ReadAgain)
+        whole = _is_read_to_its_end(step, wal, point, again)
+        step.fact(**{SALVAGED_WAL: whole})
+        if not whole:
+            step.log(f"what production wrote last was not found in {wal}: whether anything is lost is not known")
+        if again.later is not None:
+            tell_point(step, again.later)
+            step.log(f"the newest transaction end lies in salvaged WAL: the gate is now {format_lsn(again.later.gate)}")
 
 
 def undo(step: RunningStep) -> None:
@@ -76,6 +81,29 @@ def _not_archived(step: RunningStep, wal: Path, point: RecoveryPoint) -> list[Pa
         if ready or path.name not in archived:
             found.append(path)
     return found
+
+
+def _is_read_to_its_end(step: RunningStep, wal: Path, point: RecoveryPoint, again: ReadAgain) -> bool:
+    """Whether ``again`` read all that production wrote. Its pg_wal must be the one that it wrote into, which holds the
+    segment of the latest checkpoint as long as there is a server (an empty mount point does not), and no segment in it
+    may lie behind what was read."""
+    try:
+        control = read_control_file((wal.parent / "global" / "pg_control").read_bytes())
+    except (OSError, DamagedCopy) as error:
+        step.log(f"production's pg_control cannot be read: {error}")
+        return False
+    size, timeline = point.segment_size, point.pieces[-1].timeline
+    written = [
+        parse_segment(path.name, size).number
+        for path in wal.glob(f"{timeline:08X}" + "?" * 16)
+        if _SEGMENT.match(path.name) and _is_written(path, size)
+    ]
+    return (
+        control.timeline == timeline
+        and segment_of(control.checkpoint_lsn, size) in written
+        and control.checkpoint_lsn < again.valid_to
+        and max(written) <= again.last
+    )
 
 
 def _archived(step: RunningStep, point: RecoveryPoint, names: list[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """The runbook, by hand: each form of backup comes up by the page's own commands, with the rows that it should have."""
 
+import gzip
 import json
 import os
 import shutil
@@ -70,7 +71,10 @@ def test_a_backup_with_a_tablespace_comes_up(tmp_path: Path, open_dir: Path, bac
     source = backups.own(kind, copies).path
     shutil.copytree(backups.cluster.archive, wal)
     own(wal, backups.cluster.user)
-    _compress_half(wal, "zstd" if kind == "tar.zst" else "gzip")
+    if kind == "plain":
+        _nest(wal)
+    else:
+        _compress_half(wal)
     questions = "SELECT (SELECT sum(g) FROM here) = 450015000 AND (SELECT count(*) FROM there) = 30000"
     desk = desk_of(tmp_path, backups.cluster, copies, wal, f'[verify]\nsql = ["{questions}"]')
     etc = open_dir / "etc" / "main"
@@ -161,7 +165,7 @@ def test_what_cannot_be_read_is_not_the_end_of_the_archive(tmp_path: Path, open_
     page = written(desk_of(tmp_path, backups.cluster, copies, wal))
     new = open_dir / "new"
     new.mkdir()
-    script = next(text for text in page.split("```") if text.startswith('sh\ncat > "$NEW/restore-wal.sh"'))
+    script = next(text for text in page.split("```") if text.startswith("sh\n") and "restore-wal.sh NAME" in text)
     subprocess.run(
         ["sh", "-ec", script.removeprefix("sh\n")], env={"NEW": str(new), "PATH": os.environ["PATH"]}, check=True
     )
@@ -172,11 +176,17 @@ def test_what_cannot_be_read_is_not_the_end_of_the_archive(tmp_path: Path, open_
     names = sorted(path.name for path in wal.iterdir() if len(path.name) == 24)
     assert ask(names[0]) == 0 and (new / "got").read_bytes() == (wal / names[0]).read_bytes()
     assert ask("0000000100000000000000FF") == ask("00000002.history") == ask(f"00000002{names[-1][8:]}") == 1
-    last = page.partition('needed "$1" ')[2].partition(";")[0].split()[1]
+    last = page.partition('needed "$name" ')[2].partition(";")[0].split()[1]
     (wal / last).rename(wal / "kept")
     assert ask(last) == 200  # a hole: the recovery needs it, it is not the end
     (wal / f"{last}.gz").write_bytes(b"no gzip")
     assert ask(last) == 200
+    (wal / last).write_bytes((wal / "kept").read_bytes()[:24] + b"another" + (wal / "kept").read_bytes()[31:])
+    assert ask(last) == 200  # another cluster's
+    nested = wal / "15-1" / last[:16] / f"{last}-{'0123456789' * 4}"
+    nested.parent.mkdir(parents=True)
+    (wal / "kept").rename(nested)
+    assert ask(last) == 0 and (new / "got").read_bytes() == nested.read_bytes()
     wal.rename(open_dir / "away")
     assert ask(names[0]) == 200
 
@@ -227,7 +237,11 @@ def test_a_path_is_one_word_for_the_shell_and_fit_for_paper(path: str) -> None:
 def test_an_address_keeps_no_password() -> None:
     assert without_credentials("rest:https://me:secret@backup.example/r") == "rest:https://backup.example/r"
     assert without_credentials("https://token@git.example/docs.git") == "https://git.example/docs.git"
+    assert without_credentials("https://me:p@ss@git.example/docs") == "https://git.example/docs"
+    assert without_credentials("https://git.example/d.git?private_token=secret#x") == "https://git.example/d.git"
     assert without_credentials("ssh://backup@vault/copies") == "ssh://backup@vault/copies"
+    assert without_credentials("ssh://backup:secret@vault:22/copies?k=v") == "ssh://backup@vault:22/copies"
+    assert without_credentials("/srv/what?/a@b") == "/srv/what?/a@b"
 
 
 def _keep_beside(backup: Path, files: dict[str, Path]) -> None:
@@ -239,11 +253,27 @@ def _keep_beside(backup: Path, files: dict[str, Path]) -> None:
     (folder / "cluster.json").write_text(json.dumps({"files": {name: str(place) for name, place in files.items()}}))
 
 
-def _compress_half(wal: Path, program: str) -> None:
+def _compress_half(wal: Path) -> None:
     """Every second segment, by the program that PostgreSQL's users archive with."""
-    segments = sorted(path for path in wal.iterdir() if len(path.name) == 24)
-    for path in segments[::2]:
-        subprocess.run([program, "-q", *(["--rm"] if program == "zstd" else []), str(path)], check=True)
+    for path in _segments(wal)[::2]:
+        subprocess.run(["zstd", "-q", "--rm", str(path)], check=True)
+
+
+def _nest(wal: Path) -> None:
+    """As Barman, which packs segments under their own names, and as pgBackRest do: every second segment."""
+    for number, path in enumerate(_segments(wal)):
+        folder = wal / "15-1" / path.name[:16] if number % 2 else wal / path.name[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        data = path.read_bytes()
+        if number % 2 == 0:
+            (folder / path.name).write_bytes(gzip.compress(data, 1) if number % 4 else data)
+        else:
+            (folder / f"{path.name}-{'0123456789' * 4}.gz").write_bytes(gzip.compress(data, 1))
+        path.unlink()
+
+
+def _segments(wal: Path) -> list[Path]:
+    return sorted(path for path in wal.iterdir() if len(path.name) == 24)
 
 
 def _contents(folder: Path) -> dict[str, tuple[int, int]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.records.plan import ProofDrill
 from engine.records.recoveries import Recovery
 from engine.records.runs import Reached, RunError, RunState
 from engine.records.target import RecoveryPoint, RecoveryTarget
@@ -51,6 +52,12 @@ def test_a_recovery_takes_its_time_without_the_waiting_whatever_became_of_it_lat
     assert recovery_of(run()) == Recovery("restore", START, "r", True, 900.0, 5400.0)
     later = START + timedelta(days=3)
     assert recovery_of(run(outcome="rolled-back", finished_at=later)) == recovery_of(run())
+
+
+def test_a_proof_is_a_proof_also_where_it_died_before_its_verdict() -> None:
+    proof = ProofDrill(7.0, "since the newest archived commit")
+    died = run(plan=replace(plan(), proof=proof), outcome="failed", completed_at=None, error=RunError("no room"))
+    assert recovery_of(died) == Recovery("proof", START, "r", False, None, 7.0)
 
 
 def test_what_failed_or_was_not_proven_is_no_success() -> None:

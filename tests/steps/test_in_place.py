@@ -16,7 +16,7 @@ from engine.run.control import send
 from engine.run.folder import read_run
 from engine.run.opening import open_application
 from engine.run.starting import start_engine
-from tests.clusters import wait_until
+from tests.clusters import own, wait_until
 from tests.run.toys import ended
 from tests.steps.in_place import Production, running_production
 
@@ -33,6 +33,7 @@ def test_in_place_keeps_the_unarchived_tail_and_can_be_opened_rolled_back_and_di
     assert production.carry(run) == "completed", read_run(run).error
     state = read_run(run)
     assert production.count() == production.written
+    assert state.salvaged and state.recovery is not None and state.recovery.rpo_seconds == 0
     assert state.reached is not None and state.reached.proven and state.reached.new_timeline == 2
     assert (state.host, state.port) == (str(production.cluster.server.socket_dir), production.cluster.server.port)
     assert production.cluster.sql("SELECT pg_is_in_recovery()") == [(False,)]
@@ -66,6 +67,23 @@ def test_in_place_keeps_the_unarchived_tail_and_can_be_opened_rolled_back_and_di
     assert production.carry(run, "discard") == "discarded", read_run(run).error
     assert production.beside() == []
     assert production.count() == production.written
+
+
+def test_where_pg_wal_is_not_the_one_that_the_server_wrote_to_nobody_says_that_nothing_is_lost(
+    production: Production,
+) -> None:
+    """As where its disk died, and its mount point stands there empty."""
+    production.cluster.server.stop("immediate")  # no time to archive the tail
+    wal = production.data_dir / "pg_wal"
+    wal.rename(production.root / "died")
+    wal.mkdir(mode=0o700)
+    own(wal, production.cluster.user)
+    run = production.new_run("latest")
+    assert production.carry(run) == "completed", read_run(run).error
+    state = read_run(run)
+    assert production.count() == production.archived
+    assert not state.salvaged and state.recovery is not None and state.recovery.rpo_seconds is None
+    assert "what production wrote last was not found" in (run / "engine.log").read_text()
 
 
 def test_a_shutdown_that_takes_its_time_holds_no_request_up(production: Production) -> None:

@@ -1,9 +1,13 @@
 """Small files written where somebody may have put a link first."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from engine.acts.reporting import write_anew
 from engine.transfer.noting import write_new
 
 
@@ -22,6 +26,27 @@ def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError):
         write_new(tmp_path / "folder" / "note", b"data")
     assert not list((tmp_path / "theirs").iterdir())
+
+
+def test_what_cannot_be_made_touches_nothing_and_what_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
+    theirs, name = tmp_path / "theirs", tmp_path / "note"
+    theirs.write_text("kept")
+    with limited(resource.RLIMIT_NOFILE, 0), pytest.raises(OSError, match="open files"):
+        write_anew(theirs, b"data")
+    assert theirs.read_text() == "kept"
+    with limited(resource.RLIMIT_FSIZE, 2), pytest.raises(OSError, match="too large"):
+        write_anew(name, b"data")
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+@contextmanager
+def limited(what: int, least: int) -> Iterator[None]:
+    before = resource.getrlimit(what)
+    resource.setrlimit(what, (least, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, before)
 
 
 def test_a_new_file_has_its_content_and_mode(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ and works as it stands; where things go is said by the variables at its head.
 
 book      the page, part by part
 facts     what it is made from
-shell     paths and lines for a shell
+shell     paths and lines for a shell, and how they are carried out
+beginning the variables that all of it uses
+elsewhere copies that are on another server only
+database  the database, with PostgreSQL's own programs: up to the server that runs and is looked at
 unpacking a base backup, or a chain of them, made into a data directory
-database  the database, with PostgreSQL's own programs
+fetching_wal  the restore command
+switching it takes production's place
 others    dumps, users' files, source code, environment
 """
 

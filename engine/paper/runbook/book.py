@@ -1,7 +1,9 @@
 """The page for the safe, part by part."""
 
 from engine.paper.blocks import Block, Code, Commands, Heading, Page, Paragraph, Points, Strong, Table
-from engine.paper.runbook.database import copies_elsewhere, database, head
+from engine.paper.runbook.beginning import beginning
+from engine.paper.runbook.database import database
+from engine.paper.runbook.elsewhere import elsewhere
 from engine.paper.runbook.facts import Book
 from engine.paper.runbook.others import others
 from engine.paper.runbook.shell import quoted
@@ -21,8 +23,8 @@ def runbook_page(book: Book) -> Page:
         *_with_reprise(book),
         Heading("Without this program"),
         Paragraph("Only PostgreSQL's programs and those of any Linux. One part after the other, each as it stands."),
-        *_level_down(head(book)),
-        *_level_down(copies_elsewhere(book)),
+        *_level_down(beginning(book)),
+        *_level_down(elsewhere(book)),
         *_level_down(database(book)),
         *_level_down(others(book)),
     ]

@@ -7,6 +7,9 @@ from engine.records.copies import Dump, ImageCopy, MediaSnapshot, SourceCopy
 from engine.records.target import RecoveryPoint
 from engine.site import MediaRepository, Site
 
+CONFIGURATION = "postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf"
+"""The names, for a shell, of what in a data directory says where a server listens, who comes in and what it runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class SecondPlace:

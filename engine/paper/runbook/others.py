@@ -1,8 +1,8 @@
 """What is brought back besides the cluster: a dump, the users' files, the source code, the environment."""
 
-from engine.paper.blocks import Block, Code, Commands, Heading, Paragraph
+from engine.paper.blocks import Block, Code, Heading, Paragraph
 from engine.paper.runbook.facts import Book, LogicalCopy
-from engine.paper.runbook.shell import default, quoted, without_credentials
+from engine.paper.runbook.shell import default, part, quoted, without_credentials
 from engine.records.copies import ImageCopy, MediaSnapshot, SourceCopy
 from engine.site import MediaRepository
 
@@ -24,7 +24,7 @@ def others(book: Book) -> list[Block]:
 def _files(book: Book, snapshot: MediaSnapshot, repository: MediaRepository) -> list[Block]:
     live = book.site.media.path if book.site.media is not None else ""
     inside = repository.inside if repository.inside is not None else live
-    lines = ['mkdir -p "$NEW" && mkdir "$NEW/files"']
+    lines = ['mkdir "$NEW/files"']
     stands = "$NEW/files"
     if repository.kind in ("directory", "rsync"):
         within = f"/{inside.strip('/')}" if repository.kind == "rsync" and repository.inside else ""
@@ -34,7 +34,7 @@ def _files(book: Book, snapshot: MediaSnapshot, repository: MediaRepository) -> 
         stands = f"$NEW/files/{inside.strip('/')}"
     taken = f"The snapshot of {snapshot.started_at:%Y-%m-%d %H:%M:%S} UTC ({repository.kind}); for another moment, the "
     told = (f"{taken}one before it and the one after. Then they stand in ", Code(stands), "; production has them in ")
-    return [Heading("Users' files"), Paragraph((*told, Code(live), ".")), Commands("\n".join(lines))]
+    return [Heading("Users' files"), Paragraph((*told, Code(live), ".")), part("the files", lines)]
 
 
 def _unpacked(repository: MediaRepository, name: str) -> list[str]:
@@ -47,7 +47,7 @@ def _unpacked(repository: MediaRepository, name: str) -> list[str]:
     if repository.kind == "restic":
         lines = [line.replace("RESTIC_PASSCOMMAND", "RESTIC_PASSWORD_COMMAND") for line in lines]
         return [*lines, f'restic -r {quoted(place)} --no-lock --no-cache restore {quoted(name)} --target "$NEW/files"']
-    return [*lines, f'cd "$NEW/files" && borg extract {quoted(f"{place}::{name}")}; cd /']
+    return [*lines, 'cd "$NEW/files"', f"borg extract {quoted(f'{place}::{name}')}"]
 
 
 def _dump(book: Book, copy: LogicalCopy) -> list[Block]:
@@ -57,7 +57,8 @@ def _dump(book: Book, copy: LogicalCopy) -> list[Block]:
         default("DUMP", contents),
         default("DUMP_PORT", "5441", "another free port"),
         default("DATABASE", f"{dump.database or 'dump'}-restored"),
-        'mkdir -m 0700 "$NEW/dumped" && chown "$AS:" "$NEW/dumped"',
+        'mkdir -m 0700 "$NEW/dumped"',
+        'chown "$AS:" "$NEW/dumped"',
         f'$as "$BIN/initdb" -D "$NEW/dumped" -U {user} -A trust -E UTF8 --locale=C --data-checksums',
         'cat >> "$NEW/dumped/postgresql.conf" <<END',
         "listen_addresses = ''",
@@ -75,35 +76,35 @@ def _dump(book: Book, copy: LogicalCopy) -> list[Block]:
     elif dump.format == "custom":
         lines.append(f'$as "$BIN/pg_restore" {connect} -d "$DATABASE" < "$DUMP"')
     else:
-        lines.append('cp -a "$DUMP" "$NEW/dump" && chown -R "$AS:" "$NEW/dump"')
+        lines += ['cp -a "$DUMP" "$NEW/dump"', 'chown -R "$AS:" "$NEW/dump"']
         lines.append(f'$as "$BIN/pg_restore" {connect} -d "$DATABASE" "$NEW/dump"')
     at = f"{dump.started_at:%Y-%m-%d %H:%M:%S} UTC"
     told = f"Where no base backup can be read: the dump of {dump.database or 'a database'} from {at} brings back that "
     more = "moment and no other, here into a fresh cluster. That a role is there already is no error to mind."
-    return [Heading(f"The dump {dump.id}"), Paragraph(told + more), Commands("\n".join(lines))]
+    return [Heading(f"The dump {dump.id}"), Paragraph(told + more), part("the dump is loaded", lines)]
 
 
 def _source(source: SourceCopy) -> list[Block]:
     origin = without_credentials(source.origin)
-    lines = [default("SOURCE", str(source.path)), 'mkdir -p "$NEW"']
+    lines = [default("SOURCE", str(source.path))]
     if source.form == "mirror":  # git reads no repository of another user's
         lines += ['cp -R "$SOURCE" "$NEW/source.git"', 'git clone "$NEW/source.git" "$NEW/source"']
     else:
         lines.append('git clone "$SOURCE" "$NEW/source"')
     told = (f"A {source.form} of ", Code(origin), f", as of {source.stopped_at:%Y-%m-%d %H:%M:%S} UTC.")
-    return [Heading("Source code"), Paragraph(told), Commands("\n".join(lines))]
+    return [Heading("Source code"), Paragraph(told), part("the source code", lines)]
 
 
 def _image(image: ImageCopy) -> list[Block]:
     lines = [default("IMAGE", str(image.path)), f'echo {quoted(image.sha256)} " $IMAGE" | sha256sum -c']
     if image.form == "packed":
         lines += [
-            'mkdir -p "$NEW" && mkdir "$NEW/environment"',
+            'mkdir "$NEW/environment"',
             'zstd -dc "$IMAGE" | tar --numeric-owner --xattrs --acls -xpf - -C "$NEW/environment"',
         ]
         what = "The installation folder, packed"
     else:
-        lines += ['mkdir -p "$NEW"', 'cp --sparse=always "$IMAGE" "$NEW/"']
+        lines += ['cp --sparse=always --no-clobber "$IMAGE" "$NEW/"']
         what = "The image of the machine"
     told = (f"{what}, of ", Code(image.origin), f", as of {image.stopped_at:%Y-%m-%d %H:%M:%S} UTC.")
-    return [Heading("The environment"), Paragraph(told), Commands("\n".join(lines))]
+    return [Heading("The environment"), Paragraph(told), part("the environment", lines)]

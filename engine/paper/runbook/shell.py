@@ -4,8 +4,10 @@ import os
 import re
 import shlex
 import string
+from collections.abc import Iterable
 from pathlib import Path
 
+from engine.paper.blocks import Commands
 from engine.records.copies import Compression
 
 UNPACK: dict[Compression | None, str] = {None: "cat", "gzip": "gzip -dc", "lz4": "lz4 -dc", "zstd": "zstd -dc"}
@@ -13,7 +15,9 @@ UNPACK: dict[Compression | None, str] = {None: "cat", "gzip": "gzip -dc", "lz4":
 
 SUFFIX: dict[Compression | None, str] = {None: "", "gzip": ".gz", "lz4": ".lz4", "zstd": ".zst"}
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
+_PASSWORD = re.compile(r"(?<=://)([^/?#:\s]*):[^/?#\s]*@")
+_QUERY = re.compile(r"(://[^?#]*)[?#].*", re.DOTALL)
 
 
 def quoted(path: str | Path) -> str:
@@ -40,6 +44,14 @@ def document(target: str, lines: list[str]) -> list[str]:
     return [f"cat > {target} <<'{end}'", *lines, end]
 
 
+def part(done: str, lines: Iterable[str]) -> Commands:
+    """Lines that are carried out one after the other, in a shell of their own, up to the first that fails: it changes
+    nothing more, and does not say that it is done. A variable that was never set is a failure too."""
+    return Commands("\n".join(["( set -eu", *lines, f"echo {quoted(f'done: {done}')} )"]))
+
+
 def without_credentials(address: str) -> str:
-    """An address without the user and password that may stand in it."""
-    return address if address.startswith("ssh://") else _CREDENTIALS.sub("", address)
+    """An address without what lets somebody in: user, password, and whatever its query says (``?private_token=…``). Who
+    logs in by ssh is no secret."""
+    plain = _QUERY.sub(r"\1", address)
+    return _PASSWORD.sub(r"\1@", plain) if plain.startswith("ssh://") else _LOGIN.sub("", plain)

@@ -1,7 +1,7 @@
 """``--latest`` resolved again, once WAL was salvaged that the archive has not: the end of all that is there may lie
 behind the gate that was planned."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.feed.archive import Archive
@@ -19,8 +19,18 @@ from engine.steps.shared.recovering import wal_roots
 from engine.wal.index import WalIndex
 
 
-def resolve_again(step: RunningStep, point: RecoveryPoint, alive: Alive) -> RecoveryPoint | None:
-    """The last transaction end behind the gate in the unbroken WAL, salvaged WAL included; None where there is none.
+@dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """``later`` goes to the last transaction end behind the gate in the unbroken WAL, salvaged WAL included; None where
+    there is none. That WAL ends at ``valid_to``, in the segment ``last``; 0 where not even the gate's own is there."""
+
+    later: RecoveryPoint | None
+    valid_to: Lsn = 0
+    last: int = 0
+
+
+def resolve_again(step: RunningStep, point: RecoveryPoint, alive: Alive) -> ReadAgain:
+    """What the WAL behind the gate says now.
 
     Only the segments from the gate on are read, and only those of the gate's own timeline. ``alive`` hears that it goes
     on. Raises Unreachable.
@@ -34,14 +44,15 @@ def resolve_again(step: RunningStep, point: RecoveryPoint, alive: Alive) -> Reco
         number = segment_of(gate, point.segment_size)
         run = next((run for run in index.runs(timeline) if run.first <= number <= run.last), None)
         if run is None:
-            return None
+            return ReadAgain(None)
         piece = Piece(timeline, gate, run.valid_to)
         last = index.last_end(piece)
         if last is None:
-            return None
+            return ReadAgain(None, run.valid_to, run.last)
         commits = [end for end in reversed(index.ends(piece, limit=1000, backwards=True)) if end.is_commit]
         changes = index.parameter_changes(Piece(timeline, gate, last.end_lsn))
-        return _moved(replace(point, parameter_changes=(*point.parameter_changes, *changes)), last, commits)
+        later = _moved(replace(point, parameter_changes=(*point.parameter_changes, *changes)), last, commits)
+        return ReadAgain(later, run.valid_to, run.last)
     finally:
         index.close()
 
