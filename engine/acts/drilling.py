@@ -14,7 +14,7 @@ from engine.acts.desk import open_desk
 from engine.acts.practising import SiteCopies
 from engine.drill import base
 from engine.drill import folder as folders
-from engine.drill.ending import conclude, decide
+from engine.drill.ending import conclude, decide, write_marks
 from engine.drill.facts import fill_in
 from engine.drill.folder import Card, Marked, Truth
 from engine.drill.keeper import Keeper, is_kept, start_keeper
@@ -215,7 +215,9 @@ def check_drill(state: Path | None) -> DrillState:
     """Mark the open drill as it stands now. Solved, its clock has stopped."""
     folder = _open(state)
     with _acting(folder):
-        _mark(folder)
+        marked = _marked(folder)
+        if marked is not None:
+            write_marks(folder, marked)
     return read_drill(folder)
 
 
@@ -223,8 +225,7 @@ def end_drill(state: Path | None, *, why: str = "it was ended") -> DrillState:
     """Mark the open drill, and end it: nothing of it runs any more, its lab is gone, its record stays."""
     folder = _open(state)
     with _acting(folder):
-        _mark(folder)
-        decide(folder, why)
+        decide(folder, why, _marked(folder))
     _wait_for_keeper(folder)
     return read_drill(folder)
 
@@ -281,20 +282,16 @@ def _newest_side_copy(folder: Path) -> tuple[str, int]:
     raise UsageError("no side copy stands ready", remedy="restore one with --into")
 
 
-def _mark(folder: Path) -> None:
-    """Until it is solved: what is done to the lab afterwards spoils nothing."""
+def _marked(folder: Path) -> Marked | None:
+    """A marking, until it is solved: what is done to the lab afterwards spoils nothing. None: it is solved."""
     former = folders.read(folder, folders.MARKS, Marked)
     if former is not None and former.solved:
-        return
+        return None
     card, truth = folders.read_card(folder), folders.read_truth(folder)
     assert card.called_at is not None
     seconds = (datetime.now(UTC) - card.called_at).total_seconds()
     runs = list_runs(folder / folders.STATE)[0]
-    marked = mark(truth, found_lab(Path(card.lab)), _hands(folder), runs, seconds)
-    folders.write(folder, folders.MARKS, marked)
-    folders.note(folder, "checked", {"points": marked.points, "solved": marked.solved})
-    if marked.solved:
-        folders.note(folder, "solved")
+    return mark(truth, found_lab(Path(card.lab)), _hands(folder), runs, seconds)
 
 
 def _hands(folder: Path) -> _LabHands:
@@ -304,10 +301,16 @@ def _hands(folder: Path) -> _LabHands:
 
 @contextmanager
 def _acting(folder: Path) -> Iterator[None]:
-    """One at a time says something to a drill."""
+    """One at a time says something to a drill. Raises RepriseError, also where its folder cannot be written to."""
     lock = take_lock(folder / "act.lock", "drill", "somebody else is at this drill now")
     try:
         yield
+    except OSError as failure:
+        raise RepriseError(
+            f"the folder of the drill {folder.name} cannot be written to",
+            cause=str(failure),
+            remedy="make room there; reprise drill end takes the drill's lab away",
+        ) from None
     finally:
         lock.release()
 

@@ -8,19 +8,47 @@ from engine.drill import base
 from engine.drill import folder as folders
 from engine.drill.folder import Marked, Result
 from engine.drill.sweeping import sweep
+from engine.records.errors import RepriseError
 from engine.records.recoveries import Recovery
 from engine.run.learnt import RECOVERY
 
 
-def decide(folder: Path, why: str) -> None:
-    """The result, by what the last marking found; nothing where there is one already. Its keeper then ends the rest."""
+def write_marks(folder: Path, marked: Marked) -> None:
+    """What a marking found. Raises OSError."""
+    folders.write(folder, folders.MARKS, marked)
+    folders.note(folder, "checked", {"points": marked.points, "solved": marked.solved})
+    if marked.solved:
+        folders.note(folder, "solved")
+
+
+def decide(folder: Path, why: str, marked: Marked | None = None) -> None:
+    """The result, by what was ``marked`` now, else by the last marking; nothing where there is one already. Its keeper
+    then ends the rest. Where the result cannot be written down, the lab goes first: on a full disk that makes room.
+    Raises RepriseError."""
     if folders.is_over(folder):
         return
-    marked = folders.read(folder, folders.MARKS, Marked)
-    outcome = "solved" if marked is not None and marked.solved else "failed"
-    _keep_what_it_took(folder, marked)
-    folders.note(folder, "ended", {"outcome": outcome, "why": why})
+    try:
+        _write_down(folder, why, marked)
+    except OSError:
+        _clear(folder)
+        try:
+            _write_down(folder, why, marked)
+        except OSError as failure:
+            raise RepriseError(
+                f"nothing of the drill {folder.name} runs any more, but its result cannot be written down",
+                cause=str(failure),
+                remedy=f"make room for {folder}, then: reprise drill end",
+            ) from None
+
+
+def _write_down(folder: Path, why: str, marked: Marked | None) -> None:
+    if marked is not None:
+        write_marks(folder, marked)
+    known = marked or folders.read(folder, folders.MARKS, Marked)
+    outcome = "solved" if known is not None and known.solved else "failed"
+    _keep_what_it_took(folder, known)
     folders.write(folder, folders.RESULT, Result(outcome, datetime.now(UTC), why))
+    folders.note(folder, "ended", {"outcome": outcome, "why": why})
 
 
 def _keep_what_it_took(folder: Path, marked: Marked | None) -> None:
@@ -33,12 +61,23 @@ def _keep_what_it_took(folder: Path, marked: Marked | None) -> None:
 
 
 def conclude(folder: Path, why: str) -> None:
-    """End a drill; done again, it goes on where it had come to. One that nobody was called to leaves nothing. Raises
-    RepriseError where something of it cannot be ended."""
+    """End a drill; done again, it goes on where it had come to, and does nothing to one that came to its end: what
+    stands in its places by then is not its own. One that nobody was called to leaves nothing. Raises RepriseError where
+    something of it cannot be ended, or its result not be written down."""
+    if (folder / folders.SWEPT).exists():
+        return
     called = folders.read_card(folder).called_at is not None
+    try:
+        if called:
+            decide(folder, why)
+    finally:
+        _clear(folder)
     if called:
-        decide(folder, why)
+        (folder / folders.SWEPT).touch(mode=0o600)
+    else:
+        shutil.rmtree(folder)
+
+
+def _clear(folder: Path) -> None:
     sweep(folder)
     base.clear(folder.parent.parent)
-    if not called:
-        shutil.rmtree(folder)

@@ -3,11 +3,14 @@
 
 ``card.json`` says what may be said, ``truth.json`` what really happened and which scenario it is, ``record.jsonl`` what
 was done and when, ``marks.json`` what the last check found, ``recovery.json`` what the recovery took and lost (for
-`run.learnt`), ``result.json`` how it ended: without it the drill is open.
+`run.learnt`), ``result.json`` how it ended: without it the drill is open. ``swept`` says that nothing of it is left to
+be ended.
 ``state/`` is the state folder of the operator's runs, ``preparing/`` that of the copies which the scenario took.
 ``keeper.lock`` says whether its keeper lives. While it is open only truth and marks know which scenario it is.
 """
 
+import errno
+import fcntl
 import os
 import re
 import secrets
@@ -28,7 +31,7 @@ from engine.run.folder import sync_folder
 from engine.run.journal import Entry, now_text, read_entries
 
 CARD, TRUTH, RECORD, MARKS, RESULT = "card.json", "truth.json", "record.jsonl", "marks.json", "result.json"
-KEEPER, STATE, PREPARING = "keeper.lock", "state", "preparing"
+KEEPER, STATE, PREPARING, SWEPT = "keeper.lock", "state", "preparing", "swept"
 _NAME = re.compile(r"\d{8}T\d{6}Z-[a-z]{4}\Z")
 _LETTERS = "abcdefghkmnpqrstwxyz"
 T = TypeVar("T")
@@ -112,11 +115,15 @@ def folders(state: Path) -> list[Path]:
 def write(folder: Path, name: str, record: object) -> None:
     """One of a drill's files, whole or not at all. Raises OSError."""
     draft = folder / f".{name}.{os.getpid()}"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(to_json(record))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(folder / name)
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(to_json(record))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(folder / name)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     sync_folder(folder)
 
 
@@ -147,12 +154,20 @@ def read_truth(folder: Path) -> Truth:
 
 
 def note(folder: Path, kind: str, content: Mapping[str, Any] | None = None) -> None:
-    """One line of the record, on disk on return. Several processes write: each line in one go. Raises OSError."""
+    """One line of the record, on disk on return. Several processes write, one after the other. Raises OSError, and
+    leaves no half line."""
     line = to_json({"at": now_text(), "kind": kind, **(content or {})}) + b"\n"
     handle = os.open(folder / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(handle, line)
-        os.fsync(handle)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        before = os.fstat(handle).st_size
+        try:
+            if os.write(handle, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / RECORD))
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, before)
+            raise
     finally:
         os.close(handle)
 

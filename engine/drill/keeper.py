@@ -155,14 +155,20 @@ class _Mischief:
         self._until = time.monotonic() + seconds
         for name in ("base", "wal"):
             there, away = self._backup / name, self._backup / f".{name}.away"
-            there.rename(away)
-            self._away.append((there, away))
-        folders.note(self._folder, "away")
+            with suppress(OSError):  # the operator has moved it himself, or it may not be moved: no mischief, then
+                there.rename(away)
+                self._away.append((there, away))
+        if self._away:
+            self._note("away")
+
+    def _note(self, kind: str) -> None:
+        with suppress(OSError):  # the record tells less on a full disk; what was taken away comes back all the same
+            folders.note(self._folder, kind)
 
     def end(self) -> None:
         """All that went away is back. What was written in its place meanwhile is kept beside it."""
         if self._away:
-            folders.note(self._folder, "back")
+            self._note("back")
         while self._away:
             there, away = self._away.pop()
             with suppress(OSError):

@@ -12,6 +12,7 @@ import psutil
 from engine.drill.folder import PREPARING, STATE, read_card
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.run.folder import list_runs
+from engine.steps.prepare import run_of
 
 _KEEPER = "engine.drill.keeper"
 _POLITE, _PATIENCE = 8.0, 20.0  # seconds: after the first no process is asked any more, after the second we give up
@@ -38,12 +39,13 @@ def sweep(folder: Path) -> None:
 
 
 def _places(folder: Path) -> Iterator[Path]:
-    """The lab, and wherever the operator's runs have put something."""
+    """The lab, and wherever the operator's runs have put something, as long as that is theirs: a folder without their
+    marker may be anybody's by now."""
     with suppress(DamagedCopy):
         yield Path(read_card(folder).lab)
     for state in (folder / STATE, folder / PREPARING):
         for run in list_runs(state)[0]:
-            if run.plan.layout is not None:
+            if run.plan.layout is not None and run_of(Path(run.plan.layout.container)) == run.run:
                 yield Path(run.plan.layout.container)
 
 
@@ -52,8 +54,9 @@ def _processes(places: list[Path]) -> Iterator[tuple[psutil.Process, bool]]:
     servers and programs of PostgreSQL that work in one. Not a shell or an editor that somebody has open there, not
     ourselves and whom we were started by."""
     roots = [str(place).rstrip("/") + "/" for place in places]
+    ours = {os.getpid()}
     with suppress(psutil.Error):
-        ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+        ours.update(parent.pid for parent in psutil.Process().parents())
     for process in psutil.process_iter():
         if process.pid in ours:
             continue

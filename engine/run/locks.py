@@ -96,8 +96,8 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
             )
         time.sleep(0.05)
     holder = LockHolder(run, os.getpid(), _user(), datetime.now(UTC))
-    os.ftruncate(file, 0)
-    os.pwrite(file, to_json(holder), 0)
+    with suppress(OSError):  # the disk is full: it is held all the same, and says not by whom
+        os.ftruncate(file, os.pwrite(file, to_json(holder), 0))
     return Lock(path, file)
 
 

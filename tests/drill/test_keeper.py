@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.drill import folder as folders
 from engine.drill.folder import Card, Result, Truth
-from engine.drill.keeper import GRACE, is_kept, start_keeper
+from engine.drill.keeper import GRACE, _Mischief, is_kept, start_keeper
 from engine.drill.reading import find_scenario
 from engine.drill.telling import read_drill
 from tests.clusters import wait_until
@@ -37,3 +37,13 @@ def test_a_drill_that_stands_by_itself_ends_with_its_time_and_not_before(tmp_pat
     assert is_kept(standing) and not folders.is_over(standing) and read_drill(standing).scenario is None
     folders.write(standing, folders.RESULT, Result("failed", datetime.now(UTC), "it was ended"))
     wait_until(lambda: not is_kept(standing), "it was ended, and is kept")
+
+
+def test_what_the_operator_has_moved_himself_is_no_mischief_and_the_rest_comes_back(tmp_path: Path) -> None:
+    wal = tmp_path / "lab" / "backup" / "wal"
+    wal.mkdir(parents=True)
+    mischief = _Mischief(called(tmp_path), tmp_path / "lab")
+    mischief._take_away(1.0)
+    assert [path.name for path in wal.parent.iterdir()] == [".wal.away"]
+    mischief.end()
+    assert [path.name for path in wal.parent.iterdir()] == ["wal"]
