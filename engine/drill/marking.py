@@ -1,7 +1,7 @@
 """What came of it: each mark asked of the lab as it stands after the operator's work, by SQL and of the files."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from engine.postgres.connecting import Connection, QueryFailed
 from engine.records.drills import Mark
 from engine.records.errors import RepriseError
 from engine.records.runs import RunState
+from engine.system.births import birth_of
 
 Answer = tuple[bool, str]
 
@@ -95,10 +96,11 @@ class _Asking:
         return not missing and not wrong, f"{len(noted)} files: {len(missing)} missing, {len(wrong)} wrong"
 
     def _kept(self) -> Answer:
-        """Folders by their inode, wherever in the lab they were renamed to; copies by path and size."""
+        """Folders by their inode and their birth, wherever in the lab they were renamed to; copies by path and size."""
         standing = self.truth.standing
-        there = {entry.stat().st_ino for entry in os.scandir(self.lab.directory) if entry.is_dir(follow_symlinks=False)}
-        gone = [name for name in ("data", "media") if standing[name] is not None and standing[name] not in there]
+        folders = [entry for entry in os.scandir(self.lab.directory) if entry.is_dir(follow_symlinks=False)]
+        there = {entry.stat().st_ino: Path(entry.path) for entry in folders}
+        gone = [name for name in ("data", "media") if standing[name] is not None and not _stands(standing, name, there)]
         gone += [path for path, size in standing["copies"].items() if not _has(self.lab.directory / path, size)]
         if gone:
             return False, f"gone: {gone[0]}" + (f", and {len(gone) - 1} more" if gone[1:] else "")
@@ -145,6 +147,13 @@ def _is_true(connection: Connection, query: str, values: list[Any]) -> Answer:
     if row is None:
         return False, "no row"
     return row[0] is True, "true" if row[0] is True else f"the answer is {row[0]}"
+
+
+def _stands(standing: Mapping[str, Any], name: str, there: Mapping[int, Path]) -> bool:
+    """Whether the folder of the call is one of those ``there``."""
+    folder = there.get(standing[name])
+    born = standing.get("births", {}).get(name)
+    return folder is not None and (born is None or birth_of(folder) == born)
 
 
 def _has(path: Path, size: int) -> bool:

@@ -18,6 +18,7 @@ from engine.lab.workload import Workload
 from engine.postgres.connecting import Connection, QueryFailed, connect
 from engine.records.errors import RepriseError, RunFailed
 from engine.records.lsn import parse_lsn
+from engine.system.births import birth_of
 
 _TRIES = 5  # a deadlock with the users is tried again
 
@@ -191,13 +192,15 @@ def plain(value: Any) -> Any:
 
 
 def standing(lab: Lab) -> dict[str, Any]:
-    """What stands there at the call, so that it can be told whether it was destroyed: folders by their inode, copies by
-    path and size."""
+    """What stands there at the call, so that it can be told whether it was destroyed: folders by their inode and when
+    they were made (ext4 gives a new folder the inode of one just removed), copies by path and size."""
     copies = {}
     for path in (lab.directory / "backup").rglob("*"):
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(lab.directory).parts):
             copies[str(path.relative_to(lab.directory))] = path.stat().st_size
-    return {"data": _inode(lab.data_dir), "media": _inode(lab.media), "copies": copies}
+    folders = {"data": lab.data_dir, "media": lab.media}
+    births = {name: birth_of(folder) for name, folder in folders.items()}
+    return {name: _inode(folder) for name, folder in folders.items()} | {"births": births, "copies": copies}
 
 
 def _inode(folder: Path) -> int | None:
