@@ -11,8 +11,8 @@ _NOT_SAID = ("running", "paused", "interrupted", "rolled-back", "discarded")  # 
 
 def proofs_of(state: RunState, archives: Sequence[tuple[str, str]]) -> tuple[Proof, ...]:
     """Of any run what it found damaged. Of a proof drill a proof for each backup of the chain and for the archive, and
-    for the snapshots in which files were looked up; none where it came to no end. ``archives`` are the folders of base
-    backups and of WAL of each repository, in the site's order."""
+    for the snapshots in which files were looked up, where that told yes or no; none where it came to no end.
+    ``archives`` are the folders of base backups and of WAL of each repository, in the site's order."""
     point = state.plan.point
     if state.plan.proof is None:
         return (state.damaged,) if state.damaged is not None else ()
@@ -36,9 +36,16 @@ def _proofs(state: RunState, archives: Sequence[tuple[str, str]]) -> Iterator[Pr
         if backups == point.backup.repository:
             yield proof("wal" if number == 0 else f"wal-{number + 1}", "wal", wal, of_database)
     looked_up = any(step.kind == "look-up-files" and step.outcome == "done" for step in state.steps)
+    looked_up = looked_up and not _undecided(state)
     if state.plan.files is not None and (looked_up or of_files):
         for snapshot in state.plan.files.snapshots:
             yield proof(snapshot.id, "media", snapshot.repository, of_files)
+
+
+def _undecided(state: RunState) -> bool:
+    """Whether the last word about the files is neither yes nor no."""
+    said = [check.ok for check in state.checks if check.name == "files"]
+    return bool(said) and said[-1] is None
 
 
 def _findings(state: RunState) -> tuple[list[str], list[str]]:

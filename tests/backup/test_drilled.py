@@ -52,6 +52,7 @@ def test_database_archive_and_snapshots_are_told_apart() -> None:
     assert told(state("failed", NO, failed="verdict")) == {base: no, wal: no, media: well}
     lost = (False, ("1 cannot be brought back",))
     assert told(state("failed", LOST, failed="verdict")) == {base: well, wal: well, media: lost}
+    assert told(state("completed", LOST, Check("files", "warn", None, "1 cannot be told"))).keys() == {base, wal}
     copied = told(state("failed", failed="copy"))
     assert copied.keys() == {base, wal} and copied[base][0] is False and "it went wrong" in copied[base][1][0]
 

@@ -1,7 +1,9 @@
 """`look-up-files`: every file that the recovered database refers to is looked for in the catalogues of the snapshots,
 with its size and content, as a recovery would choose it. Nothing is copied.
 
-A file that came after the newest snapshot is in none rightly, as long as the live folder has it: such ones are counted.
+A file that was written after the newest snapshot is in none rightly, as long as the live folder has it: such ones are
+counted. One whose content is older came since, or stood there unseen, with other attributes now (chown, chmod): that
+cannot be told, and the check says so.
 """
 
 import json
@@ -48,16 +50,17 @@ def undo(step: RunningStep) -> None:
 
 def _counts(choices: Choices, files: Files, moment: datetime | None) -> dict[str, Any]:
     since = _uncopied_since(files, moment)
-    late = lost = 0
+    late = doubtful = lost = 0
     names: list[str] = []
     for each in choices.all_lost():
-        if since is not None and _came_since(files.live, each, since):
-            late += 1
+        came = _came_since(files.live, each, since) if since is not None else False
+        if came is not False:
+            late, doubtful = late + (came is True), doubtful + (came is None)
             continue
         lost += 1
         if len(names) < _NAMED:
             names.append(f"{shown(os.fsdecode(each.path))} ({each.why})")
-    return {"late": late, "lost": lost, "names": names}
+    return {"late": late, "doubtful": doubtful, "lost": lost, "names": names}
 
 
 def _uncopied_since(files: Files, moment: datetime | None) -> float | None:
@@ -68,24 +71,33 @@ def _uncopied_since(files: Files, moment: datetime | None) -> float | None:
     return max(begun).timestamp()
 
 
-def _came_since(live: str, lost: Lost, since: float) -> bool:
+def _came_since(live: str, lost: Lost, since: float) -> bool | None:
+    """Whether the live folder has got a file ``since`` then (seconds since 1970). None where only its inode changed
+    since: it was brought with its old time, or was there before."""
     try:
         status = (Path(live) / os.fsdecode(lost.path)).lstat()
     except OSError:
         return False
-    return status.st_ctime >= since and lost.size in (None, status.st_size)
+    if status.st_ctime < since or lost.size not in (None, status.st_size):
+        return False
+    return True if status.st_mtime >= since else None
 
 
 def _check(found: dict[str, Any], files: Files) -> Check:
     names = ", ".join(each.id for each in files.snapshots) or "no snapshot"
-    told = [f"{found['asked'] - found['late'] - found['lost']} of {found['asked']} files that the database refers to"]
-    told[0] += f" are in {names}"
+    there = found["asked"] - found["late"] - found["doubtful"] - found["lost"]
+    told = [f"{there} of {found['asked']} files that the database refers to are in {names}"]
     if found["late"]:
         told.append(f"{found['late']} came after the newest snapshot, and only the live folder has them")
+    if found["doubtful"]:
+        told.append(
+            f"{found['doubtful']} that only the live folder has were changed after the newest snapshot, but not their "
+            "content: whether they came since cannot be told"
+        )
     if found["lost"]:
         more = f" and {found['lost'] - len(found['names'])} more" if found["lost"] > len(found["names"]) else ""
         told.append(f"{found['lost']} cannot be brought back: {', '.join(found['names'])}{more}")
     told += [f"the database: {each}" for each in found["problems"][:1]]
-    ok = not (found["lost"] or found["problems"])
+    ok = False if found["lost"] or found["problems"] else None if found["doubtful"] else True
     remedy = None if ok else "see which of them are still there: reprise files check; then take a snapshot"
     return Check("files", "warn", ok, "; ".join(told), remedy)
