@@ -15,7 +15,8 @@ from engine.recovery.estimates import Measured, estimate
 from engine.recovery.sizes import copy_needs
 
 _AFTERWARDS = ("report", "throw-away", "verdict")  # kinds of steps that come when the copy is open and checked
-_DISPROVING = ("verify", "libraries", "page-checksums", "files")  # checks of the result that a proof needs
+_DISPROVING = ("verify", "databases", "libraries", "page-checksums", "files")  # checks of the result a proof needs
+_DECIDED = ("verify", "databases")  # and of those, the ones that must be decided
 _LEFT_SHARE, _LEFT_BYTES = 20, 10 << 30  # what stays free for others: this part of the file system, at most so much
 
 
@@ -92,15 +93,15 @@ def room_check(point: RecoveryPoint, layout: Layout, room: FileSystem, shared_wi
 
 
 def disproving(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The checks of the result that say no: the site's questions, libraries, pages and pg_amcheck, users' files. The
-    last word of each counts; other warnings are told and disprove nothing."""
+    """The checks of the result that say no: the site's questions, databases that cannot be opened, libraries, pages and
+    pg_amcheck, users' files. The last word of each counts; other warnings are told and disprove nothing."""
     last: dict[tuple[str, str], Check] = {}
     for check in checks:
         last[check.name, check.finding if check.name == "verify" else ""] = check
     return tuple(
         check
         for check in last.values()
-        if check.name in _DISPROVING and (check.ok is False or (check.name == "verify" and check.ok is not True))
+        if check.name in _DISPROVING and (check.ok is False or (check.name in _DECIDED and check.ok is not True))
     )
 
 

@@ -12,7 +12,7 @@ from engine.postgres.connecting import Connection, QueryFailed
 from engine.postgres.server import Server
 from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Check
-from engine.steps.inspect import ACCEPTED, LIBRARIES_UNREAD, PAGES, look_up_libraries, told
+from engine.steps.inspect import ACCEPTED, LIBRARIES_UNREAD, OPEN_DATABASES, PAGES, look_up_libraries, told
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import FILES, ORIGINAL, layout_of
 from engine.steps.shared.page_reading import Place, read_again, reading_of
@@ -41,9 +41,7 @@ def apply(step: RunningStep) -> None:
             step.check(answer)
             if answer.ok is not True:
                 failed.append(answer.finding)
-        databases = _column(
-            connection, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
-        )
+        databases = _column(connection, OPEN_DATABASES)
         subscriptions = _column(connection, "SELECT subname::text FROM pg_subscription ORDER BY 1")
     if step.facts.get(LIBRARIES_UNREAD):
         look_up_libraries(step, server, "see whether its extensions work")
@@ -89,12 +87,16 @@ def _to_read_through(
     step: RunningStep, server: Server, databases: list[str], with_amcheck: list[str]
 ) -> tuple[list[str], bool]:
     """The databases for pg_amcheck, and whether it shall install its extension where that is not: in the copy of a
-    proof drill, which is thrown away."""
+    proof drill, which is thrown away, where the site's user may."""
     if step.plan.proof is None or server.programs.version < _INSTALLS_FROM:
         return with_amcheck, False
     try:
         with server.connect() as connection:
-            there = _column(connection, "SELECT name FROM pg_available_extensions WHERE name = 'amcheck'")
+            there = _column(
+                connection,
+                "SELECT name FROM pg_available_extensions, pg_roles"
+                " WHERE name = 'amcheck' AND rolname = current_user AND rolsuper",
+            )
     except (QueryFailed, RepriseError):
         there = []
     return (databases, True) if there else (with_amcheck, False)
@@ -179,8 +181,9 @@ def _told(found: _Found, subscriptions: list[str]) -> Iterator[Check]:
         jobs.append(f"subscriptions: {_some(subscriptions)}; their publishers are ahead of what was recovered")
     remedy = "look before they run: disable them, or compare and recreate them" if jobs else None
     yield Check("large-jobs", "info", True, "; ".join(jobs) or "no scheduled jobs and no subscriptions", remedy)
-    if found["unread"]:
-        yield Check("databases", "warn", None, f"could not be looked into: {_some(found['unread'])}")
+    well = "every database that may be connected to could be looked into"
+    unread = [f"could not be looked into: {_some(found['unread'])}"] if found["unread"] else []
+    yield _listing("databases", "warn", unread, well, "connect to them and see why, before the system is opened")
 
 
 def _look_into(connection: Connection, name: str, found: _Found) -> None:
@@ -231,7 +234,9 @@ def _column(connection: Connection, query: LiteralString) -> list[Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    """What PostgreSQL said: where it let nobody in, that is the cause."""
+    said = (error.cause if isinstance(error, RepriseError) else None) or str(error)
+    return said.strip().partition("\n")[0]
 
 
 def _left_behind(step: RunningStep) -> list[str]:

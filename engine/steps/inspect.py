@@ -5,20 +5,22 @@ Its libraries (`libraries`): what the functions of its databases call must be on
 A page that is wrong on disk now may still be mended by what replay holds in memory, so `check-result` reads it again.
 """
 
-from contextlib import suppress
 from pathlib import Path
+from typing import LiteralString
 
 from engine.postgres.connecting import QueryFailed
 from engine.postgres.libraries import SEARCHED, libraries_of_functions, library_dir, missing
 from engine.postgres.server import Server
 from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError, RunFailed, Unreachable
+from engine.records.lsn import Lsn
 from engine.records.plan import Check
 from engine.recovery.checks.question import size_words
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import control_of
+from engine.steps.shared import opening
 from engine.steps.shared.page_reading import PageReading, read_pages
-from engine.steps.shared.points import current_point
+from engine.steps.shared.points import current_point, gate_lsn
 from engine.steps.shared.recovering import ensure_recovering, server_of
 from engine.steps.shared.watching import Watch
 
@@ -35,7 +37,11 @@ PAGES = "pages"
 LIBRARIES_UNREAD = "libraries_unread"
 """The fact that says whether the libraries still have to be looked up, since the copy could not be asked."""
 
-_OPENING = 5.0  # seconds for a server that has just come to the gate to open itself to connections
+OPEN_DATABASES: LiteralString = (
+    "SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname"
+)
+"""Templates too; not what an interrupted DROP DATABASE has left (DATCONNLIMIT_INVALID_DB in pg_database.h)."""
+
 _NAMED = 5  # pages or files in a finding
 
 
@@ -56,11 +62,12 @@ def undo(step: RunningStep) -> None:
 
 
 def look_up_libraries(step: RunningStep, server: Server, otherwise: str) -> bool:
-    """Tell whether the libraries that the functions of all databases call are there; where the server does not accept
-    connections (an overflowed snapshot at the gate), say what happens ``otherwise`` and return False. Raises RunFailed
-    where one is missing and the operator has not accepted that."""
+    """Tell whether the libraries that the functions of all databases call are there. False where they should be looked
+    up again later: a database could not be asked, or the server does not accept connections (an overflowed snapshot at
+    the gate), where it is said what happens ``otherwise``. Raises RunFailed where one is missing and the operator has
+    not accepted that."""
     try:
-        databases, searched = _databases(server)
+        databases, searched = _databases(server, gate_lsn(current_point(step)))
     except (Unreachable, QueryFailed) as refusal:
         why = (refusal.cause if isinstance(refusal, Unreachable) else None) or str(refusal).strip()
         finding = f"the copy cannot be asked for its libraries now: {why}; {otherwise}"
@@ -88,16 +95,17 @@ def look_up_libraries(step: RunningStep, server: Server, otherwise: str) -> bool
     else:
         finding = f"{len(whose)} libraries that functions of {len(databases)} databases call found in {folder}"
         step.check(Check("libraries", "refuse", True, finding))
-    return True
+    return not unread
 
 
-def _databases(server: Server) -> tuple[list[str], str]:
-    """Those that can be connected to, and the server's dynamic_library_path. Raises Unreachable,
-    QueryFailed."""
-    with suppress(Unreachable):
-        server.wait_accepting(_OPENING)
+def _databases(server: Server, gate: Lsn) -> tuple[list[str], str]:
+    """Those that can be connected to, and the server's dynamic_library_path. Raises Unreachable, QueryFailed."""
+    try:
+        server.wait_accepting(opening.patience(server, gate))
+    except Unreachable:
+        opening.found_closed(server, gate)
     with server.connect() as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname").fetchall()
+        rows = connection.execute(OPEN_DATABASES).fetchall()
         row = connection.execute("SELECT setting FROM pg_settings WHERE name = 'dynamic_library_path'").fetchone()
     return [str(name) for (name,) in rows], str(row[0]) if row is not None else SEARCHED
 

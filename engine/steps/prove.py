@@ -21,13 +21,11 @@ from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.settings import control_of
-from engine.steps.shared import server_waits
+from engine.steps.shared import opening, server_waits
 from engine.steps.shared.points import current_point, gate_lsn, gate_of
 from engine.steps.shared.recovering import ensure_feed, ensure_recovering, server_of
 from engine.steps.shared.server_log import last_restored, log_since_start
 from engine.steps.shared.watching import Watch
-
-_OPENING = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +89,15 @@ def require_proven(step: RunningStep, server: Server, point: RecoveryPoint) -> R
 def hear(step: RunningStep, server: Server, point: RecoveryPoint) -> Testimony:
     """What the server says: by SQL, unless it refuses connections for longer than the moment that it needs to open
     itself to them. Raises RunFailed."""
-    deadline = time.monotonic() + _OPENING
+    gate = gate_lsn(point)
+    deadline = time.monotonic() + opening.patience(server, gate)
     while True:
         try:
             with server.connect(timeout=5, statement_timeout=600) as connection:
                 return _by_sql(step, connection, server, point)
         except (Unreachable, QueryFailed) as refusal:
             if time.monotonic() > deadline:
+                opening.found_closed(server, gate)
                 cause = refusal.cause if isinstance(refusal, Unreachable) else None
                 return _without_connection(step, server, point, cause or str(refusal).strip())
         time.sleep(0.1)

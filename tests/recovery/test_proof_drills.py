@@ -74,6 +74,8 @@ def test_a_random_moment_lies_in_a_window_and_every_backup_has_its_turn() -> Non
         ([Check("verify", "warn", False, "SELECT one"), Check("verify", "warn", True, "SELECT two")], ["verify"]),
         ([Check("page-checksums", "warn", False, "5 pages"), Check("page-checksums", "warn", True, "mended")], []),
         ([Check("page-checksums", "warn", None, "no checksums")], []),
+        ([Check("databases", "warn", None, "one")], ["databases"]),
+        ([Check("databases", "warn", False, "one"), Check("databases", "warn", True, "all")], []),
         ([Check("libraries", "refuse", False, "ltree")], ["libraries"]),
         ([Check("files", "warn", False, "2 lost"), Check("collation", "warn", False, "another libc")], ["files"]),
     ],

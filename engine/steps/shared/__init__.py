@@ -2,6 +2,7 @@
 
 points               the recovery point that the run goes to now (a gate may have been raised since it was planned)
 recovering           the recovering server and its feed: started where they do not live, stopped
+opening              a server at the gate that takes no connections, waited for once
 watching             replay on its way to the gate
 server_log           what the recovering server says in its log
 resolving_again      --latest, with what was salvaged

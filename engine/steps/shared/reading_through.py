@@ -26,7 +26,8 @@ class Reading(NamedTuple):
 
 def read_through(step: RunningStep, server: Server, databases: list[str], install: bool = False) -> Reading:
     """Read the databases, which have the extension ``amcheck``; or get it (``install``), and then all the time that it
-    takes, for nobody waits for a copy that is thrown away. Raises Stopped where the operator cancels."""
+    takes, for nobody waits for a copy that is thrown away. Such a copy shall prove something: there even a program that
+    fails says no. Raises Stopped where the operator cancels."""
     if not databases:
         return Reading(None, f"{_PROGRAM} was not asked: no database has the extension amcheck")
     address = ["-h", str(server.socket_dir), "-p", str(server.port), "-U", server.database_user, "--no-password"]
@@ -43,5 +44,5 @@ def read_through(step: RunningStep, server: Server, databases: list[str], instal
         why = " ".join((problem.cause or "").split())
         if problem.message == _CORRUPT:
             return Reading(False, f"{told} found: {why}")
-        return Reading(None, f"{told}: {problem.message}: {why}")
+        return Reading(False if install else None, f"{told}: {problem.message}: {why}")
     return Reading(True, f"{told} found no damage")
