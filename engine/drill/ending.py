@@ -1,6 +1,7 @@
 """How a drill ends: its result, then nothing of it that runs, and its lab emptied. The folder with the record stays."""
 
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def conclude(folder: Path, why: str) -> None:
     finally:
         _clear(folder)
     if called:
-        (folder / folders.SWEPT).touch(mode=0o600)
+        with suppress(OSError):  # the disk is full: then it is swept once more
+            (folder / folders.SWEPT).touch(mode=0o600)
     else:
         shutil.rmtree(folder)
 
