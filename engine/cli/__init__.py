@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from engine.cli.printing import say
 from engine.records.errors import RepriseError, UsageError
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def _fail(error: RepriseError, words: Sequence[str]) -> int:
     except (OSError, ValueError, AttributeError):  # stdout is closed, full, or nobody reads it
         _silence()
     with suppress(OSError):
-        print(f"reprise: {error.message}", file=sys.stderr)
+        say(f"reprise: {error.message}", err=True)
         if error.cause:
-            print(f"  because: {error.cause}", file=sys.stderr)
+            say(f"  because: {error.cause}", err=True)
         if error.remedy:
-            print(f"  instead: {error.remedy}", file=sys.stderr)
+            say(f"  instead: {error.remedy}", err=True)
     return error.exit_code
 
 
