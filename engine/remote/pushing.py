@@ -49,7 +49,7 @@ def _push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | N
     if beside:
         names = [os.fspath(path) for path in beside]
         run_rsync(SEND_NEW, names, f"{into.for_rsync}/", into, progress)
-        hold(names, beside[0], f"{into.for_rsync}/", into, ["--checksum"])
+        hold(names, beside[0], f"{into.for_rsync}/", into, ["--recursive", "--links", "--checksum"])
     if copy.name in there:
         return compare(copy, into.below(copy.name))
     name = f".draft-{copy.name}~{secrets.token_hex(4)}"

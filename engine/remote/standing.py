@@ -13,6 +13,7 @@ from engine.remote.places import RemotePlace
 from engine.remote.rsync import run_rsync, unescaped
 
 DOOMED, DRAFT = ".expired-", ".draft-"
+HALF_SENT = f"{DRAFT}*~{'[0-9a-f]' * 8}"  # as `pushing` names what it sends, a pattern of fnmatch's and rsync's
 
 _LISTED = re.compile(r"(.)\S+\s+(\d+) \S+ \S+ (.*)", re.DOTALL)  # rsync(1), --list-only; a link's target behind " -> "
 

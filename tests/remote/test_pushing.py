@@ -219,6 +219,13 @@ def test_what_stands_beside_a_copy_is_held_against_what_is_there_and_never_repla
         push(note, place, [packed], None, silent)
     assert (folder / packed.name).read_bytes() == b"others"
     assert not (folder / note.name).exists()
+    beside, target = tmp_path / "1.beside", folder / "1.beside"  # a base backup's, which is a folder
+    for path, text in ((beside, "mine"), (target, "others")):
+        path.mkdir()
+        (path / "site.toml").write_text(text)
+    with pytest.raises(DamagedCopy):
+        push(note, place, [beside], None, silent)
+    assert (target / "site.toml").read_text() == "others" and not (folder / note.name).exists()
 
 
 def test_a_full_or_closed_folder_there_is_an_error(vault: tuple[RemotePlace, Path], copy: Path) -> None:
