@@ -12,6 +12,7 @@ files_check the check of the users' files against the database
 following   a run that a command starts: confirmed, followed to its end
 keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
 telling     the same for people, as plain lines
+printing    the edge at which those leave, and what is asked: nothing of others' does anything to the terminal
 monitoring  the status, for people, Nagios and Prometheus
 init        the dialogue that writes a site file
 """
