@@ -10,7 +10,7 @@ from engine.acts.looking import look
 from engine.backup.planning import second_folder
 from engine.records.copying import CopyKind, names_beside
 from engine.records.errors import UsageError
-from engine.remote.fetching import fetch
+from engine.remote.fetching import Fetched, fetch
 from engine.remote.places import read_place
 from engine.remote.pushing import push, push_mirror
 from engine.remote.sent import Memory
@@ -106,7 +106,7 @@ class _Pushing:
         return Memory(self.desk.state, self.desk.site.name, second)
 
 
-def fetch_back(address: str, into: Path, *, progress: Progress) -> None:
+def fetch_back(address: str, into: Path, *, progress: Progress) -> Fetched:
     """Everything at a second place into an absent or empty folder, held against it by checksum; goes on where it was
     interrupted.
     Raises UsageError, Refused, Unreachable, DamagedCopy, RepriseError."""
@@ -114,4 +114,4 @@ def fetch_back(address: str, into: Path, *, progress: Progress) -> None:
         place = read_place(address)
     except ValueError as error:
         raise UsageError(str(error), remedy="an address looks like ssh://backup@host/copies/docs") from None
-    fetch(place, into, lambda done: progress(address, done))
+    return fetch(place, into, lambda done: progress(address, done))

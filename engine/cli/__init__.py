@@ -12,6 +12,7 @@ files_check the check of the users' files against the database
 following   a run that a command starts: confirmed, followed to its end
 keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
 telling     the same for people, as plain lines
+printing    the edge at which those leave, and what is asked: nothing of others' does anything to the terminal
 monitoring  the status, for people, Nagios and Prometheus
 init        the dialogue that writes a site file
 """
@@ -22,6 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from engine.cli.printing import say
 from engine.records.errors import RepriseError, UsageError
 
 if TYPE_CHECKING:
@@ -85,11 +87,11 @@ def _fail(error: RepriseError, words: Sequence[str]) -> int:
     except (OSError, ValueError, AttributeError):  # stdout is closed, full, or nobody reads it
         _silence()
     with suppress(OSError):
-        print(f"reprise: {error.message}", file=sys.stderr)
+        say(f"reprise: {error.message}", err=True)
         if error.cause:
-            print(f"  because: {error.cause}", file=sys.stderr)
+            say(f"  because: {error.cause}", err=True)
         if error.remedy:
-            print(f"  instead: {error.remedy}", file=sys.stderr)
+            say(f"  instead: {error.remedy}", err=True)
     return error.exit_code
 
 

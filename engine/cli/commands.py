@@ -1,12 +1,12 @@
 """One function per command: acts in, a document (or plain lines) and an exit code out."""
 
 import argparse
-import sys
 from collections.abc import Callable
 
 from engine import acts
 from engine.cli import arguments, documents, drill, files, following, keeping, monitoring, reporting, telling
 from engine.cli.opening import open_on
+from engine.cli.printing import say, say_lines
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
 
@@ -171,7 +171,7 @@ def _demo(given: Given, open_screen: Callable[..., int]) -> int:
         if given.json:
             documents.write({"site": str(lab.site_file), "dir": str(lab.directory)})
         else:
-            print(f"the demo site is {lab.site_file}; look at it with: reprise --site {lab.site_file}")
+            say(f"the demo site is {lab.site_file}; look at it with: reprise --site {lab.site_file}")
         return 0
     try:
         lab.start_server()
@@ -220,7 +220,7 @@ def _schedule(given: Given) -> int:
     state = acts.show_schedule(desk)
     if given.act != "show":
         if not given.json and not given.yes:
-            print(state.text)
+            say_lines(state.text)
         question = "Install this? [yes/no] " if given.act == "install" else "Remove what is installed? [yes/no] "
         following.confirm(given, question, "yes")
         state = acts.install_schedule(desk) if given.act == "install" else acts.remove_schedule(desk)
@@ -244,7 +244,7 @@ def _archiving(given: Given) -> int:
     elif given.act == "test":
         found = acts.prove_archiving(desk)
     else:
-        found = acts.stream_wal(desk, say=lambda line: print(line, file=sys.stderr, flush=True))
+        found = acts.stream_wal(desk, say=lambda line: say(line, err=True, flush=True))
     if given.json:
         documents.write(keeping.archiving(found))
     else:
@@ -257,18 +257,20 @@ def _push(given: Given) -> int:
     if given.json:
         documents.write({"pushed": done})
     else:
-        print(f"at the second places, verified by checksum: {', '.join(done)}")
+        say(f"at the second places, verified by checksum: {', '.join(done)}")
     return 0
 
 
 def _fetch(given: Given) -> int:
     """Wants no site file: the machine that had it may be gone."""
-    acts.fetch_back(given.address, given.into.absolute(), progress=telling.sending(given.json))
+    done = acts.fetch_back(given.address, given.into, progress=telling.sending(given.json))
     if given.json:
-        documents.write({"from": given.address, "into": str(given.into.absolute())})
+        documents.write({"from": given.address, "into": str(done.into), "left_out": list(done.left_out)})
     else:
-        print(f"{given.into.absolute()} holds all of {given.address}, verified by checksum")
-        print(f"write a site file from it with: reprise init --from {given.into.absolute()}")
+        say(f"{done.into} holds all of {given.address}, verified by checksum")
+        for name in done.left_out:
+            say(f"  but for {name}, which is half sent or half deleted there")
+        say(f"write a site file from it with: reprise init --from {done.into}")
     return 0
 
 
@@ -278,7 +280,7 @@ def _restore_source(given: Given) -> int:
     if given.json:
         documents.write({"copy": done.copy, "into": done.into, "commit": done.commit})
     else:
-        print(f"{done.into} holds {done.copy} at {done.commit}")
+        say(f"{done.into} holds {done.copy} at {done.commit}")
     return 0
 
 
@@ -287,7 +289,7 @@ def _restore_image(given: Given) -> int:
     if given.json:
         documents.write({"copy": done.copy, "into": done.into})
     else:
-        print(f"{done.into} holds {done.copy}; every byte had the noted checksum")
+        say(f"{done.into} holds {done.copy}; every byte had the noted checksum")
     return 0
 
 

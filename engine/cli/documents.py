@@ -1,5 +1,6 @@
 """Records as the documents of CONTRACT.md. Unknown is null; LSNs as PostgreSQL prints them."""
 
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,21 +18,32 @@ from engine.records.target import RecoveryPoint, RecoveryTarget, RecoveryWindow
 
 Document = dict[str, Any]
 
+# Beyond the controls that JSON itself wants escaped: DEL and the C1 controls, line separators, direction marks.
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
 
 def write(document: Document) -> None:
     """One document on stdout. Names that are not UTF-8 come escaped, never as an error."""
-    data = msgspec.json.encode(_printable(document))
+    data = encoded(_in_unicode(document))
     sys.stdout.buffer.write(msgspec.json.format(data, indent=2) + b"\n")
     sys.stdout.buffer.flush()
 
 
-def _printable(value: Any) -> Any:
+def encoded(document: Document) -> bytes:
+    """As JSON. A document may be looked at on a terminal, so what would do something there is escaped, too."""
+    data = msgspec.json.encode(document)
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", data.decode()).encode()
+
+
+def _in_unicode(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
+        return {_in_unicode(key): _in_unicode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_printable(item) for item in value]
+        return [_in_unicode(item) for item in value]
     return value
 
 

@@ -11,6 +11,7 @@ from engine import acts
 from engine.cli import documents, telling
 from engine.cli.documents import Document
 from engine.cli.grouping import What
+from engine.cli.printing import say, say_lines
 from engine.cli.telling import SIGNS, duration
 from engine.records.drills import DrillScenario, DrillState
 from engine.records.errors import UsageError
@@ -56,9 +57,9 @@ def _list(given: Given) -> int:
         return 0
     for each in found:
         past = f"best {each.best} of {each.of}, last {each.last}" if each.played else "not yet practised"
-        print(f"   {each.name:<24} {each.title}  ({duration(each.limit_seconds)}; {past})")
+        say(f"   {each.name:<24} {each.title}  ({duration(each.limit_seconds)}; {past})")
     for problem in problems:
-        print(f" {SIGNS['bad']} {problem.what}" + (f"  instead: {problem.remedy}" if problem.remedy else ""))
+        say(f" {SIGNS['bad']} {problem.what}" + (f"  instead: {problem.remedy}" if problem.remedy else ""))
     return 0
 
 
@@ -84,8 +85,8 @@ def _hint(given: Given) -> int:
     if given.json:
         documents.write({**_drill(drill), "hint": text})
     else:
-        print(text if text is not None else "there is no hint left")
-        print(f"hints so far cost {drill.hints_cost} points; {drill.hints_left} left")
+        say_lines(text if text is not None else "there is no hint left")
+        say(f"hints so far cost {drill.hints_cost} points; {drill.hints_left} left")
     return 0
 
 
@@ -119,7 +120,7 @@ def _history(given: Given) -> int:
         return 0
     for each in found:
         lost = "" if each.lost is None else f", {each.lost} acts lost"
-        print(
+        say(
             f"   {each.drill}  {each.scenario or '?':<24} {each.outcome:<7} {_score(each):>8}"
             f"  {duration(each.seconds)}{lost}"
         )
@@ -209,29 +210,33 @@ def _show_state(given: Given, drill: DrillState) -> None:
     if given.json:
         documents.write(_drill(drill))
         return
-    print(f"drill {drill.drill}" + (f": {drill.title}" if drill.title else ""))
-    print(f"\n{drill.briefing}\n")
+    say(f"drill {drill.drill}" + (f": {drill.title}" if drill.title else ""))
+    say()
+    say_lines(f"{drill.briefing}\n")
     if drill.ended_at is None:
-        print(f"you have {duration(drill.limit_seconds)}; {duration(drill.seconds)} are gone")
-        print(f"the lab answers to:  {drill.command} …  (without a command: the screen)")
-        print("for a hint: reprise drill hint; when you are done: reprise drill check; to leave: reprise drill end")
+        say(f"you have {duration(drill.limit_seconds)}; {duration(drill.seconds)} are gone")
+        say(f"the lab answers to:  {drill.command} …  (without a command: the screen)")
+        say("for a hint: reprise drill hint; when you are done: reprise drill check; to leave: reprise drill end")
     if drill.marks:
-        print(f"{drill.outcome}, {_score(drill)} points after {duration(drill.seconds)}")
+        say(f"{drill.outcome}, {_score(drill)} points after {duration(drill.seconds)}")
     for mark in drill.marks:
         sign = SIGNS["ok" if mark.ok else "bad"]
-        print(f" {sign} {mark.points:>3} of {mark.of:<3} {mark.name}: {mark.told}")
+        say(f" {sign} {mark.points:>3} of {mark.of:<3} {mark.name}: {mark.told}")
     if drill.hints_cost:
-        print(f"   {-drill.hints_cost:>3}        {len(drill.hints)} hints")
+        say(f"   {-drill.hints_cost:>3}        {len(drill.hints)} hints")
     if drill.ended_at is None:
         sys.stdout.flush()
         return
     if drill.problem:
-        print(f" {SIGNS['warn']} {drill.problem}")
-    print("\nminute by minute")
+        say(f" {SIGNS['warn']} {drill.problem}")
+    say()
+    say("minute by minute")
     for each in drill.minutes:
-        print(f"   {each.at.astimezone(UTC):%H:%M:%S}  {each.seconds:>7.1f} s  {each.who:<8} {each.what}")
+        say(f"   {each.at.astimezone(UTC):%H:%M:%S}  {each.seconds:>7.1f} s  {each.who:<8} {each.what}")
     if drill.debriefing:
-        print(f"\nnext time\n{drill.debriefing.strip()}")
+        say()
+        say("next time")
+        say_lines(drill.debriefing.strip())
 
 
 def _score(drill: DrillState) -> str:

@@ -1,11 +1,11 @@
 """`reprise drill proof`: what can be typed, the plan, the run."""
 
 import argparse
-import sys
 
 from engine import acts
 from engine.cli import documents, following, telling
 from engine.cli.arguments import target_of
+from engine.cli.printing import say
 from engine.records.errors import UsageError
 
 
@@ -33,4 +33,4 @@ def carry_out(given: argparse.Namespace) -> int:
 
 
 def _cleared(run: str) -> None:
-    print(f"the remains of the dead drill {run} were taken away", file=sys.stderr)
+    say(f"the remains of the dead drill {run} were taken away", err=True)

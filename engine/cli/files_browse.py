@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from engine import acts
+from engine.cli.printing import say
 from engine.records.errors import UsageError
+from engine.records.printable import printable
 
 if TYPE_CHECKING:
     from engine.cli.documents import Document
@@ -44,7 +46,7 @@ def list_files(given: argparse.Namespace) -> int:
         here = listing.find(path)
         if here is None:
             remedy = f"look with: reprise files list {given.snapshot}"
-            raise UsageError(f"{_shown(path)} is not in {given.snapshot}", remedy=remedy)
+            raise UsageError(f"{printable(path)} is not in {given.snapshot}", remedy=remedy)
         entries = _found(listing, here, path, given.search)
         if given.json:
             out = sys.stdout.buffer
@@ -81,12 +83,12 @@ def compare_files(given: argparse.Namespace) -> int:
     """What was added, removed and changed from A to B."""
     desk = acts.open_desk(given.site, given.state)
     if not given.json and "live" in (given.a, given.b):
-        print("no content of live files is read: a change that left size and time as they were does not show")
+        say("no content of live files is read: a change that left size and time as they were does not show")
     with acts.compare_files(desk, given.a, given.b) as found:
         if given.json:
             _write_differences(found)
         else:
-            _tell(found, lambda each: f"{_SIGNS[each.how]} {_shown(each.path)}{_what(each.what)}")
+            _tell(found, lambda each: f"{_SIGNS[each.how]} {printable(each.path)}{_what(each.what)}")
     return 0
 
 
@@ -121,9 +123,9 @@ def _write_array(out: IO[bytes], documents: Iterator[Document]) -> None:
 
 
 def _json(document: Document) -> bytes:
-    import msgspec
+    from engine.cli.documents import encoded
 
-    return msgspec.json.encode(document)
+    return encoded(document)
 
 
 def _document(path: bytes, entry: Any) -> Document:
@@ -151,26 +153,20 @@ def _tell(found: Iterator[Any], line: Callable[[Any], str]) -> None:
     more = 0
     for number, each in enumerate(found):
         if number < _TOLD:
-            print(line(each))
+            say(line(each))
         else:
             more += 1
     if more:
-        print(f"and {more} more; --json lists all")
+        say(f"and {more} more; --json lists all")
 
 
 def _line(zone: Any, path: bytes, entry: Any) -> str:
     if entry.kind == "d":
-        return f"{entry.bytes:>14}  {entry.files:>9} files       {_shown(path)}/"
+        return f"{entry.bytes:>14}  {entry.files:>9} files       {printable(path)}/"
     at = datetime.fromtimestamp(entry.mtime_ns / 10**9, UTC).astimezone(zone)
-    target = f" -> {_shown(entry.target)}" if entry.kind == "l" else ""
-    return f"{entry.size:>14}  {at:%Y-%m-%d %H:%M:%S}  {_shown(path)}{target}"
+    target = f" -> {printable(entry.target)}" if entry.kind == "l" else ""
+    return f"{entry.size:>14}  {at:%Y-%m-%d %H:%M:%S}  {printable(path)}{target}"
 
 
 def _what(what: tuple[str, ...]) -> str:
     return f"  ({', '.join(what)})" if what else ""
-
-
-def _shown(path: bytes) -> str:
-    """A name for a terminal: what is not UTF-8 or not printable is escaped."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

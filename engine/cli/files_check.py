@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from engine import acts
 from engine.cli.documents import Document, time, write
+from engine.cli.printing import say, say_passing
 from engine.cli.telling import SIGNS, duration, size, stamp
 from engine.records.checking import FileCheck, FileFinding
+from engine.records.printable import printable
 
 _LISTED = 10_000  # findings of a sort in a document; all are in the CSV
 _SHOWN = 20  # for people
@@ -42,7 +44,7 @@ def carry_out(given: argparse.Namespace) -> int:
     else:
         zone = desk.site.zone
         if found.resumed_from is not None:
-            print(f"went on with the check of {stamp(found.resumed_from, zone)}: {found.trusted} files unchanged since")
+            say(f"went on with the check of {stamp(found.resumed_from, zone)}: {found.trusted} files unchanged since")
         _tell(found)
     return 0 if found.ok else 1
 
@@ -94,7 +96,7 @@ def _write_csv(found: FileCheck) -> None:
         writer.writerow(("problem", "", "", "", problem))
     _flush(lines)
     if found.resumed_from is not None:
-        print(f"went on with an earlier check: {found.trusted} files unchanged since", file=sys.stderr)
+        say(f"went on with an earlier check: {found.trusted} files unchanged since", err=True)
 
 
 def _flush(lines: io.StringIO) -> None:
@@ -106,32 +108,26 @@ def _flush(lines: io.StringIO) -> None:
 
 def _tell(found: FileCheck) -> None:
     took = f"{size(found.bytes)} read, {duration(_seconds(found))}"
-    print(f"{found.root}: {found.checked} files that the database refers to, {took}")
+    say(f"{found.root}: {found.checked} files that the database refers to, {took}")
     for kind, count, title in (("missing", found.missing, "missing"), ("wrong", found.wrong, "wrong")):
-        print(f" {SIGNS['bad' if count else 'ok']} {count} {title}")
+        say(f" {SIGNS['bad' if count else 'ok']} {count} {title}")
         for each in acts.file_findings(found, kind, _SHOWN):
             rows = f"{each.rows} row{'s' if each.rows != 1 else ''}"
-            print(f"      {_printable(each)}  ({', '.join(filter(None, (each.why, rows)))})")
+            say(f"      {printable(each.path)}  ({', '.join(filter(None, (each.why, rows)))})")
         _more(count)
     for problem in found.problems:
-        print(f" {SIGNS['bad']} {problem}")
+        say(f" {SIGNS['bad']} {problem}")
     sign = SIGNS["warn" if found.orphans else "ok"]
-    print(f" {sign} {found.orphans} files that nobody refers to, {size(found.orphan_bytes)}")
+    say(f" {sign} {found.orphans} files that nobody refers to, {size(found.orphan_bytes)}")
     for each in acts.file_findings(found, "orphan", _SHOWN // 4):
-        print(f"      {_printable(each)}")
+        say(f"      {printable(each.path)}")
     if found.checked and found.missing == found.checked:
-        print("every file is missing: is the folder mounted, and does strip_prefix fit?")
+        say("every file is missing: is the folder mounted, and does strip_prefix fit?")
 
 
 def _more(count: int) -> None:
     if count > _SHOWN:
-        print(f"      and {count - _SHOWN} more; all of them: reprise files check --csv")
-
-
-def _printable(finding: FileFinding) -> str:
-    """A path for a terminal."""
-    text = finding.path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        say(f"      and {count - _SHOWN} more; all of them: reprise files check --csv")
 
 
 def _progress(quiet: bool) -> Callable[[str, int, int | None], None]:
@@ -142,6 +138,6 @@ def _progress(quiet: bool) -> Callable[[str, int, int | None], None]:
         now = clock.monotonic()
         if not quiet and sys.stderr.isatty() and now >= shown[0]:
             shown[0] = now + 0.5
-            print(f"\r{what}: {done}{f' of {total}' if total is not None else ''} files   ", end="", file=sys.stderr)
+            say_passing(f"{what}: {done}{f' of {total}' if total is not None else ''} files   ")
 
     return progress

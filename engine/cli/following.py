@@ -5,6 +5,7 @@ import sys
 
 from engine import acts
 from engine.cli import STOPPED_LOOKING, documents, telling
+from engine.cli.printing import ask, say
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Plan
 from engine.records.runs import RunState
@@ -20,7 +21,7 @@ def confirm(given: Given, question: str, expected: str) -> None:
         return
     if given.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("this needs a confirmation, and there is no terminal to ask on", remedy="add --yes")
-    if input(question).strip() != expected:
+    if ask(question) != expected:
         raise UsageError("not confirmed; nothing was done")
 
 
@@ -45,7 +46,7 @@ def leave(given: Given, desk: acts.Desk, run: str) -> int:
     elif ended:
         telling.report(state, desk.site.zone)
     else:
-        print(f"started; follow it with: reprise attach {state.run}")
+        say(f"started; follow it with: reprise attach {state.run}")
     return 1 if ended else 0
 
 
@@ -56,7 +57,7 @@ def follow(given: Given, desk: acts.Desk, run: str) -> int:
         if not given.json:
             raise
         documents.write(documents.report(acts.run_state(desk, run)))  # as it stands: it goes on without us
-        print(f"reprise: {STOPPED_LOOKING}", file=sys.stderr)
+        say(f"reprise: {STOPPED_LOOKING}", err=True)
         return 130
     show(given, desk, state)
     return EXIT_OF_OUTCOME.get(state.outcome, 1)

@@ -7,6 +7,7 @@ import platformdirs
 
 from engine import acts
 from engine.cli import documents
+from engine.cli.printing import ask, say
 from engine.records.errors import UsageError
 from engine.site import (
     Database,
@@ -32,14 +33,14 @@ def write_site_file(given: argparse.Namespace) -> int:
     found = acts.propose_site(given.copies)
     if asks:
         for source in found.sources:
-            print(f"found: {source}")
+            say(f"found: {source}")
     site = _ask_all(found) if asks else _take(found)
     acts.save_site(site, path)
     read_site(path)  # what was written must be right; the error names the key
     if given.json:
         documents.write({"site": str(path)})
     else:
-        print(f"wrote {path}; look at what it reaches with: reprise --site {path} windows")
+        say(f"wrote {path}; look at what it reaches with: reprise --site {path} windows")
     return 0
 
 
@@ -58,7 +59,7 @@ def _take(found: acts.Proposal) -> Site:
 
 
 def _ask_all(found: acts.Proposal) -> Site:
-    print("Enter takes what stands in brackets; Ctrl+C leaves and writes nothing.")
+    say("Enter takes what stands in brackets; Ctrl+C leaves and writes nothing.")
     name = _ask("name of the site", found.name)
     zone = _ask("time zone in which times are shown", found.timezone)
     data_dir = _ask("the cluster's data directory", found.data_dir)
@@ -74,7 +75,7 @@ def _ask_all(found: acts.Proposal) -> Site:
 
 def _ask(question: str, proposed: str | None) -> str:
     while True:
-        answer = input(f"{question}{f' [{proposed}]' if proposed else ''}: ").strip() or proposed
+        answer = ask(f"{question}{f' [{proposed}]' if proposed else ''}: ") or proposed
         if answer:
             return answer
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from engine.cli.printing import say
 from engine.cli.telling import SIGNS, duration, stamp
 from engine.records.errors import RepriseError
 from engine.records.status import Level, SiteStatus, Thing
@@ -21,12 +22,12 @@ def tell(status: SiteStatus, zone: ZoneInfo) -> None:
     bad = [f"{thing.name}: {_why(thing)}" for thing in status.things if thing.level is not Level.OK]
     ages = " ".join(filter(None, map(_performance, status.things)))
     told = "; ".join(bad) or "every copy is as new as the policy wants"
-    print(f"REPRISE {status.level.name} - {status.site}: {told}" + (f" | {ages}" if ages else ""))
+    say(f"REPRISE {status.level.name} - {status.site}: {told}" + (f" | {ages}" if ages else ""))
     for thing in status.things:
         sign = SIGNS[_SIGN[thing.level]]
-        print(f" {sign} {thing.name:<22} {_age(thing):<26} {_proof(thing, zone):<36} {_loss(thing)}")
+        say(f" {sign} {thing.name:<22} {_age(thing):<26} {_proof(thing, zone):<36} {_loss(thing)}")
         for finding in thing.findings:
-            print(f"      {finding}")
+            say(f"      {finding}")
 
 
 def _performance(thing: Thing) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from engine import acts
 from engine.cli import documents, following, telling
+from engine.cli.printing import say
 from engine.records.runs import Deed
 
 _FORMS: tuple[Literal["html", "markdown"], ...] = ("html", "markdown")
@@ -32,7 +33,8 @@ def report(given: argparse.Namespace, desk: acts.Desk) -> int:
             }
         )
     elif written:
-        print("\n".join(f"the report of {state.run} is written to {file}" for file in written))
+        for path in written:
+            say(f"the report of {state.run} is written to {path}")
     else:
         telling.report(state, desk.site.zone)
     return 0
@@ -55,8 +57,9 @@ def runbook(given: argparse.Namespace, desk: acts.Desk) -> int:
             }
         )
     else:
-        print(f"the runbook is written to {written.path}: print it, and put it where it is found without this machine")
-        print("\n".join(f"  {finding}" for finding in written.findings), end="\n" if written.findings else "")
+        say(f"the runbook is written to {written.path}: print it, and put it where it is found without this machine")
+        for finding in written.findings:
+            say(f"  {finding}")
     return 0
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from humanize import naturalsize, precisedelta
 
+from engine.cli.printing import say, say_passing
 from engine.records.copies import Catalog, Problem
 from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
@@ -47,44 +48,48 @@ def _end(end: TransactionEnd | None, zone: ZoneInfo) -> str:
 
 
 def catalog(found: Catalog, zone: ZoneInfo) -> None:
-    print(f"site {found.site}")
-    print("\nbase backups")
+    say(f"site {found.site}")
+    say()
+    say("base backups")
     for backup in found.base_backups:
         sign = SIGNS["bad"] if not backup.usable else SIGNS["warn"] if backup.doubt else SIGNS["ok"]
         kind = "incremental" if backup.incremental else "full"
-        print(
+        say(
             f" {sign} {backup.id:<24} {stamp(backup.started_at, zone):<26} {kind:<11} "
             f"{size(backup.size_bytes):>10}  timeline {backup.timeline or '?'}"
         )
         if backup.reason or backup.doubt:
-            print(f"     {backup.reason or backup.doubt}")
-    print("\nWAL")
+            say(f"     {backup.reason or backup.doubt}")
+    say()
+    say("WAL")
     for each in found.wal_ranges:
-        print(
+        say(
             f"   timeline {each.timeline}  {each.first} – {each.last}  {each.segments} segments  "
             f"{each.commits} commits to {stamp(each.last_commit_at, zone)}"
         )
     for gap in found.gaps:
-        print(f" {SIGNS['bad']} missing on timeline {gap.timeline}: {gap.first_missing} – {gap.last_missing}")
+        say(f" {SIGNS['bad']} missing on timeline {gap.timeline}: {gap.first_missing} – {gap.last_missing}")
     for title, names in (
         ("restore points", [f"{each.name}  {stamp(each.at, zone)}" for each in found.restore_points]),
         ("dumps", [f"{each.id}  {stamp(each.started_at, zone)}" for each in found.dumps]),
         ("media snapshots", [f"{each.id}  {size(each.size_bytes)}" for each in found.media_snapshots]),
     ):
         if names:
-            print(f"\n{title}")
+            say()
+            say(f"{title}")
             for name in names:
-                print(f"   {name}")
+                say(f"   {name}")
     if found.problems:
-        print("\nproblems")
+        say()
+        say("problems")
         for problem in found.problems:
-            print(f" {SIGNS['warn']} {problem.where}: {problem.what}")
+            say(f" {SIGNS['warn']} {problem.where}: {problem.what}")
 
 
 def windows(found: Iterable[RecoveryWindow], zone: ZoneInfo) -> None:
     for each in found:
-        print(f"timeline {each.timeline}  {moment(each.from_at, zone)} – {moment(each.to_at, zone)}")
-        print(
+        say(f"timeline {each.timeline}  {moment(each.from_at, zone)} – {moment(each.to_at, zone)}")
+        say(
             f"   from {each.backup}, {each.segments} WAL segments, {size(each.bytes)}"
             + (f", ends: {each.ended_by}" if each.ended_by else "")
         )
@@ -93,29 +98,32 @@ def windows(found: Iterable[RecoveryWindow], zone: ZoneInfo) -> None:
 def plan(planned: Plan, zone: ZoneInfo) -> None:
     point = planned.point
     if point is not None:
-        print(f"restore     to {format_lsn(point.gate)} on timeline {point.timeline}, from backup {point.backup.id}")
+        say(f"restore     to {format_lsn(point.gate)} on timeline {point.timeline}, from backup {point.backup.id}")
         if point.choice:
-            print(f"            {point.choice}")
-        print(f"last kept   {_end(point.kept, zone)}")
-        print(f"first lost  {_end(point.lost, zone)}")
-        print(f"loses       {point.lost_commits} commits that the repository holds")
+            say(f"            {point.choice}")
+        say(f"last kept   {_end(point.kept, zone)}")
+        say(f"first lost  {_end(point.lost, zone)}")
+        say(f"loses       {point.lost_commits} commits that the repository holds")
     if planned.files is not None:
         at = moment(planned.files.moment, zone) if planned.files.moment else "as the newest or named snapshot has them"
-        print(f"files       {at}")
-        print(f"from        {', '.join(each.id for each in planned.files.snapshots) or 'no snapshot'}")
+        say(f"files       {at}")
+        say(f"from        {', '.join(each.id for each in planned.files.snapshots) or 'no snapshot'}")
     kinds = {"in-place": "in place", "side-copy": "into a side copy", "database": "into the database", "files": "files"}
     where = kinds.get(planned.destination.kind, planned.destination.kind)
-    print(f"where       {where}, {planned.destination.path}")
-    print("\nchecks")
+    say(f"where       {where}, {planned.destination.path}")
+    say()
+    say("checks")
     for each in planned.checks:
         _check(each)
     if planned.steps:
-        print("\nsteps")
+        say()
+        say("steps")
         for number, step in enumerate(planned.steps, 1):
-            print(f" {number:>2} {step.title:<58} {size(step.bytes) if step.bytes else '':>12}")
-    print(f"    {_estimate(planned)}")
+            say(f" {number:>2} {step.title:<58} {size(step.bytes) if step.bytes else '':>12}")
+    say(f"    {_estimate(planned)}")
     if planned.refused:
-        print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+        say()
+        say(f"{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
 
 
 def _estimate(planned: Plan) -> str:
@@ -129,12 +137,14 @@ def _estimate(planned: Plan) -> str:
 
 def copy_plan(planned: Plan) -> None:
     assert planned.copying is not None
-    print(f"take        {planned.copying.path}")
-    print("\nchecks")
+    say(f"take        {planned.copying.path}")
+    say()
+    say("checks")
     for each in planned.checks:
         _check(each)
     if planned.refused:
-        print(f"\n{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
+        say()
+        say(f"{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
 
 
 def sending(quiet: bool) -> Callable[[str, int], None]:
@@ -146,36 +156,36 @@ def sending(quiet: bool) -> Callable[[str, int], None]:
 def schedule(found: ScheduleState) -> None:
     for each in found.entries:
         then = f"{each.next_at:%a %d %b %H:%M}" if each.next_at else "unknown"
-        print(f"   {each.what:<12} {each.when:<20} next {then:<18} {each.command}")
+        say(f"   {each.what:<12} {each.when:<20} next {then:<18} {each.command}")
     if not found.entries:
-        print("the site file has no [schedule]")
+        say("the site file has no [schedule]")
     elif found.installed:
-        print(f"installed; {found.by} runs it")
+        say(f"installed; {found.by} runs it")
     else:
-        print("not installed, or not as it stands here; do it with: reprise schedule install")
+        say("not installed, or not as it stands here; do it with: reprise schedule install")
 
 
 def archiving(found: Archiving) -> None:
     for each in found.changes:
         note = "  (needs a restart)" if each.restart else ""
-        print(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
+        say(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
     if found.segment:
         took = f" after {duration(found.seconds)}" if found.seconds is not None else ""
-        print(
+        say(
             f" {SIGNS['ok' if found.ok else 'bad']} {found.segment} {'arrived' if found.ok else 'did not arrive'}{took}"
         )
     for finding in found.findings:
-        print(f" {SIGNS['warn']} {finding}")
+        say(f" {SIGNS['warn']} {finding}")
     if found.ok and not found.changes and not found.segment:
-        print("nothing needs to be changed")
+        say("nothing needs to be changed")
 
 
 def proofs(found: Iterable[Proof]) -> None:
     for each in found:
         sign = SIGNS[{True: "ok", False: "bad", None: "warn"}[each.ok]]
-        print(f" {sign} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
+        say(f" {sign} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
         for finding in each.findings:
-            print(f"          {finding}")
+            say(f"          {finding}")
 
 
 def verifying(quiet: bool, verb: str = "verifying") -> Callable[[str, int, int | None], None]:
@@ -187,7 +197,7 @@ def verifying(quiet: bool, verb: str = "verifying") -> Callable[[str, int, int |
         if not quiet and sys.stderr.isatty() and now >= shown[0]:
             shown[0] = now + 0.5
             share = f"{100 * done // total} %" if total else size(done)
-            print(f"\r{verb} {what}: {share}   ", end="", file=sys.stderr)
+            say_passing(f"{verb} {what}: {share}   ")
 
     return progress
 
@@ -197,14 +207,14 @@ def expiry(found: Expiry, *, applied: bool = False) -> None:
         ("deleted" if applied else "would go", [(each.verdict, size(each.bytes)) for each in found.leaving]),
         ("stays", [(each, "") for each in found.staying]),
     ):
-        print(title if verdicts else f"{title}: nothing")
+        say(title if verdicts else f"{title}: nothing")
         for verdict, count in verdicts:
-            print(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.told}")
-    print(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
+            say(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.told}")
+    say(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
     for finding in found.findings:
-        print(f" {SIGNS['warn']} {finding}")
+        say(f" {SIGNS['warn']} {finding}")
     if found.leaving and not applied:
-        print("nothing was deleted; do it with: reprise expire --apply")
+        say("nothing was deleted; do it with: reprise expire --apply")
 
 
 def _check(each: Check) -> None:
@@ -214,38 +224,38 @@ def _check(each: Check) -> None:
         sign = SIGNS["bad"]
     else:
         sign = SIGNS["warn"] if each.level == "warn" else SIGNS["info"]
-    print(f" {sign} {each.name:<20} {each.finding}")
+    say(f" {sign} {each.name:<20} {each.finding}")
     if each.ok is not True and each.remedy:
-        print(f"   {'':<20} {each.remedy}")
+        say(f"   {'':<20} {each.remedy}")
 
 
 def runs(found: Iterable[RunState], problems: Iterable[Problem], zone: ZoneInfo) -> None:
     for state in found:
-        print(f"{state.run:<44} {state.outcome:<12} {stamp(state.started_at, zone)}  {state.plan.destination.path}")
+        say(f"{state.run:<44} {state.outcome:<12} {stamp(state.started_at, zone)}  {state.plan.destination.path}")
     for problem in problems:
-        print(f"{SIGNS['bad']} {problem.where}: {problem.what}")
+        say(f"{SIGNS['bad']} {problem.where}: {problem.what}")
         if problem.remedy:
-            print(f"  {problem.remedy}")
+            say(f"  {problem.remedy}")
 
 
 def report(state: RunState, zone: ZoneInfo) -> None:
-    print(f"{state.run}: {state.outcome}")
+    say(f"{state.run}: {state.outcome}")
     for step in state.steps:
         took = duration(step.seconds) if step.seconds is not None else ""
-        print(f"   {step.title:<58} {step.outcome:<9} {took}")
+        say(f"   {step.title:<58} {step.outcome:<9} {took}")
     if state.taken:
-        print(f"copy        {state.taken.path}, {size(state.taken.size_bytes)}")
+        say(f"copy        {state.taken.path}, {size(state.taken.size_bytes)}")
     if state.reached:
         proven = "proven" if state.reached.proven else "NOT PROVEN"
-        print(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
-        print(f"            {state.reached.finding}")
-        print(f"last commit {moment(state.reached.last_commit_at, zone)}")
+        say(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
+        say(f"            {state.reached.finding}")
+        say(f"last commit {moment(state.reached.last_commit_at, zone)}")
     if state.plan.proof is not None:
         _proof(state, state.plan.proof)
     elif state.recovery and state.recovery.rto_seconds is not None:
         waited = f", and {duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
-        print(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
-        print(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
+        say(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
+        say(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
     if state.files:
         _files(state.files, copied=any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps))
     for each in state.checks:
@@ -253,46 +263,46 @@ def report(state: RunState, zone: ZoneInfo) -> None:
             _check(each)
     if state.host:
         database = f"psql -h {state.host} -p {state.port}"
-        print(f"server      {database}   data directory {state.data_dir}")
+        say(f"server      {database}   data directory {state.data_dir}")
     if state.error:
-        print(f"error       {state.error.message}")
+        say(f"error       {state.error.message}")
         for line in (state.error.cause, state.error.remedy):
             if line:
-                print(f"            {line}")
+                say(f"            {line}")
     for note in state.notes:
-        print(f"note        {note.get('text', note)}")
+        say(f"note        {note.get('text', note)}")
     if state.answers:
-        print("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
+        say("now         " + ", ".join(f"reprise {answer} {state.run}" for answer in state.answers))
 
 
 def _proof(state: RunState, proof: ProofDrill) -> None:
     """What a proof drill came to."""
     if state.told is not None and state.told.rto_seconds is not None:
-        print(f"took        {duration(state.told.rto_seconds)} until it was open and checked, within its limits")
-    print(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
+        say(f"took        {duration(state.told.rto_seconds)} until it was open and checked, within its limits")
+    say(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
 
 
 def _files(told: Mapping[str, Any], *, copied: bool) -> None:
     """What came of the users' files; before they are copied: what will."""
     is_, were = ("copied", "were") if copied else ("to be copied", "are")
-    print(f"files       {told['copied']} {is_}, {size(told['bytes'])}; {told['kept']} {were} right already")
+    say(f"files       {told['copied']} {is_}, {size(told['bytes'])}; {told['kept']} {were} right already")
     for name, what in (
         ("wrong", f"live ones {were} wrong"),
         ("out", f"{'moved out: they came' if copied else 'to be moved out: they come'} after"),
         ("orphans", "not asked for, left as they are"),
     ):
         if told.get(name):
-            print(f"            {told[name]} {what}")
+            say(f"            {told[name]} {what}")
     if told.get("set_aside"):
         what = "the folder as it was" if told["place"] == "beside" else "what was replaced, or came after,"
-        print(f"            {what} stands in {told['set_aside']}")
+        say(f"            {what} stands in {told['set_aside']}")
     for each in told["findings"]:
-        print(f" {SIGNS['warn']} {each}")
+        say(f" {SIGNS['warn']} {each}")
     if told["unrecoverable"]:
         rows = f" ({told['unrecoverable_rows']} rows refer to them)" if told["unrecoverable_rows"] else ""
-        print(f" {SIGNS['bad']} {told['unrecoverable']} cannot be brought back{rows}:")
+        say(f" {SIGNS['bad']} {told['unrecoverable']} cannot be brought back{rows}:")
         for each in told["unrecoverable_sample"][:20]:
-            print(f"      {each['path']}: {each['why']}")
+            say(f"      {each['path']}: {each['why']}")
 
 
 def reading(quiet: bool) -> Callable[[int, int], None]:
@@ -304,7 +314,7 @@ def reading(quiet: bool) -> Callable[[int, int], None]:
         now = clock.monotonic()
         if not quiet and sys.stderr.isatty() and now >= shown[0]:
             shown[0] = now + 0.5
-            print(f"\rreading WAL: {done} of {total} segments", end="\n" if done == total else "", file=sys.stderr)
+            say_passing(f"reading WAL: {done} of {total} segments", last=done == total)
 
     return progress
 
@@ -312,7 +322,7 @@ def reading(quiet: bool) -> Callable[[int, int], None]:
 def building(quiet: bool) -> Callable[[int, int, str], None]:
     def progress(done: int, total: int, what: str) -> None:
         if not quiet:
-            print(f"[{done}/{total}] {what}", file=sys.stderr)
+            say(f"[{done}/{total}] {what}", err=True)
 
     return progress
 
@@ -330,7 +340,7 @@ def following(quiet: bool, zone: ZoneInfo) -> Callable[[RunState], None]:
                 continue
             if last.get(step.name) != step.outcome:
                 last[step.name] = step.outcome
-                print(f"{step.outcome:<8} {step.title}", flush=True)
+                say(f"{step.outcome:<8} {step.title}", flush=True)
             progress = step.progress
             if step.outcome == "running" and progress and progress.total and now - float(str(last.get("at", 0))) >= 2:
                 last["at"] = now
@@ -339,7 +349,7 @@ def following(quiet: bool, zone: ZoneInfo) -> Callable[[RunState], None]:
                 done, total = (
                     str(each) if progress.unit == "files" else size(each) for each in (progress.done, progress.total)
                 )
-                print(
+                say(
                     f"         {percent} %  {done} of {total}  left {left}  {progress.detail}",
                     flush=True,
                 )

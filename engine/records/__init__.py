@@ -14,4 +14,5 @@ lsn       log sequence numbers and segment names
 checking  the users' files held against what the database refers to
 errors    what an operator is told when something cannot be done
 coding    records to JSON and back
+printable text of others as it may be shown
 """

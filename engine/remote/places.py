@@ -29,8 +29,10 @@ class RemotePlace:
 
     @property
     def for_rsync(self) -> str:
-        """As rsync names it (without the port, which is the shell's to know)."""
-        return f"{self.login}:{self.path}"
+        """As rsync names it (without the port, which is the shell's to know); an IPv6 address in brackets, or its
+        first colon would end it (rsync(1), "ADVANCED USAGE")."""
+        user, at, host = self.login.rpartition("@")
+        return f"{user}{at}[{host}]:{self.path}" if ":" in host else f"{self.login}:{self.path}"
 
     @property
     def shell(self) -> list[str]:
@@ -61,8 +63,9 @@ class RemotePlace:
             raise RepriseError(f"{words[0]} failed on {self.login}", cause=error.cause) from None
 
     def __str__(self) -> str:
+        user, at, host = self.login.rpartition("@")
         port = f":{self.port}" if self.port else ""
-        return f"ssh://{self.login}{port}{self.path}"
+        return f"ssh://{user}{at}{f'[{host}]' if ':' in host else host}{port}{self.path}"
 
 
 def read_place(text: str) -> RemotePlace:

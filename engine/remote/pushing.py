@@ -2,9 +2,10 @@
 
 A copy travels under a name with a dot and is renamed when it is whole, so that a reader of that repository never sees
 half of it. What is there already is never changed: a copy with the same name must have the same content, and so must
-the files beside it. A draft is only added to: what is left of another attempt there, and does not belong, is refused.
-Before that, what it shares with other copies leaves it: rsync sets modes and owners in place, and theirs are not ours.
-Of two pushes of one copy the second is refused: it would take the draft over that the first still writes into.
+the files beside it. A draft is a folder of this push alone: what is unchanged since the copy before, and what another
+attempt left, is linked into it, and rsync writes into no file that has its name already. Of that other attempt
+something may still live there, after a line that broke or from another machine: it works in a folder that is never
+named by us, and on this machine two pushes of one copy are refused.
 """
 
 import fcntl
@@ -17,19 +18,19 @@ from pathlib import Path
 from engine.records.errors import RepriseError
 from engine.remote.places import RemotePlace
 from engine.remote.rsync import SEND, SEND_NEW, Progress, compare, hold, run_rsync
+from engine.remote.standing import DRAFT, SUFFIX, remove_hidden
 from engine.transfer.naming import shown
 
 # Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
 _MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
-# What another attempt left of a copy ($2) is taken over under a name of our own ($3), so that whoever still works on it
-# cannot name it; then what it shares with other copies leaves it. In a folder that may not be written nothing could.
-_TAKE_OVER = (
-    'cd -- "$1" || exit; for old in "./.draft-$2" "./.draft-$2"~*; do '
+# What other attempts left of a copy ($2): folders are named, to be linked from; a file, which rsync writes beside it and
+# then renames, is taken over under our own name ($3), so that whoever still works on it does not reach it.
+_LEFT = (
+    f'cd -- "$1" || exit; for old in "./{DRAFT}$2" "./{DRAFT}$2"~{SUFFIX}; do '
     'test ! -L "$old" || { echo "$old is a link" >&2; exit 1; }; '
-    'test ! -e "$old" || { mv -nT -- "$old" "./$3" && break; }; done; '
-    'test ! -d "./$3" || find "./$3" -xdev \\( -type d ! -perm -700 -exec chmod u+rwx {} \\; \\)'
-    " -o \\( ! -type d -links +1 -exec rm -f {} + \\)"
+    'if test -d "$old"; then printf "%s\\0" "${old#./}"; elif test -e "$old"; then mv -nT -- "$old" "./$3"; fi; done'
 )
+_MOST_LINKED = 19  # rsync takes 20 folders to link from (MAX_BASIS_DIRS)
 # The draft ($1) gets its name ($2), on disk; a sync of all file systems where that server's cannot sync one.
 # Old versions of mv -n succeed where they did nothing.
 _NAME = 'mv -nT -- "$1" "$2" && test ! -e "$1" && { sync -f -- "$2" 2>/dev/null || sync; }'
@@ -49,16 +50,18 @@ def _push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | N
     if beside:
         names = [os.fspath(path) for path in beside]
         run_rsync(SEND_NEW, names, f"{into.for_rsync}/", into, progress)
-        hold(names, beside[0], f"{into.for_rsync}/", into, ["--checksum"])
+        hold(names, beside[0], f"{into.for_rsync}/", into, ["--recursive", "--links", "--checksum"])
     if copy.name in there:
         return compare(copy, into.below(copy.name))
-    name = f".draft-{copy.name}~{secrets.token_hex(4)}"
-    into.run("sh", "-c", _TAKE_OVER, "sh", into.path, copy.name, name, timeout=None)
+    name = f"{DRAFT}{copy.name}~{secrets.token_hex(4)}"
+    left = into.run("sh", "-c", _LEFT, "sh", into.path, copy.name, name).split("\0")[:-1]
     draft = into.below(name)
-    shared = [f"--link-dest={into.path}/{parent}"] if parent in there and copy.is_dir() else []
-    _send(copy, draft, shared, progress)
+    before = [*left[:_MOST_LINKED], *([parent] if parent in there else [])] if copy.is_dir() else []
+    _send(copy, draft, [f"--link-dest={into.below(each).path}" for each in before if each], progress)
     compare(copy, draft)
     into.run("sh", "-c", _NAME, "sh", draft.path, into.below(copy.name).path, timeout=600)
+    with suppress(RepriseError):  # what cannot be removed is swept by `expire`
+        remove_hidden(into, "", left)
 
 
 def push_mirror(mirror: Path, into: RemotePlace, progress: Progress) -> None:

@@ -21,9 +21,10 @@ FILE_DIFFERS = re.compile(r"[<>ch]f\S* (.*)", re.DOTALL)
 # Owners count where the receiver is root, groups where it may set them: it holds against what it would have set.
 ATTRIBUTES = ("--perms", "--owner", "--group", "--numeric-ids")
 
+PARTIAL = ".draft-partial"  # in the folder of the file that is half sent
 SEND = ("--archive", "--numeric-ids", "--partial", "--info=progress2")
 # Under its own name a file is there whole or not at all, and one that is there stays.
-SEND_NEW = ("--archive", "--numeric-ids", "--ignore-existing", "--partial-dir=.draft-partial", "--info=progress2")
+SEND_NEW = ("--archive", "--numeric-ids", "--ignore-existing", f"--partial-dir={PARTIAL}", "--info=progress2")
 
 Progress = Callable[[int], None]
 

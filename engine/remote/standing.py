@@ -13,6 +13,8 @@ from engine.remote.places import RemotePlace
 from engine.remote.rsync import run_rsync, unescaped
 
 DOOMED, DRAFT = ".expired-", ".draft-"
+SUFFIX = "[0-9a-f]" * 8  # each push has one of its own; a pattern for the shell, fnmatch and rsync
+HALF_SENT = f"{DRAFT}*~{SUFFIX}"
 
 _LISTED = re.compile(r"(.)\S+\s+(\d+) \S+ \S+ (.*)", re.DOTALL)  # rsync(1), --list-only; a link's target behind " -> "
 

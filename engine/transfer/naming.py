@@ -4,12 +4,12 @@ import os
 from pathlib import Path, PurePath
 
 from engine.records.errors import DamagedCopy
+from engine.records.printable import printable
 
 
 def shown(path: str | PurePath) -> str:
     """A name for messages and logs: what is not UTF-8 or not printable is escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(os.fsencode(path))
 
 
 def safe_name(name: str, archive: Path) -> str:

@@ -1,6 +1,7 @@
 """Whatever goes wrong, the command line says it once, without a traceback, and with --json as one document."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -13,8 +14,10 @@ from typing import NoReturn
 import pytest
 
 from engine import acts, cli
-from engine.cli import commands, following
+from engine.cli import commands, following, printing
+from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError
+from engine.records.plan import Check
 from engine.run import folder as folders
 from engine.run.journal import Journal
 from engine.run.story import Story
@@ -113,15 +116,42 @@ def test_a_damaged_run_is_told_among_the_runs(options: list[str], tmp_path: Path
     assert str(damaged) in plain.stdout
 
 
-def a_run(tmp_path: Path, outcome: str | None) -> tuple[acts.Desk, str]:
-    """A run of toys, as its journal tells it; None: its engine died."""
+def a_run(tmp_path: Path, outcome: str | None, odd: str = "") -> tuple[acts.Desk, str]:
+    """A run of toys, as its journal tells it; None: its engine died. ``odd``: a name that it found."""
     run = new_run(tmp_path, toy("one", tmp_path))
     journal = Journal(run / folders.JOURNAL, Story().hear)
     journal.append("engine", {"act": "apply", "pid": 1})
+    if odd:
+        journal.append("check", {"step": "one", "check": to_builtins(Check("indexes", "warn", False, odd, odd))})
+        journal.append("note", {"step": "one", "text": odd})
     if outcome is not None:
-        journal.append("finished", {"outcome": outcome, "error": {"message": "it went wrong"}})
+        journal.append("finished", {"outcome": outcome, "error": {"message": f"it went wrong{odd}", "cause": odd}})
     journal.close()
     return acts.Desk(site(), tmp_path / "site.toml", tmp_path / "state"), run.name
+
+
+def test_what_others_named_does_nothing_to_the_terminal_and_passes_for_no_line_of_ours(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Any user may name an index like that; the program's own lines and what it asks hold it, and its documents."""
+    odd = "\x1b]0;owned\x07 \x9b31m \x7f \u202e \r+ all is well\n+ all is well \t ü \U0001f600"
+    _, run = a_run(tmp_path, "failed", odd)
+    attached, listed = (cli.main([*options, *words], open_screen=lambda: 0) for words in (["attach", run], ["runs"]))
+    assert (attached, listed) == (1, 0)
+    error = RepriseError(f"no {odd}", cause=odd, remedy=odd)
+    with monkeypatch.context() as patch:
+        assert said(patch, error, ["runs"]) == 1
+        patch.setattr(sys, "stdin", io.StringIO(" yes \n"))
+        assert printing.ask(f"Replace {odd}? ") == "yes"
+        printing.say_passing(odd)
+    told = capfdbinary.readouterr()
+    assert cli.main([*options, "report", run, "--json"], open_screen=lambda: 0) == 0
+    document = capfdbinary.readouterr().out
+    for where, count in ((told.out, 6), (told.err, 4)):
+        assert where.count(rb"\x1b]0;owned\x07 \x9b31m \x7f \u202e \r+") == count
+        assert all(char.isprintable() for char in where.decode().replace("\n", "").replace("\r", "", 1))
+        assert b"\n+" not in where and where.count("ü \U0001f600".encode()) >= 3
+    assert json.loads(document)["error"]["cause"] == odd and document.decode().replace("\n", "").isprintable()
 
 
 def test_a_report_is_written_into_files_that_do_not_exist_yet(options: list[str], tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Everything at a second place fetched back. A real sshd on loopback."""
 
+import errno
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.records.errors import DamagedCopy, Refused
+from engine.records.errors import DamagedCopy, Refused, RepriseError
+from engine.remote import fetching
 from engine.remote.fetching import fetch
 from engine.remote.places import RemotePlace
 from engine.remote.pushing import push
@@ -59,6 +61,53 @@ def test_all_of_it_comes_back_when_the_first_place_is_gone(
     push(copy, place, [], None, silent)
     fetch(place, tmp_path / "back", silent)
     assert (tmp_path / "back" / copy.name / "2026" / "a.pdf").read_bytes() == b"a" * 100_000
+
+
+def test_users_files_come_back_whatever_they_are_called_and_what_is_half_sent_is_told(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path
+) -> None:
+    """One that was left out was missing from the comparison, too: it was the same rule."""
+    place, there = vault[0].below("hidden"), vault[1] / "hidden"
+    users = [f"2026/{name}/x" for name in (".draft-letter.odt", f".draft-{copy.name}~01234567", ".expired-a")]
+    users += ["2026/.draft-partial/x", "2026/wal/.draft-partial/x", ".draft-letter.odt"]
+    rests = [f"{folder}.draft-{copy.name}~0123abcd" for folder in ("", "base/", "dumps/")] + ["base/.expired-1"]
+    rests += ["wal/.draft-partial", "wal/a/b/.draft-partial"]
+    for user in users:
+        (copy / user).parent.mkdir(parents=True, exist_ok=True)
+        (copy / user).write_text(user)
+    push(copy, place, [], None, silent)
+    for rest in rests:
+        (there / rest).mkdir(parents=True)
+        (there / rest / "half").touch()
+    told = fetch(place, tmp_path / "back", silent)
+    assert [(tmp_path / "back" / copy.name / user).read_text() for user in users] == users
+    assert not [rest for rest in rests if (tmp_path / "back" / rest).exists()]
+    assert told.left_out == tuple(sorted(rests[:4]))
+    # the address of one copy: what stands at its top is the users' too
+    fetch(place.below(copy.name), tmp_path / "one", silent)
+    assert (tmp_path / "one" / ".draft-letter.odt").read_text() == ".draft-letter.odt"
+
+
+def test_it_is_on_disk_before_it_has_its_name_and_here_is_a_name_too(
+    vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, back = vault[0].below("here"), tmp_path / "back"
+    push(copy, place, [], None, silent)
+    back.mkdir()
+    monkeypatch.chdir(back)
+
+    def full(folder: int) -> None:
+        assert (tmp_path / ".draft-back" / copy.name / "2026" / "a.pdf").stat().st_size == 100_000
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch, pytest.raises(RepriseError, match="could not be written"):
+        patch.setattr(fetching, "sync_file_system", full)
+        fetch(place, Path(), silent)
+    assert not list(back.iterdir())
+    with pytest.raises(Refused, match=f"{tmp_path} is there already"):
+        fetch(place, Path(".."), silent)
+    assert fetch(place, Path(), silent).into == back
+    assert (back / copy.name).is_dir()
 
 
 @pytest.mark.parametrize("before", ["empty", "full", "file", "link"])

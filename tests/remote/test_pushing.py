@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,13 +113,13 @@ def test_a_push_that_is_taken_up_again_changes_nothing_of_the_copy_before(
 def test_of_two_pushes_of_one_copy_none_names_what_the_other_works_on(
     vault: tuple[RemotePlace, Path], copy: Path, tmp_path: Path
 ) -> None:
-    """On this machine the second is refused. One on another machine begins when the first has compared its draft, and
-    takes it over: before it had names of its own, it emptied what the first then named."""
+    """On this machine the second is refused. One on another machine goes on with what the first has sent, and names a
+    folder of its own: in the first's one something still lives, and writes by its working directory, not by a name."""
     place, folder = vault[0].below("two-at-once"), vault[1] / "two-at-once"
     push(copy, place, [], None, silent)
     after = copy.with_name("20261127T030000Z")
     copy.rename(after)
-    held, go_on = tmp_path / "held", tmp_path / "go-on"
+    held, go_on, write_now, written = (tmp_path / name for name in ("held", "go-on", "write-now", "written"))
     with pytest.MonkeyPatch.context() as patch:
         wait = f"touch '{held}'; while test ! -e '{go_on}'; do sleep 0.05; done"
         wrapped_rsync(tmp_path, patch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {wait};; esac')
@@ -135,17 +136,20 @@ def test_of_two_pushes_of_one_copy_none_names_what_the_other_works_on(
         wait_until(held.exists, "the first does not compare")
         with pytest.raises(RepriseError, match="is being pushed already"):
             push(after, place, [], copy.name, silent)
+        (draft,) = folder.glob(".draft-*")
+        write = f"while test ! -e '{write_now}'; do sleep 0.05; done; echo half >t; mv t a.pdf; touch '{written}'"
+        living = subprocess.Popen(["sh", "-c", write], cwd=draft / "2026")
         elsewhere = shutil.copytree(after, tmp_path / "elsewhere" / after.name, symlinks=True)
         with pytest.MonkeyPatch.context() as patch:
-            # what the second has done when the first goes on: it took over, and sent nothing yet
-            wrapped_rsync(tmp_path / "second", patch, f"touch '{go_on}'; exit 12")
-            with pytest.raises(Unreachable):
-                push(elsewhere, place, [], copy.name, silent)
+            wait = f"touch '{write_now}'; while test ! -e '{written}'; do sleep 0.05; done"
+            wrapped_rsync(tmp_path / "second", patch, f'$rsync "$@" || exit; case "$*" in *--dry-run*) {wait};; esac')
+            push(elsewhere, place, [], copy.name, silent)
+        assert living.wait() == 0
     finally:
         go_on.touch()
+        write_now.touch()
     assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 7
-    assert not (folder / after.name).exists()
-    push(after, place, [], copy.name, silent)
+    compare(after, place.below(after.name))
     assert sorted(path.name for path in folder.iterdir()) == [copy.name, after.name]
 
 
@@ -219,6 +223,13 @@ def test_what_stands_beside_a_copy_is_held_against_what_is_there_and_never_repla
         push(note, place, [packed], None, silent)
     assert (folder / packed.name).read_bytes() == b"others"
     assert not (folder / note.name).exists()
+    beside, target = tmp_path / "1.beside", folder / "1.beside"  # a base backup's, which is a folder
+    for path, text in ((beside, "mine"), (target, "others")):
+        path.mkdir()
+        (path / "site.toml").write_text(text)
+    with pytest.raises(DamagedCopy):
+        push(note, place, [beside], None, silent)
+    assert (target / "site.toml").read_text() == "others" and not (folder / note.name).exists()
 
 
 def test_a_full_or_closed_folder_there_is_an_error(vault: tuple[RemotePlace, Path], copy: Path) -> None:

@@ -34,6 +34,23 @@ def test_a_server_that_is_away_is_said_so_with_what_to_try(copy: Path, monkeypat
     assert "try: ssh" in (caught.value.remedy or "")
 
 
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not on this machine")
+def test_an_ipv6_address_is_the_host_for_rsync_too(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without brackets rsync took what stands before the first colon for the host."""
+    shell, noted = tmp_path / "shell", tmp_path / "words"
+    shell.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{noted}"\nexit 255\n')
+    shell.chmod(0o755)
+    monkeypatch.setenv("RSYNC_RSH", str(shell))
+    place = read_place("ssh://backup@[2001:db8::1]:2222/vault/docs")
+    with pytest.raises(Unreachable) as caught:
+        compare(copy, place)
+    assert noted.read_text().split("\n")[:6] == ["-p", "2222", "-l", "backup", "2001:db8::1", "rsync"]
+    assert str(place) == "ssh://backup@[2001:db8::1]:2222/vault/docs" and str(place) in caught.value.message
+    with pytest.raises(Unreachable):
+        place.run("true")
+    assert noted.read_text().split("\n")[:4] == ["-p", "2222", "--", "backup@2001:db8::1"]
+
+
 def in_the_vault() -> RemotePlace:
     return read_place("ssh://nobody@127.0.0.1/x")
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.records.copies import MediaSnapshot
+from engine.records.printable import printable
 from tui import words
 from tui.painting.grid import Grid
 from tui.widgets.frame import paint_rule, paint_wrapped
@@ -39,19 +40,13 @@ class Looked(NamedTuple):
     others: list[tuple[str, list[bytes] | None]]
 
 
-def safe(name: bytes) -> str:
-    """A snapshot's name for the screen: whatever is not UTF-8 or not printable is escaped."""
-    text = name.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: tzinfo) -> None:
     wide = grid.width >= WIDE
     stop = grid.width * 3 // 5 if wide else grid.width - 1
     began, ended = (each.replace(microsecond=0) for each in (snapshot.started_at, snapshot.stopped_at))
     taken = f"taken {words.second(began, zone)} to {words.clock(ended, zone)}"
     grid.put_cut(1, 2, screen.under_way or taken, "warn" if screen.under_way else "muted", grid.width - 1)
-    where = screen.found_words if screen.found is not None else "/" + safe(screen.path)
+    where = screen.found_words if screen.found is not None else "/" + printable(screen.path)
     grid.put_cut(1, 3, where, "title!", stop)
     size_x, time_x = stop - 30, stop - 16
     if screen.found is None or any(row.entry for row in screen.found[:1]):
@@ -72,13 +67,13 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
         if row.how is not None:
             sign, role = _ROLES[row.how]
             grid.put(3, y, sign, role)
-            end = grid.put_cut(5, y, safe(row.shown), main, stop - 24)
+            end = grid.put_cut(5, y, printable(row.shown), main, stop - 24)
             grid.put_cut(max(end + 2, stop - 22), y, ", ".join(row.what) or row.how, "muted", stop)
             continue
         entry = row.entry
         assert entry is not None
         folder = entry.kind == "d"
-        grid.put_cut(3, y, safe(row.shown) + ("/" if folder else ""), main, size_x - 1)
+        grid.put_cut(3, y, printable(row.shown) + ("/" if folder else ""), main, size_x - 1)
         grid.put_right(time_x - 3, y, words.size(entry.bytes if folder else entry.size), "muted")
         told = words.plural(entry.files, "file", "files") if folder else words.minute(_at(entry), zone)
         grid.put(time_x, y, told, "muted", stop)
@@ -96,9 +91,9 @@ def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone
     stop, entry = grid.width - 1, row.entry
     wide = grid.width >= WIDE
     if wide:
-        y = paint_wrapped(grid, x, y, safe(row.path), "text", stop, 4)
+        y = paint_wrapped(grid, x, y, printable(row.path), "text", stop, 4)
     else:
-        grid.put_cut(x, y, safe(row.path), "text", stop)
+        grid.put_cut(x, y, printable(row.path), "text", stop)
         y += 1
     if entry is None:
         grid.put_cut(x, y, ", ".join(row.what) or row.how or "", "muted", stop)
@@ -113,7 +108,7 @@ def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone
     grid.put_cut(x, y, facts, "muted", stop)
     y += 1
     if entry.kind == "l":
-        grid.put_cut(x, y, f"a link to {safe(entry.target)}", "muted", stop)
+        grid.put_cut(x, y, f"a link to {printable(entry.target)}", "muted", stop)
         y += 1
     elif entry.sha256 is not None and wide:
         digest = entry.sha256.hex()
@@ -145,7 +140,7 @@ def _paint_others(grid: Grid, looked: Looked, x: int, y: int, stop: int) -> None
         same = looked.path in paths
         more = len(paths) - 1
         also = f", and {words.plural(more, 'other place', 'other places')}" if more > 0 else ""
-        where = "here too" if same else safe(paths[0]) if paths else "not in it"
+        where = "here too" if same else printable(paths[0]) if paths else "not in it"
         grid.put_cut(end + 2, y, where + also, "muted", stop)
         y += 1
     if unknown := len(looked.others) - len(told):
