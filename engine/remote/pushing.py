@@ -35,30 +35,41 @@ _TAKE_OVER = (
 _NAME = 'mv -nT -- "$1" "$2" && test ! -e "$1" && { sync -f -- "$2" 2>/dev/null || sync; }'
 
 
-def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | None, progress: Progress) -> None:
-    """Send a copy, and what stands beside it first. ``parent`` is a copy there that unchanged files are shared with.
+def push(
+    copy: Path,
+    into: RemotePlace,
+    beside: Sequence[Path],
+    parent: str | None,
+    progress: Progress,
+    *,
+    name: str | None = None,
+) -> None:
+    """Send a copy, and what stands beside it first. ``parent`` is a copy there that unchanged files are shared with;
+    ``name``: what the copy is called there (None: as it is here).
 
     Raises DamagedCopy where another one of that name is there, Unreachable, RepriseError.
     """
     with _alone(copy):
-        _push(copy, into, beside, parent, progress)
+        _push(copy, name or copy.name, into, beside, parent, progress)
 
 
-def _push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | None, progress: Progress) -> None:
-    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, copy.name, *([parent] if parent else [])).splitlines()
+def _push(
+    copy: Path, name: str, into: RemotePlace, beside: Sequence[Path], parent: str | None, progress: Progress
+) -> None:
+    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, name, *([parent] if parent else [])).splitlines()
     if beside:
         names = [os.fspath(path) for path in beside]
         run_rsync(SEND_NEW, names, f"{into.for_rsync}/", into, progress)
         hold(names, beside[0], f"{into.for_rsync}/", into, ["--checksum"])
-    if copy.name in there:
-        return compare(copy, into.below(copy.name))
-    name = f".draft-{copy.name}~{secrets.token_hex(4)}"
-    into.run("sh", "-c", _TAKE_OVER, "sh", into.path, copy.name, name, timeout=None)
-    draft = into.below(name)
+    if name in there:
+        return compare(copy, into.below(name))
+    hidden = f".draft-{name}~{secrets.token_hex(4)}"
+    into.run("sh", "-c", _TAKE_OVER, "sh", into.path, name, hidden, timeout=None)
+    draft = into.below(hidden)
     shared = [f"--link-dest={into.path}/{parent}"] if parent in there and copy.is_dir() else []
     _send(copy, draft, shared, progress)
     compare(copy, draft)
-    into.run("sh", "-c", _NAME, "sh", draft.path, into.below(copy.name).path, timeout=600)
+    into.run("sh", "-c", _NAME, "sh", draft.path, into.below(name).path, timeout=600)
 
 
 def push_mirror(mirror: Path, into: RemotePlace, progress: Progress) -> None:
