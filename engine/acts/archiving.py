@@ -47,11 +47,10 @@ def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False) -
     if not planned.ok:
         raise Refused(planned.findings[0], remedy="nothing was changed; see to that first")
     user, findings = _user(desk), []
-    script, repository = _script(desk, user), desk.site.database.repository[0]
+    script = _script(desk, user)
     script.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_script(script)
-    mark_archive(Path(repository.wal), (user.uid, user.gid) if is_root() else None)
-    remember(desk.state, repository.wal, contents_of(desk, repository))
+    _mark(desk, user)
     with _asked(desk, user) as (connection, _, _):
         try:
             for change in planned.changes:
@@ -96,8 +95,12 @@ def prove_archiving(
 
 
 def stream_wal(desk: Desk, *, say: Callable[[str], None]) -> Archiving:
-    """pg_receivewal with a slot into the archive, until it is interrupted or fails. Raises RepriseError."""
+    """pg_receivewal with a slot into the archive, until it is interrupted or fails. ``ok`` False: the folder is not the
+    archive, and nothing was begun: what arrives there would be given up by the slot. Raises RepriseError."""
     user, database = _user(writable(desk)), desk.site.database
+    if against := _place_obstacles(desk, user):
+        return Archiving(False, findings=tuple(against))
+    _mark(desk, user)
     slot = "reprise_" + "".join(c if c.isalnum() and c.isascii() else "_" for c in desk.site.name.lower())[:50]
     findings = []
     with _asked(desk, user) as (_, now, version):
@@ -119,6 +122,13 @@ def stream_wal(desk: Desk, *, say: Callable[[str], None]) -> Archiving:
     finally:
         signal.signal(signal.SIGTERM, previous)
     return Archiving(True, findings=tuple(findings))
+
+
+def _mark(desk: Desk, user: OsUser) -> None:
+    """From now on the folder is known as the archive, by its mark and by what it holds. Raises RepriseError."""
+    repository = desk.site.database.repository[0]
+    mark_archive(Path(repository.wal), (user.uid, user.gid) if is_root() else None)
+    remember(desk.state, repository.wal, contents_of(desk, repository))
 
 
 def _user(desk: Desk) -> OsUser:

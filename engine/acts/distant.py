@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import look
 from engine.backup.planning import second_folder
+from engine.environment.images import IMAGE, NOTE, verify_image
 from engine.records.copying import CopyKind, names_beside
 from engine.records.errors import UsageError
 from engine.remote.fetching import Fetched, fetch
@@ -81,11 +82,19 @@ class _Pushing:
                 elif copy.origin == source.path:
                     self._send(copy.path, "source", source.second or "")
         if site.environment is not None and site.environment.second is not None:
+            into = read_place(site.environment.second)
+
+            def tell(sent: int) -> None:
+                self.progress("environment", sent)
+
             for image in catalog.images:
-                if image.usable and image.form == "packed":
-                    note = image.path.with_name(f"{image.id}.json")
-                    into = read_place(site.environment.second)
-                    push(note, into, [image.path], None, lambda sent: self.progress("environment", sent))
+                if image.usable and not (
+                    image.form == "registered" and verify_image(image)
+                ):  # else it is another by now
+                    packed = [image.path] if image.form == "packed" else []
+                    if not packed:
+                        push(image.path, into, [], None, tell, name=image.id + IMAGE)
+                    push(Path(site.environment.store) / f"{image.id}{NOTE}", into, packed, None, tell)
                     self.done.append(image.id)
 
     def _wal(self, folder: str, second: str) -> None:

@@ -35,8 +35,9 @@ def status(desk: Desk, view: View | None = None) -> SiteStatus:
     newest = newest_copies(view.catalog, archived_to).get("files")
     policy: dict[ThingName, int | None] = {name: site.policy.seconds(name) for name in THINGS}
     live = _live(site, places, newest.at if newest else None)
+    setup = SetUp(site.name, places, policy, [each.path for each in site.source])
     refused = read_refusal(desk.state, site.name)
-    return judge(SetUp(site.name, places, policy), view.catalog, archived_to, known_proofs(desk), live, now, refused)
+    return judge(setup, view.catalog, archived_to, known_proofs(desk), live, now, refused)
 
 
 def _places(site: Site, name: ThingName) -> list[str]:
@@ -60,19 +61,10 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
         archiver = ask_archiver(site, default_run_as(site.database.run_as, site.database.data_dir))
     except RepriseError as error:
         no_archiver = ": ".join(filter(None, (error.message, error.cause)))
-    originals: dict[ThingName, str | None] = {
-        "database-full": site.database.data_dir,
-        "database-incremental": site.database.data_dir,
-        "files": site.media.path if site.media else None,
-        "source": next((each.path for each in site.source if each.path.startswith("/")), None),
-        "environment": (site.environment.path or site.environment.image) if site.environment else None,
-    }
     rooms: dict[str, FileSystem] = {}
     beside, away = set(), set()
     for name, folders in places.items():
-        original = originals[name]
-        device = _device(original)
-        for folder in folders:
+        for folder, original in zip(folders, _originals(site, name, len(folders)), strict=True):
             if not folder.startswith("/"):
                 continue  # a repository of restic's or borg's elsewhere: the catalog says whether it answers
             room = file_system(folder)
@@ -80,7 +72,7 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
                 away.add(folder)
                 continue
             rooms[folder] = room
-            if device is not None and room.device == device:
+            if (device := _device(original)) is not None and room.device == device:
                 beside.add(folder)
     return LiveFacts(
         archiver,
@@ -90,6 +82,17 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
         frozenset(beside),
         frozenset(away),
     )
+
+
+def _originals(site: Site, name: ThingName, count: int) -> list[str | None]:
+    """What each of the ``count`` folders of a thing protects, where that lies on this machine."""
+    if name == "source":
+        return [each.path if each.path.startswith("/") else None for each in site.source]
+    if name == "files":
+        return [site.media.path if site.media else None] * count
+    if name == "environment":
+        return [(site.environment.path or site.environment.image) if site.environment else None] * count
+    return [site.database.data_dir] * count
 
 
 def _device(path: str | None) -> int | None:

@@ -47,11 +47,13 @@ class LiveFacts:
 
 @dataclass(frozen=True)
 class SetUp:
-    """What the site file has of each thing: its repositories' folders (none: not set up), and its policy in seconds."""
+    """What the site file has of each thing: its repositories' folders (none: not set up), and its policy in seconds.
+    ``sources`` are the git repositories that are to be copied."""
 
     site: str
     places: Mapping[ThingName, Sequence[str]]
     policy: Mapping[ThingName, int | None]
+    sources: Sequence[str] = ()
 
 
 def judge(
@@ -61,6 +63,8 @@ def judge(
     """``archived_to``: the last commit in the unbroken archived WAL behind a usable backup. ``refused``: the last proof
     drill was; it is the database's, as without that nothing is restored."""
     newest = newest_copies(catalog, archived_to)
+    copied = {each.origin for each in catalog.sources}
+    lacking = [origin for origin in setup.sources if origin not in copied] if copied else []
     things = tuple(
         _thing(
             name,
@@ -70,6 +74,7 @@ def judge(
             live,
             now,
             refused if name == "database-full" else None,
+            lacking if name == "source" else (),
         )
         for name in setup.places
     )
@@ -94,8 +99,11 @@ def newest_copies(catalog: Catalog, archived_to: datetime | None) -> dict[ThingN
     for snapshot in catalog.media_snapshots:
         if snapshot.usable:
             offer("files", Newest(snapshot.id, "media", snapshot.repository, snapshot.started_at))
-    for source in catalog.sources:
-        offer("source", Newest(source.id, "source", str(source.path.parent), source.started_at))
+    by_origin: dict[str, Newest] = {}
+    for source in sorted(catalog.sources, key=lambda each: each.started_at):
+        by_origin[source.origin] = Newest(source.id, "source", str(source.path.parent), source.started_at)
+    if by_origin:  # each is its own: the one that is furthest behind
+        found["source"] = min(by_origin.values(), key=lambda each: each.at)
     for image in catalog.images:
         if image.usable:
             offer("environment", Newest(image.id, "image", str(image.path.parent), image.started_at))
@@ -122,12 +130,14 @@ def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]
 
 def _thing(
     name: ThingName, setup: SetUp, newest: Newest | None, proofs: Sequence[Proof], live: LiveFacts, now: datetime,
-    refused: RefusedProof | None,
+    refused: RefusedProof | None = None, lacking: Sequence[str] = (),
 ) -> Thing:  # fmt: skip
+    """``lacking``: what belongs to it and has no copy at all, while the rest has."""
     policy, places = setup.policy.get(name), setup.places[name]
     if not places:
         return Thing(name, Level.OK, None, None, None, policy, findings=("not set up in the site file",))
     told = list(_findings(name, newest, policy, places, live, now))
+    told += [(Level.CRITICAL, f"there is no copy of {each}") for each in lacking]
     failed = [proof for proof in proofs if proof.ok is False]
     unproven = [proof for proof in proofs if proof.ok is None]
     if failed:

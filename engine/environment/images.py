@@ -1,7 +1,8 @@
 """Copies of the environment in a folder ``store``: ``<id>.json`` says what each is, with its SHA-256.
 
 A packed one is ``<id>.tar.zst``: GNU tar's stream (owners, modes, extended attributes, holes), so that any rescue
-system unpacks it with ``tar --zstd -xf``. A registered one is a VM image that stays where it lies.
+system unpacks it with ``tar --zstd -xf``. A registered one is a VM image that stays where it lies; at a second
+place it is ``<id>.image`` beside its note, and so it is in a store that was fetched back from there.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from engine.transfer.naming import shown
 from engine.transfer.noting import write_new
 from engine.transfer.opening import open_compressed, zstd
 
-PACKED, NOTE = ".tar.zst", ".json"
+PACKED, NOTE, IMAGE = ".tar.zst", ".json", ".image"
 _BLOCK = 1 << 20  # bytes
 _MAX_NOTE = 64 << 10
 _CHANGED_ONLY = 1  # tar's exit code where a file changed while it was read
@@ -227,6 +228,8 @@ def read_image(path: Path) -> ImageCopy:
     if note.form == "packed" and "/" in note.file:
         raise DamagedCopy("it names a file outside the store")
     place = path.with_name(note.file) if note.form == "packed" else Path(note.file)
+    if note.form == "registered" and (brought := path.with_name(path.name.removesuffix(NOTE) + IMAGE)).is_file():
+        place = brought
     reason = None
     try:
         if place.stat().st_size != note.size_bytes:

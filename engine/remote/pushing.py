@@ -23,8 +23,8 @@ from engine.transfer.naming import shown
 
 # Each command is a connection of its own: one makes the folder ($1) and says which of the other names are in it.
 _MAKE_AND_LIST = 'mkdir -p -- "$1" && cd -- "$1" || exit; shift; for name; do test ! -e "./$name" || echo "$name"; done'
-# What other attempts left of a copy ($2): folders are named, to be linked from; a file, which rsync writes beside it and
-# then renames, is taken over under our own name ($3), so that whoever still works on it does not reach it.
+# What other attempts left of a copy ($2): folders are named, to be linked from; a file, which rsync writes beside it
+# and then renames, is taken over under our own name ($3), so that whoever still works on it does not reach it.
 _LEFT = (
     f'cd -- "$1" || exit; for old in "./{DRAFT}$2" "./{DRAFT}$2"~{SUFFIX}; do '
     'test ! -L "$old" || { echo "$old is a link" >&2; exit 1; }; '
@@ -36,30 +36,41 @@ _MOST_LINKED = 19  # rsync takes 20 folders to link from (MAX_BASIS_DIRS)
 _NAME = 'mv -nT -- "$1" "$2" && test ! -e "$1" && { sync -f -- "$2" 2>/dev/null || sync; }'
 
 
-def push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | None, progress: Progress) -> None:
-    """Send a copy, and what stands beside it first. ``parent`` is a copy there that unchanged files are shared with.
+def push(
+    copy: Path,
+    into: RemotePlace,
+    beside: Sequence[Path],
+    parent: str | None,
+    progress: Progress,
+    *,
+    name: str | None = None,
+) -> None:
+    """Send a copy, and what stands beside it first. ``parent`` is a copy there that unchanged files are shared with;
+    ``name``: what the copy is called there (None: as it is here).
 
     Raises DamagedCopy where another one of that name is there, Unreachable, RepriseError.
     """
     with _alone(copy):
-        _push(copy, into, beside, parent, progress)
+        _push(copy, name or copy.name, into, beside, parent, progress)
 
 
-def _push(copy: Path, into: RemotePlace, beside: Sequence[Path], parent: str | None, progress: Progress) -> None:
-    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, copy.name, *([parent] if parent else [])).splitlines()
+def _push(
+    copy: Path, name: str, into: RemotePlace, beside: Sequence[Path], parent: str | None, progress: Progress
+) -> None:
+    there = into.run("sh", "-c", _MAKE_AND_LIST, "sh", into.path, name, *([parent] if parent else [])).splitlines()
     if beside:
         names = [os.fspath(path) for path in beside]
         run_rsync(SEND_NEW, names, f"{into.for_rsync}/", into, progress)
         hold(names, beside[0], f"{into.for_rsync}/", into, ["--recursive", "--links", "--checksum"])
-    if copy.name in there:
-        return compare(copy, into.below(copy.name))
-    name = f"{DRAFT}{copy.name}~{secrets.token_hex(4)}"
-    left = into.run("sh", "-c", _LEFT, "sh", into.path, copy.name, name).split("\0")[:-1]
-    draft = into.below(name)
+    if name in there:
+        return compare(copy, into.below(name))
+    hidden = f"{DRAFT}{name}~{secrets.token_hex(4)}"
+    left = into.run("sh", "-c", _LEFT, "sh", into.path, name, hidden).split("\0")[:-1]
+    draft = into.below(hidden)
     before = [*left[:_MOST_LINKED], *([parent] if parent in there else [])] if copy.is_dir() else []
     _send(copy, draft, [f"--link-dest={into.below(each).path}" for each in before if each], progress)
     compare(copy, draft)
-    into.run("sh", "-c", _NAME, "sh", draft.path, into.below(copy.name).path, timeout=600)
+    into.run("sh", "-c", _NAME, "sh", draft.path, into.below(name).path, timeout=600)
     with suppress(RepriseError):  # what cannot be removed is swept by `expire`
         remove_hidden(into, "", left)
 

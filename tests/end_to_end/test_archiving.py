@@ -1,6 +1,8 @@
 """Archiving set up and tested on a real cluster, from nothing and from another program's hands."""
 
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from engine.acts import mounted
 from engine.archiving.command import MARK
 from tests.clusters import Cluster, wait_until
-from tests.end_to_end.operator import operator_for
+from tests.end_to_end.operator import CHECKOUT, operator_for
 
 
 def test_from_nothing_to_a_proven_archive(cluster: Cluster, open_dir: Path) -> None:
@@ -64,6 +66,36 @@ def test_an_archive_that_goes_away_is_found_and_when_it_comes_back_nothing_is_mi
     segments = sorted(path.name for path in cluster.archive.iterdir() if len(path.name) == 24)
     numbers = [int(name[8:], 16) for name in segments]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_a_stream_brings_wal_into_the_archive_alone_and_ends_when_it_is_told_to(
+    cluster: Cluster, open_dir: Path
+) -> None:
+    operator = operator_for(cluster, open_dir)
+    fill = "CREATE TABLE ledger AS SELECT generate_series(1, 50000)"  # more than a segment
+    _unset(cluster)
+    stream = subprocess.Popen(operator.command("archiving", "stream"), cwd=CHECKOUT, stdout=subprocess.PIPE)
+    try:
+        streaming = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'reprise_archive' AND active"
+        wait_until(lambda: cluster.value(streaming) == 1, "nothing streams")
+        before = {path.name for path in cluster.archive.iterdir() if len(path.name) == 24}
+        cluster.sql(fill)
+        cluster.sql("SELECT pg_switch_wal()")
+        arrived = lambda: {path.name for path in cluster.archive.iterdir() if len(path.name) == 24} - before  # noqa: E731
+        wait_until(lambda: len(arrived()) > 1, "no segment arrives")
+    finally:
+        stream.terminate()
+        said, _ = stream.communicate(timeout=60)
+    assert stream.returncode == 0
+    assert "max_slot_wal_keep_size is not set" in json.loads(said)["findings"][0]
+    wait_until(lambda: cluster.value(streaming) == 0, "something streams on")
+    assert operator.ask("catalog", expect=0).document["gaps"] == []
+    away = cluster.archive.rename(cluster.archive.with_name("away"))
+    cluster.archive.mkdir()  # an empty mount point: what went there would be gone when the mount is back
+    os.chown(cluster.archive, cluster.user.uid, cluster.user.gid)
+    refused = operator.call("archiving", "stream", expect=1).document
+    assert "lacks the mark" in refused["findings"][0] or "is empty" in refused["findings"][0]
+    assert list(cluster.archive.iterdir()) == [] and any(away.iterdir())
 
 
 def _unset(cluster: Cluster) -> None:

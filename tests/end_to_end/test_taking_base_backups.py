@@ -43,6 +43,10 @@ def test_a_full_backup_is_taken_verified_and_listed_and_can_be_restored(cluster:
     assert sorted(path.name for path in cluster.backups.iterdir()) == [copy["id"], beside.name]
     told = json.loads((beside / "cluster.json").read_text())
     assert told["databases"]["postgres"]["extensions"]["plpgsql"] == "1.0"
+    default = told["databases"]["postgres"]["default_collation"]
+    assert default["collate"] == cluster.value("SELECT datcollate FROM pg_database WHERE datname = 'postgres'")
+    if cluster.programs.version >= 15:
+        assert default["version"] == cluster.value("SELECT datcollversion FROM pg_database WHERE datname = 'postgres'")
     assert (beside / "site.toml").read_text() == operator.site.read_text()
     assert listed(operator) == [(copy["id"], True)]
     cluster.sql("INSERT INTO ledger VALUES (2)")

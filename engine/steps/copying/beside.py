@@ -1,7 +1,8 @@
 """`beside`: what a bare machine needs besides a base backup, in ``<id>.beside`` next to it.
 
 The configuration files that lie outside the data directory, the site file, and ``cluster.json``: the server's version,
-each database's extensions, libraries and collation versions. Without these the backup starts, and then lacks a library
+each database's extensions, libraries and collation versions, that of its own default collation (PostgreSQL 15 on) among
+them. Without these the backup starts, and then lacks a library
 or sorts its indexes another way.
 
 Arguments: ``host``, ``port``, ``user``, ``data_dir``, ``site_file`` (None: not known).
@@ -32,6 +33,10 @@ SELECT version(), current_setting('shared_preload_libraries'), current_setting('
        current_setting('data_checksums')
 """
 _DATABASES = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname"
+_DEFAULT = """
+SELECT datcollate, datctype, to_jsonb(d)->>'datlocprovider', to_jsonb(d)->>'datcollversion'
+FROM pg_database AS d WHERE datname = current_database()
+"""
 _EXTENSIONS = "SELECT extname, extversion FROM pg_extension ORDER BY extname"
 _LIBRARIES = "SELECT DISTINCT probin FROM pg_proc WHERE probin IS NOT NULL AND probin <> '' ORDER BY probin"
 _COLLATIONS = """
@@ -100,7 +105,10 @@ def _ask(step: RunningStep) -> tuple[list[Path], dict[str, Any]]:
 
 
 def _database(connection: Connection) -> dict[str, Any]:
+    default = connection.execute(_DEFAULT).fetchone()
+    assert default is not None
     return {
+        "default_collation": dict(zip(("collate", "ctype", "provider", "version"), default, strict=True)),
         "extensions": dict(connection.execute(_EXTENSIONS).fetchall()),
         "libraries": [library for (library,) in connection.execute(_LIBRARIES).fetchall()],
         "collations": [list(row) for row in connection.execute(_COLLATIONS).fetchall()],

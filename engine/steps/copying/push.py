@@ -8,6 +8,7 @@ it again. What is sent is remembered (`engine/remote/sent.py`). Arguments: ``int
 import json
 from pathlib import Path
 
+from engine.environment.images import IMAGE, read_image
 from engine.records.copying import names_beside
 from engine.records.errors import RepriseError
 from engine.remote.places import read_place
@@ -36,6 +37,8 @@ def apply(step: RunningStep) -> None:
             memory.keep_wal(sent)
         beside = [path for name in names_beside(copying.kind, copy.name) if (path := copy.with_name(name)).exists()]
         into = read_place(args["into"])
+        if copying.kind == "image" and (image := read_image(copy)).form == "registered":
+            push(image.path, into, [], None, tell, name=copying.id + IMAGE)
         if copying.kind == "source" and copy.is_dir():
             push_mirror(copy, into, tell)
         else:
