@@ -149,7 +149,7 @@ def cut(text: str, width: int) -> str:
 
 
 def measured(estimate: "Estimate") -> str:
-    """``9 min to 14 min, as measured in 4 runs``"""
+    """``9 min to 14 min, as measured in 4 runs``; where proof drills are among them: ``4 runs, proofs too``"""
     between = f"{duration(estimate.low)} to {duration(estimate.high)}"
     rests = f"as measured in {plural(estimate.runs, 'run', 'runs')}" if estimate.runs else "no run measured yet"
-    return f"{between}, {rests}"
+    return f"{between}, {rests}{', proofs too' if estimate.limited else ''}"

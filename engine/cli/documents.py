@@ -433,7 +433,13 @@ def _end(end: TransactionEnd | None) -> Document | None:
 def _estimate(estimate: Estimate | None) -> Document | None:
     if estimate is None:
         return None
-    return {"low": estimate.low, "likely": estimate.likely, "high": estimate.high, "runs": estimate.runs}
+    return {
+        "low": estimate.low,
+        "likely": estimate.likely,
+        "high": estimate.high,
+        "runs": estimate.runs,
+        "limited": estimate.limited,
+    }
 
 
 def _reached(reached: Reached | None) -> Document | None:

@@ -132,7 +132,9 @@ def _estimate(planned: Plan) -> str:
         within = "" if planned.limits is None else " within these limits"
         return f"how long it takes is not known yet: no run was measured on this machine{within}"
     runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
-    return f"about {duration(found.likely)} ({duration(found.low)} to {duration(found.high)}), measured in {runs}"
+    drilled = ", proof drills among them, which let others go first" if found.limited else ""
+    between = f"{duration(found.low)} to {duration(found.high)}"
+    return f"about {duration(found.likely)} ({between}), measured in {runs}{drilled}"
 
 
 def copy_plan(planned: Plan) -> None:

@@ -97,12 +97,14 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds, with their spread, and on how many measured runs they rest."""
+    """Seconds, with their spread, and on how many measured runs they rest. ``limited``: some were proof drills, which
+    let others go first; the plan does not, and may be faster."""
 
     low: float
     likely: float
     high: float
     runs: int
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

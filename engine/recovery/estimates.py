@@ -35,16 +35,24 @@ def estimate(
     steps: Iterable[PlannedStep], measured: Iterable[Measured], limits: Limits | None = None
 ) -> Estimate | None:
     """Seconds for all steps: each step that has bytes at the rate of earlier ones of its kind, each other at their
-    duration. Only runs that kept to the same limits count, the newest of them (``measured``: newest first). None where
-    a step that has bytes was never measured; a step without bytes then counts for nothing."""
+    duration. Only runs that kept to the same limits count, the newest of them (``measured``: newest first); without
+    limits, for what no such run has measured, those of proof drills whose limits only let others go first: it will
+    take no longer than theirs. None where a step that has bytes was never measured; a step without bytes then counts
+    for nothing."""
     earlier: dict[str, list[Measured]] = {}
+    yielding: dict[str, list[Measured]] = {}
     for each in measured:
         if each.limits == limits:
             earlier.setdefault(each.kind, []).append(each)
+        elif limits is None and each.limits is not None and each.limits.bytes_per_second is None:
+            yielding.setdefault(each.kind, []).append(each)
     low = likely = high = 0.0
     runs: int | None = None
+    limited = False
     for step in steps:
         taken = _taken(step, earlier)
+        if not taken and (drilled := _taken(step, yielding)):
+            taken, limited = drilled, True
         if taken is None:
             return None
         if not taken:
@@ -54,7 +62,7 @@ def estimate(
         if step.bytes:
             rests_on = len({run for run, _ in taken})
             runs = rests_on if runs is None else min(runs, rests_on)
-    return None if runs is None else Estimate(round(low, 1), round(likely, 1), round(high, 1), runs)
+    return None if runs is None else Estimate(round(low, 1), round(likely, 1), round(high, 1), runs, limited)
 
 
 def _taken(step: PlannedStep, earlier: Mapping[str, Sequence[Measured]]) -> list[tuple[str, float]] | None:

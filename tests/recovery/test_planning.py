@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.records.coding import from_json, to_json
 from engine.records.copies import BaseBackup, Tablespace
 from engine.records.history import ParameterChange
-from engine.records.plan import Destination, Plan, PlannedStep, Resolution
+from engine.records.plan import Destination, Limits, Plan, PlannedStep, Resolution
 from engine.records.target import RecoveryPoint
 from engine.recovery.estimates import NEWEST, Measured, estimate
 from engine.recovery.planning import SOCKET_PATH_LIMIT, make_plan, socket_dir
@@ -182,6 +182,19 @@ def test_an_estimate_scales_by_bytes_and_spreads_over_the_runs() -> None:
     many = [Measured("copy", 100, seconds, f"run {seconds}") for seconds in range(1, 100)]
     newest = estimate([step("copy", 100)], many)
     assert newest is not None and (newest.high, newest.runs) == (NEWEST, NEWEST)
+
+
+def test_what_only_proof_drills_have_measured_counts_where_they_were_not_held_back_and_is_told() -> None:
+    yielding, slow = Limits(10, True), Limits(10, True, 1_000_000)
+    steps = [step("copy", 100), step("replay", 100), step("throw-away", None)]
+    drilled = [Measured("copy", 100, 8, "d", yielding), Measured("replay", 100, 4, "d", yielding)]
+    found = estimate(steps, [Measured("copy", 100, 99, "e", slow), *drilled])
+    assert found is not None and (found.likely, found.runs, found.limited) == (12, 1, True)
+    assert estimate(steps, [Measured("copy", 100, 99, "e", slow), drilled[1]]) is None
+    ours = [Measured("copy", 100, 2, "a"), Measured("replay", 100, 1, "a")]
+    found = estimate(steps, [*drilled, *ours])
+    assert found is not None and (found.likely, found.limited) == (3, False)
+    assert estimate(steps, [*drilled, *ours], slow) is None  # what a drill may take nobody else tells
 
 
 def test_times_in_commands_are_in_utc_with_microseconds() -> None:

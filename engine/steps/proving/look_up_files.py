@@ -37,7 +37,8 @@ def apply(step: RunningStep) -> None:
         return counts | {"asked": references.count(), "problems": list(references.problems)}
 
     def hear(line: str) -> None:
-        step.progress(json.loads(line), files.files, "files", "looking them up")
+        # Entries of all snapshots and references, merged: how many there will be nobody knows.
+        step.progress(json.loads(line), None, "files", "looking them up")
 
     found = carried(step, work, hear, on="the snapshots of the users' files")
     step.fact(looked_up=found)
