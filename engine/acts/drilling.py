@@ -35,6 +35,7 @@ from engine.system.ours import our_environment, our_program
 
 _COMMAND_LIMIT = 900  # seconds for one command line of a scenario
 _LOOKING = ("verify", "status", "plan")
+_SAID = 200  # characters of its complaint that the record keeps
 _BLIND = "Something is wrong with the document system. Find out what it is, and bring back what can be brought back."
 
 Progress = Callable[[int, int, str], None]
@@ -47,14 +48,16 @@ class _LabHands(SiteCopies):
     site_file: Path
     runs: Path
 
-    def call(self, words: Sequence[str]) -> int:
+    def call(self, words: Sequence[str]) -> tuple[int, str]:
         line = our_program("engine.cli", "--site", self.site_file, "--state", self.runs, *words)
         try:
-            return subprocess.run(
+            ended = subprocess.run(
                 line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_LIMIT, env=our_environment()
-            ).returncode
+            )
         except subprocess.TimeoutExpired:
             raise Unreachable(f"reprise {words[0]} did not end within {_COMMAND_LIMIT} seconds") from None
+        said = [text for text in ended.stderr.decode(errors="replace").splitlines() if text.strip()]
+        return ended.returncode, next((text for text in said if text.startswith("reprise: ")), said[-1] if said else "")
 
     def files_match(self) -> tuple[bool, str]:
         found = check_site_files(open_desk(self.site_file, self.state))
@@ -259,7 +262,10 @@ def carry_out(state: Path | None, words: Sequence[str]) -> int:
     facts = folders.read_truth(folder).facts
     if words[0] not in BY_HAND:
         folders.note(folder, "command", {"line": "reprise " + " ".join(words)})
-        return _hands(folder).call(fill_in(words, facts))
+        code, said = _hands(folder).call(fill_in(words, facts))
+        if not goes_on(words, code):
+            folders.note(folder, "answered", {"code": code, "said": said.removeprefix("reprise: ")[:_SAID]})
+        return code
     folders.note(folder, "command", {"line": f"by hand: {' '.join(words)}"})
     lab = found_lab(Path(folders.read_card(folder).lab))
     if words[0] == "sql":

@@ -10,9 +10,9 @@ from engine.lab.copies import Copies
 class Hands(Copies, Protocol):
     """Copies of the lab's site, commands of this program, its check of the files."""
 
-    def call(self, words: Sequence[str]) -> int:
-        """A command line of this program on the lab's site, to its end; its exit code. Raises RepriseError where it
-        cannot be started, or does not end."""
+    def call(self, words: Sequence[str]) -> tuple[int, str]:
+        """A command line of this program on the lab's site, to its end; its exit code, and what it complained of.
+        Raises RepriseError where it cannot be started, or does not end."""
         ...
 
     def files_match(self) -> tuple[bool, str]:

@@ -37,14 +37,18 @@ def own_places(given: Path | None) -> list[Path]:
 
 
 def list_scenarios(given: Path | None = None) -> tuple[list[Named], list[Problem]]:
-    """All scenarios, ours first, in the order of their file names; and the files that are wrong."""
-    found, problems = [], []
+    """All scenarios, ours first, in the order of their file names; and the files that are wrong. Of two with one name
+    the one that `find_scenario` finds."""
+    found: dict[str, Named] = {}
+    problems = []
     for path, own in _files(given):
         try:
-            found.append(read_scenario(path, own=own))
+            named = read_scenario(path, own=own)
+            found[named.name] = named
         except UsageError as error:
             problems.append(Problem(str(path), error.message, error.remedy))
-    return found, problems
+            found.pop(_name_of(path) or "", None)
+    return list(found.values()), problems
 
 
 def find_scenario(name: str, given: Path | None = None) -> Named:
@@ -179,9 +183,14 @@ def _unknown_facts(found: Scenario) -> Iterator[Mistake]:
             if holds is not None and not isinstance(noting.get(holds), words.Sql):
                 yield f"{part}[{number}].holds", f"no sql step notes {holds!r}", known
     texts = [(f"marks[{n}].sql", mark.sql) for n, mark in enumerate(found.marks) if isinstance(mark, words.SqlTrue)]
+    for part, done in (("prepare", found.prepare), ("break", found.break_)):
+        for n, each in enumerate(done):
+            said = each.statements if isinstance(each, words.Sql) else ()
+            said = each.words if isinstance(each, words.Reprise) else said
+            texts += [(f"{part}[{n}]", text) for text in said]
     for part, lines in (("solution", found.solution), ("wrong", found.wrong)):
         texts += [(f"{part}[{n}]", word) for n, line in enumerate(lines) for word in line]
     for key, text in texts:
         for name in placeholders(text):
-            if name.split(".")[0] not in {*noting, "lab"}:
+            if name.split(".")[0] not in ({*noting} if key.startswith(("prepare", "break")) else {*noting, "lab"}):
                 yield key, f"no step notes {{{name}}}", known

@@ -119,8 +119,9 @@ class Stage:
                 self.facts[f"{step.name}.count"] = damage.delete_files(self.lab, step.share, self._dice)
             case words.Reprise():
                 line = fill_in(step.words, self.facts)
-                if (code := self._hands.call(line)) not in (0, 4):
-                    raise RunFailed(f"reprise {' '.join(line)} ended with exit code {code}")
+                code, said = self._hands.call(line)
+                if code not in (0, 4):
+                    raise RunFailed(f"reprise {' '.join(line)} ended with exit code {code}", cause=said or None)
 
     def _stop(self, crash: bool) -> None:
         """A crash takes the users' connections with it: that their writers fail then is no failure of the drill."""

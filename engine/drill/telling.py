@@ -112,6 +112,8 @@ def _what(entry: Entry) -> tuple[str, str] | None:
             return "drill", "the repository is back"
         case "command":
             return "operator", str(entry["line"])
+        case "answered":
+            return "engine", f"exit code {entry['code']}: {entry['said']}"
     return None
 
 

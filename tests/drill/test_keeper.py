@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from engine.acts.drilling import carry_out
 from engine.drill import folder as folders
 from engine.drill.folder import Card, Result, Truth
 from engine.drill.keeper import GRACE, _Mischief, is_kept, start_keeper
@@ -21,6 +22,18 @@ def called(state: Path) -> Path:
     folder = folders.create(state, card(state, 0))
     folders.write(folder, folders.TRUTH, Truth(find_scenario("table-dropped")))
     return folder
+
+
+def test_a_line_of_a_solution_that_is_no_command_is_told_in_the_record(tmp_path: Path) -> None:
+    folder = called(tmp_path)
+    keeper = start_keeper(folder)
+    try:
+        assert carry_out(tmp_path, ["bring-tabel", "documents"]) == 2
+        minutes = [(minute.who, minute.what) for minute in read_drill(folder).minutes]
+        assert ("operator", "reprise bring-tabel documents") in minutes
+        assert any(who == "engine" and "exit code 2: " in what and "bring-tabel" in what for who, what in minutes)
+    finally:
+        keeper.close()
 
 
 def test_a_drill_that_stands_by_itself_ends_with_its_time_and_not_before(tmp_path: Path) -> None:

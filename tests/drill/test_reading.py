@@ -37,6 +37,9 @@ def test_a_team_adds_its_own_by_name_and_ours_stay(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as wrong:
         find_scenario("our-onw", tmp_path)
     assert wrong.value.remedy == "meant our-own?"
+    (tmp_path / "table-dropped.toml").write_text(GOOD)
+    taken = [each for each in list_scenarios(tmp_path)[0] if each.name == "table-dropped"]
+    assert [(each.own, each.scenario.title) for each in taken] == [(True, "A table")]  # as find_scenario has it
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,8 @@ def test_a_team_adds_its_own_by_name_and_ours_stay(tmp_path: Path) -> None:
             "accident",
         ),
         (("{accident.xid}", "{accidnt.xid}"), "solution[0]", "noted are: accident"),
+        (("DROP TABLE users", "SELECT {acident.xid}"), "break[0]", "noted are: accident"),
+        (("DROP TABLE users", "SELECT {lab.directory}"), "break[0]", "noted are: accident"),  # not yet known there
         (('{ do = "sql"', '{ do = "copy", what = "tape" }, { do = "sql"'), "break[0].what", "base-plain"),
         (('{ do = "sql"', '{ do = "rest", seconds = 3 }, { do = "sql"'), "break[0].seconds", "leave it out"),
         (('solution = [["restore"', 'solution = [["sql"'), "solution[0]", "STATEMENT"),
