@@ -171,7 +171,7 @@ def _worth(held: _Held) -> tuple[bool, Lsn, str]:
 def _choice(placed: Placed) -> str:
     backup = placed.footing.backup
     if placed.forced:
-        return f"{backup.id}: named by the operator"
+        return f"{backup.id}: the one that was asked for"
     words = f"{backup.id}: the newest base backup that is consistent before the target and has unbroken WAL up to it"
     return words + (f" (newer, but not usable: {placed.passed_over})" if placed.passed_over else "")
 
