@@ -11,6 +11,7 @@ files       the commands of the users' files, each in a file of its own
 files_check the check of the users' files against the database
 following   a run that a command starts: confirmed, followed to its end
 keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
+reporting   reports and the runbook, written down for others
 telling     the same for people, as plain lines
 monitoring  the status, for people, Nagios and Prometheus
 init        the dialogue that writes a site file

@@ -16,7 +16,7 @@ from engine.records.errors import RepriseError, RunFailed, Unreachable
 from engine.records.plan import Check
 from engine.recovery.checks.question import size_words
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import control_of
+from engine.steps.shared.layout import control_of
 from engine.steps.shared.page_reading import PageReading, read_pages
 from engine.steps.shared.points import current_point
 from engine.steps.shared.recovering import ensure_recovering, server_of

@@ -14,8 +14,8 @@ from engine.records.lsn import format_lsn, parse_segment
 from engine.records.target import RecoveryPoint
 from engine.steps import SALVAGED_WAL
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of, sync_folder
 from engine.steps.shared.children import Alive, patiently
+from engine.steps.shared.layout import layout_of, sync_folder
 from engine.steps.shared.points import current_point, read_point, tell_point
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import SALVAGED, wal_roots
