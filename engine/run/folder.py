@@ -32,6 +32,7 @@ from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
 from engine.steps import POINT, RECOVERY, SALVAGED_WAL, TAKEN
+from engine.transfer.durable import sync_folder
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -78,15 +79,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder last."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def state_of(folder: Path) -> Path:

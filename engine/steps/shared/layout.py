@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.records.plan import Layout, Plan
+from engine.transfer.durable import sync_folder
 
 STANDBY_SIGNAL, RECOVERY_SIGNAL = "standby.signal", "recovery.signal"
 
@@ -62,11 +63,3 @@ def write_file(layout: Layout, path: Path, text: str) -> None:
             cause=error.strerror,
             remedy="make room or mend the folder, then resume the run",
         ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
