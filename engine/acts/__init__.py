@@ -15,6 +15,7 @@ bringing    users' files brought back
 loading     a dump restored
 keeping     what the policy lets go, deleted (judging, judging_there: what that is, here and at the second places)
 apart       places that are one on disk
+mounted     whether the folder that is there can be the archive of before
 distant     the second places
 proving     copies verified
 proving_recovery  proof drills: copies restored and thrown away

@@ -13,10 +13,10 @@ from engine.acts.following import measured
 from engine.acts.looking import backup_cache
 from engine.backup import base, dump, image, media, source
 from engine.backup.planning import Place
-from engine.backup.proofs import failed_ids, read_proofs
 from engine.catalog.directory import read_repository
 from engine.catalog.media import read_media
 from engine.dumps.layout import DumpFormat
+from engine.keeping.proofs import failed_ids, read_proofs
 from engine.postgres.programs import choose_programs, programs_for
 from engine.records.copies import BaseBackup
 from engine.records.errors import RepriseError, Unreachable, UsageError

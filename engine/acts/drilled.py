@@ -5,8 +5,8 @@ from contextlib import suppress
 
 from engine.acts.desk import Desk
 from engine.acts.following import runs
-from engine.backup.drilled import proofs_of
-from engine.backup.proofs import Proofs, keep_proof, key_of, read_proofs
+from engine.keeping.drilled import proofs_of
+from engine.keeping.proofs import Proofs, keep_proof, key_of, read_proofs
 from engine.records.errors import RepriseError
 from engine.records.runs import RunState
 

@@ -17,9 +17,9 @@ from engine.acts.following import damaged_runs, runs
 from engine.acts.judging_there import SecondPlace, learn, second_place
 from engine.acts.looking import View, contents_of, look, read_archive
 from engine.acts.mounted import emptied, not_mounted, recall, unmarked
-from engine.backup.expiring import leaving_copies, leaving_wal, newest_change, parts_beside
-from engine.backup.proofs import Proofs, failed_ids, read_proofs
 from engine.catalog.media import read_media
+from engine.keeping.expiring import leaving_copies, leaving_wal, newest_change, parts_beside
+from engine.keeping.proofs import Proofs, failed_ids, read_proofs
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot
 from engine.records.errors import RepriseError
 from engine.records.history import WalHistory

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from engine.acts.desk import Desk
-from engine.backup.expiring import coming_back, leaving_wal
+from engine.keeping.expiring import coming_back, leaving_wal
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot, Timeline, WalFile
 from engine.records.copying import names_beside
 from engine.records.errors import RepriseError

@@ -9,8 +9,8 @@ from engine.acts.apart import refuse_one_place_for_two
 from engine.acts.desk import Desk, writable
 from engine.acts.judging import judge, places_of
 from engine.acts.judging_there import clear_there
-from engine.backup.expiring import sweep, take_away
 from engine.catalog.waiting import PATIENCE, with_patience
+from engine.keeping.expiring import sweep, take_away
 from engine.records.errors import RepriseError, Unreachable
 from engine.records.keeping import Expiry
 from engine.run.locks import hold_folder, repository_lock, second_lock, site_lock, take_lock

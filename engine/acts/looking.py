@@ -13,13 +13,13 @@ from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.following import runs
 from engine.acts.mounted import remember
-from engine.backup.proofs import Proofs
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, read_repository
 from engine.catalog.media import MediaContents, read_media
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
+from engine.keeping.proofs import Proofs
 from engine.records.copies import BaseBackup, Catalog, ImageCopy, MediaSnapshot, Problem, SourceCopy
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.records.history import TransactionEnd, WalHistory

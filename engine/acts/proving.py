@@ -12,10 +12,10 @@ from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
 from engine.backup.chains import COMBINES_FROM, try_chain
-from engine.backup.proofs import keep_proof, one_for_each
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
 from engine.environment.images import verify_image
+from engine.keeping.proofs import keep_proof, one_for_each
 from engine.media.verifying import verify_snapshot
 from engine.postgres.programs import choose_programs
 from engine.records.copies import BaseBackup, Dump, ImageCopy, MediaSnapshot, SourceCopy

@@ -19,7 +19,7 @@ from engine.acts.following import measured, run_state, runs
 from engine.acts.looking import View, look, read_archive
 from engine.acts.restoring import plan, run_as_of
 from engine.acts.running import rollback
-from engine.backup.proofs import forget_refusal, keep_refusal
+from engine.keeping.proofs import forget_refusal, keep_refusal
 from engine.records.copying import RefusedProof
 from engine.records.errors import Refused, RepriseError, Unreachable
 from engine.records.files import Files

@@ -8,18 +8,19 @@ from pathlib import Path
 import msgspec
 
 from engine.acts.desk import Desk, writable
-from engine.backup import schedule
 from engine.records.errors import UsageError
 from engine.records.status import ScheduleState
+from engine.schedule import cron, systemd
+from engine.schedule.wanted import By, entries, who_keeps_time
 
 
 def show_schedule(desk: Desk) -> ScheduleState:
     """What the site file wants, and whether it is installed. Raises UsageError, RepriseError."""
-    by = schedule.who_keeps_time()
+    by = who_keeps_time()
     text = _text(desk, by)
     installed = _installed(desk, by)
     return ScheduleState(
-        tuple(schedule.entries(_wanted(desk), _program(), _options(desk), by, datetime.now().astimezone())),
+        tuple(entries(_wanted(desk), _program(), _options(desk), by, datetime.now().astimezone())),
         by,
         bool(_wanted(desk)) and installed == text,
         text,
@@ -31,37 +32,37 @@ def install_schedule(desk: Desk) -> ScheduleState:
     writable(desk)
     if not _wanted(desk):
         raise UsageError("the site file has no schedule", remedy='add [schedule] to it: base = "*-*-* 02:00"')
-    by, site = schedule.who_keeps_time(), desk.site.name
+    by, site = who_keeps_time(), desk.site.name
     if by == "systemd":
-        files = schedule.units(site, _wanted(desk), _program(), _options(desk))
-        schedule.install_units(site, files, schedule.unit_folder())
+        files = systemd.units(site, _wanted(desk), _program(), _options(desk))
+        systemd.install_units(site, files, systemd.unit_folder())
     else:
-        block = schedule.crontab_block(site, _wanted(desk), _program(), _options(desk))
-        schedule.write_crontab(schedule.with_block(schedule.read_crontab(), site, block))
+        block = cron.crontab_block(site, _wanted(desk), _program(), _options(desk))
+        cron.write_crontab(cron.with_block(cron.read_crontab(), site, block))
     return show_schedule(desk)
 
 
 def remove_schedule(desk: Desk) -> ScheduleState:
     """Take away all of this site's that is installed. Raises RepriseError."""
     writable(desk)
-    by, site = schedule.who_keeps_time(), desk.site.name
+    by, site = who_keeps_time(), desk.site.name
     if by == "systemd":
-        schedule.install_units(site, {}, schedule.unit_folder())
-    elif schedule.our_block(crontab := schedule.read_crontab(), site):
-        schedule.write_crontab(schedule.with_block(crontab, site, ""))
+        systemd.install_units(site, {}, systemd.unit_folder())
+    elif cron.our_block(crontab := cron.read_crontab(), site):
+        cron.write_crontab(cron.with_block(crontab, site, ""))
     return show_schedule(desk)
 
 
-def _text(desk: Desk, by: schedule.By) -> str:
+def _text(desk: Desk, by: By) -> str:
     if by == "cron":
-        return schedule.crontab_block(desk.site.name, _wanted(desk), _program(), _options(desk))
-    return _joined(schedule.units(desk.site.name, _wanted(desk), _program(), _options(desk)))
+        return cron.crontab_block(desk.site.name, _wanted(desk), _program(), _options(desk))
+    return _joined(systemd.units(desk.site.name, _wanted(desk), _program(), _options(desk)))
 
 
-def _installed(desk: Desk, by: schedule.By) -> str:
+def _installed(desk: Desk, by: By) -> str:
     if by == "cron":
-        return schedule.our_block(schedule.read_crontab(), desk.site.name)
-    return _joined(schedule.installed_units(desk.site.name, schedule.unit_folder()))
+        return cron.our_block(cron.read_crontab(), desk.site.name)
+    return _joined(systemd.installed_units(desk.site.name, systemd.unit_folder()))
 
 
 def _joined(files: dict[str, str]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, look, read_archive
-from engine.backup.proofs import read_refusal
-from engine.backup.status import LiveFacts, SetUp, judge, newest_copies
+from engine.keeping.proofs import read_refusal
+from engine.keeping.status import LiveFacts, SetUp, judge, newest_copies
 from engine.records.errors import RepriseError
 from engine.records.status import THINGS, ArchiverFacts, SiteStatus, ThingName
 from engine.records.survey import FileSystem

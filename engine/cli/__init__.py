@@ -7,12 +7,16 @@ documents   records as the JSON of CONTRACT.md
 grouping    a group of commands, each in a file of its own
 drill       the commands of the drills
 drill_lab   the guided ones
-files       the commands of the users' files, each in a file of its own
+drill_proof the proof drills
+files       the commands of the users' files
+files_browse  lists and differences
 files_check the check of the users' files against the database
+files_restore  files brought back
 following   a run that a command starts: confirmed, followed to its end
 keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
 telling     the same for people, as plain lines
 printing    the edge at which those leave, and what is asked: nothing of others' does anything to the terminal
+reporting   what is written down for others: reports, the runbook
 monitoring  the status, for people, Nagios and Prometheus
 init        the dialogue that writes a site file
 """

@@ -27,8 +27,8 @@ from engine.drill.scenario import Named
 from engine.records.coding import from_json, to_json
 from engine.records.drills import Mark
 from engine.records.errors import DamagedCopy, RepriseError
-from engine.run.folder import sync_folder
 from engine.run.journal import Entry, now_text, read_entries
+from engine.transfer.durable import sync_folder
 
 CARD, TRUTH, RECORD, MARKS, RESULT = "card.json", "truth.json", "record.jsonl", "marks.json", "result.json"
 KEEPER, STATE, PREPARING, SWEPT = "keeper.lock", "state", "preparing", "swept"

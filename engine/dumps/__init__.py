@@ -4,4 +4,6 @@ layout   the folder of a dump: its contents, the roles beside it, the note of wh
 whole    a dump read to its end
 scripts  a plain dump read as psql reads it
 contents what a dump says of its database itself
+roles    which statements of the cluster's globals make which role
+restoring  the plan that restores one
 """

@@ -10,6 +10,8 @@ loading   what a plan that restores a dump says of it
 keeping   which copies stay and which go
 status    whether what is protected is copied and proven as the policy wants
 runs      a run as its journal tells it
+recoveries  what recoveries took and lost
+drills    what can be practised, and how one that is practised stands
 lsn       log sequence numbers and segment names
 checking  the users' files held against what the database refers to
 errors    what an operator is told when something cannot be done

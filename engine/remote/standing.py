@@ -1,7 +1,8 @@
 """What stands at a second place, by one listing; how much of it would come back; and what leaves it.
 
-Everything leaves as in the first place (`engine/backup/expiring.py`): a copy is renamed to a name with a dot, then what
-stands beside it, and only then deleted; what an interruption leaves is known by that name and deleted the next time.
+Everything leaves as in the first place (`engine/keeping/expiring.py`): a copy is renamed to a name with a dot, then
+what stands beside it, and only then deleted; what an interruption leaves is known by that name and deleted the next
+time.
 Names there are whatever somebody put there: none is ever part of a command's own text.
 """
 

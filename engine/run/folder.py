@@ -23,14 +23,16 @@ from engine.records.copying import Proof, TakenCopy
 from engine.records.errors import DamagedCopy, RepriseError, UsageError
 from engine.records.plan import Plan
 from engine.records.recoveries import Recovery
-from engine.records.runs import Progress, RunOutcome, RunState, StepState
+from engine.records.runs import Progress, RunState, StepState
 from engine.records.target import RecoveryPoint
 from engine.recovery.recoveries import recovery_of
+from engine.run.answers import answers, outcome_of
 from engine.run.journal import Entry, now_text, read_entries
 from engine.run.locks import lock_holder
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import DAMAGED, POINT, READING, RECOVERY, SALVAGED_WAL, SERVED, TAKEN, THROWING
+from engine.steps import DAMAGED, POINT, RECOVERY, SALVAGED_WAL, TAKEN
+from engine.transfer.durable import sync_folder
 
 PLAN, SITE, JOURNAL, PROGRESS = "plan.json", "site.json", "journal.jsonl", "progress.json"
 LOG, LOCK, CONTROL = "engine.log", "engine.lock", "control"
@@ -77,15 +79,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder last."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def state_of(folder: Path) -> Path:
@@ -177,7 +170,7 @@ def read_run(folder: Path) -> RunState:
     site = read_run_site(folder)
     holder = lock_holder(folder / LOCK)  # before the journal: an engine that ends in between has written its end
     story = read_story(folder)
-    outcome = _outcome(story, alive=holder is not None)
+    outcome = outcome_of(story, alive=holder is not None)
     progress = _read_progress(folder / PROGRESS) if holder is not None else {}
     steps = []
     for planned in plan.steps:
@@ -218,7 +211,7 @@ def read_run(folder: Path) -> RunState:
         error=story.error,
         held=story.held and holder is not None,
         server_log=story.server_log,
-        answers=_answers(plan, site, story, outcome),
+        answers=answers(plan, site, story, outcome),
         notes=tuple(story.notes),
         taken=_fact(folder, story, TAKEN, TakenCopy),
         files=story.facts.get("files"),
@@ -239,62 +232,6 @@ def _fact(folder: Path, story: Story, name: str, kind: type[T]) -> T | None:
         return from_json(to_json(story.facts[name]), kind) if name in story.facts else None
     except (msgspec.ValidationError, ValueError) as error:
         raise DamagedCopy(f"the journal of {folder.name} cannot be understood", cause=str(error)) from error
-
-
-def _outcome(story: Story, *, alive: bool) -> RunOutcome:
-    if story.ended is not None:
-        ended: RunOutcome = story.ended  # type: ignore[assignment]
-        return ended
-    if not alive:
-        return "interrupted"
-    return "paused" if story.waiting else "running"
-
-
-def answers_of_the_dead(plan: Plan, site: Site, story: Story) -> tuple[str, ...]:
-    """Which acts the run accepts where no engine of it lives."""
-    return _answers(plan, site, story, _outcome(story, alive=False))
-
-
-def _answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple[str, ...]:
-    """Which acts the run accepts now."""
-    in_place = plan.destination.kind in ("in-place", "database")
-    files = plan.files if plan.destination.kind == "files" else None
-    opened = bool(story.facts.get("application_opened"))
-    to_open = ("open",) if in_place and site.application.start and not opened else ()
-    reading = [step for step in plan.steps if step.kind in READING and story.step(step.name).outcome != "done"]
-    to_skip = ("skip",) if reading and site.verify.pages else ()
-    match outcome:
-        case "running":
-            return ("cancel", "go-on" if story.held else "hold", *to_skip)
-        case "paused":
-            return ("finish", "advance", "cancel")
-        case "completed" | "failed" if _thrown_away(plan, story):
-            return ()
-        case "failed" | "interrupted":
-            begun = story.acts - {"apply"}
-            return ("discard",) if "discard" in begun else ("rollback",) if begun else ("resume", "rollback", *to_skip)
-        case "completed" if plan.copying is not None:
-            return ()  # the copy is the repository's now: expire takes it away when its time has come
-        case "completed" if files is not None:
-            return ("discard",) if files.place == "into" else ("rollback", "discard")
-        case "completed":
-            return ("rollback", "discard", *to_open) if in_place else ("stop", "start", "discard")
-        case "rolled-back":
-            return ("discard",) if kept_copy(plan, story) else ()
-        case "discarded":
-            return to_open if "rollback" not in story.acts else ()
-    return ()  # an outcome that a newer engine wrote
-
-
-def _thrown_away(plan: Plan, story: Story) -> bool:
-    """Whether the copy of a proof drill is no more: only its report is left."""
-    return any(step.kind in THROWING and story.step(step.name).outcome == "done" for step in plan.steps)
-
-
-def kept_copy(plan: Plan, story: Story) -> bool:
-    """Whether the recovered cluster has been opened in production's place: somebody may have written into it since,
-    and a rollback sets it aside instead of deleting it."""
-    return any(step.kind in SERVED and story.step(step.name).outcome != "to do" for step in plan.steps)
 
 
 def _read_progress(path: Path) -> dict[str, Progress]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from engine.records.errors import RepriseError
 from engine.run import folder as folders
+from engine.run.answers import answers_of_the_dead
 from engine.run.journal import Journal
 from engine.run.locks import take_lock
 from engine.run.story import Story
@@ -22,7 +23,7 @@ def open_application(folder: Path) -> None:
         try:
             if story.facts.get("application_opened"):
                 return
-            accepted = folders.answers_of_the_dead(folders.read_plan(folder), site, story)
+            accepted = answers_of_the_dead(folders.read_plan(folder), site, story)
             if "open" not in accepted:
                 raise RepriseError(
                     f"{folder.name} has nothing to open",

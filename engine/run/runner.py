@@ -26,6 +26,7 @@ from engine.records.errors import RepriseError
 from engine.records.plan import PlannedStep
 from engine.records.runs import Operator, RunError, RunOutcome, RunState
 from engine.run import folder as folders
+from engine.run.answers import answers_of_the_dead, kept_copy
 from engine.run.carrying import Carrying
 from engine.run.control import Command, Control
 from engine.run.history import keep_measured
@@ -120,7 +121,7 @@ class Engine:
         """Raises RepriseError where the run's state does not allow the act. A run never started may be applied."""
         if self.story.act is None and act == "apply":
             return
-        accepted = folders.answers_of_the_dead(self.plan, self.site, self.story)
+        accepted = answers_of_the_dead(self.plan, self.site, self.story)
         if _ALLOWED_BY[act] not in accepted:
             raise RepriseError(
                 f"{self.folder.name} cannot be taken by {_ALLOWED_BY[act]} now",
@@ -182,7 +183,7 @@ class Engine:
     def _rollback(self) -> None:
         """Undo what was begun, last first. A cluster that was open to others stays beside the old one, and the roles
         of a run that was completed stay: somebody may log in with them by now."""
-        keep = folders.kept_copy(self.plan, self.story)
+        keep = kept_copy(self.plan, self.story)
         for planned in reversed(self.plan.steps):
             stays = (keep and planned.kind in BUILDING) or (self.story.completed and planned.kind in LASTING)
             if stays or self.story.step(planned.name).outcome in ("to do", "undone"):

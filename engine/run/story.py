@@ -1,4 +1,4 @@
-"""What a journal's entries add up to: how each step stands, what was found out, what may be done now.
+"""What a journal's entries add up to: how each step stands, what was found out.
 
 The engine and its readers fold the same entries with the same code, so that they cannot disagree.
 """

@@ -1,4 +1,7 @@
-"""The doing: a file for each kind of step. The registry names each kind's module; it is imported when first needed."""
+"""The doing: a file for each kind of step. The registry names each kind's module; it is imported when first needed.
+
+What a step and the run know of each other is `protocol`; what several steps share lies in `shared/`.
+"""
 
 import importlib
 from types import ModuleType

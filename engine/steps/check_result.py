@@ -14,7 +14,8 @@ from engine.records.errors import RepriseError, RunFailed
 from engine.records.plan import Check
 from engine.steps.inspect import ACCEPTED, LIBRARIES_UNREAD, OPEN_DATABASES, PAGES, look_up_libraries, told
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import FILES, ORIGINAL, layout_of
+from engine.steps.settings import FILES, ORIGINAL
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.page_reading import Place, read_again, reading_of
 from engine.steps.shared.reading_through import read_through
 from engine.steps.shared.recovering import server_of

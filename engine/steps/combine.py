@@ -18,8 +18,8 @@ from engine.records.plan import Layout
 from engine.steps.copy import record_folders, remove_recorded, staged_tablespaces
 from engine.steps.prepare import owner_ids
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
 from engine.steps.shared.children import Child
+from engine.steps.shared.layout import layout_of
 from engine.transfer.contents import CONTROL, MANIFEST, tablespace_of
 from engine.transfer.copying import hold_control, release_control
 from engine.transfer.durable import FileSystems, fsync_path

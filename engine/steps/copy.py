@@ -15,7 +15,7 @@ from engine.records.copying import Proof
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.steps import DAMAGED
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
+from engine.steps.shared.layout import layout_of
 from engine.transfer.contents import CONTROL
 from engine.transfer.copying import copy_backup, release_control
 from engine.transfer.removing import empty_tree, missing_parents, remove_if_empty, remove_tree

@@ -13,8 +13,9 @@ from engine.records.target import RecoveryPoint
 from engine.steps.files import choose
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import prove
-from engine.steps.settings import control_of, layout_of, reaches_the_point, write_configuration
+from engine.steps.settings import reaches_the_point, write_configuration
 from engine.steps.shared import server_waits
+from engine.steps.shared.layout import control_of, layout_of
 from engine.steps.shared.points import current_point, gate_lsn, read_point, tell_point
 from engine.steps.shared.recovering import ensure_recovering, feed_lives, server_of
 from engine.steps.shared.watching import Watch

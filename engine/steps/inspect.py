@@ -17,8 +17,8 @@ from engine.records.lsn import Lsn
 from engine.records.plan import Check
 from engine.recovery.checks.question import size_words
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import control_of
 from engine.steps.shared import opening
+from engine.steps.shared.layout import control_of
 from engine.steps.shared.page_reading import PageReading, read_pages
 from engine.steps.shared.points import current_point, gate_lsn
 from engine.steps.shared.recovering import ensure_recovering, server_of

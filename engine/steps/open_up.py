@@ -7,9 +7,9 @@ from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import connect_site, in_recovery
 from engine.records.errors import RepriseError, RunFailed, Unreachable
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
 from engine.steps.shared import production
 from engine.steps.shared.commands import run_site_command
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.production_settings import open_to_production
 
 _TIMEOUT = 300.0  # seconds

@@ -16,7 +16,7 @@ from engine.records.errors import RunFailed
 from engine.records.plan import Layout
 from engine.records.survey import OsUser
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
+from engine.steps.shared.layout import layout_of
 from engine.transfer.durable import fsync_path
 from engine.transfer.failures import writing
 from engine.transfer.naming import shown

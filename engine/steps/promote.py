@@ -10,7 +10,8 @@ from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
-from engine.steps.settings import control_of, layout_of, put_standby_signal, write_configuration
+from engine.steps.settings import write_configuration
+from engine.steps.shared.layout import control_of, layout_of, put_standby_signal
 from engine.steps.shared.points import current_point
 from engine.steps.shared.promotion import promote, settle, standing_for_good
 from engine.steps.shared.recovering import (

@@ -20,8 +20,8 @@ from engine.records.plan import Check
 from engine.records.runs import Reached
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import control_of
 from engine.steps.shared import opening, server_waits
+from engine.steps.shared.layout import control_of
 from engine.steps.shared.points import current_point, gate_lsn, gate_of
 from engine.steps.shared.recovering import ensure_feed, ensure_recovering, server_of
 from engine.steps.shared.server_log import last_restored, log_since_start

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from engine.records.lsn import format_lsn
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of, put_standby_signal
+from engine.steps.shared.layout import layout_of, put_standby_signal
 from engine.steps.shared.points import current_point
 from engine.steps.shared.recovering import ensure_recovering, server_of, stop_recovering
 from engine.steps.shared.watching import Watch

@@ -15,12 +15,13 @@ from engine.records.lsn import format_lsn, parse_segment, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import SALVAGED_WAL
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of, sync_folder
 from engine.steps.shared.children import Alive, patiently
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.points import current_point, tell_point
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import SALVAGED, wal_roots
 from engine.steps.shared.resolving_again import ReadAgain, resolve_again
+from engine.transfer.durable import sync_folder
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")

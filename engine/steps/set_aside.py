@@ -10,9 +10,10 @@ from engine.formats.control_file import read_control_file
 from engine.postgres import processes
 from engine.records.errors import DamagedCopy, RunFailed
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of, sync_folder
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.renaming import move, move_back, move_contents, relink, renames
+from engine.transfer.durable import sync_folder
 
 
 def apply(step: RunningStep) -> None:

@@ -11,23 +11,22 @@ In place, `take_over` puts production's own files back (`engine/steps/production
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from engine.feed.script import restore_command
-from engine.formats.control_file import WAL_LEVELS, ControlFile, read_control_file
+from engine.formats.control_file import WAL_LEVELS, ControlFile
 from engine.formats.settings_file import quote_setting, read_settings
-from engine.records.errors import DamagedCopy, RunFailed
+from engine.records.errors import RunFailed
 from engine.records.plan import Layout, Plan
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
+from engine.steps.shared.layout import control_of, layout_of, put_standby_signal, spool_of, write_file
 from engine.steps.shared.points import current_point
 
 ORIGINAL = ".reprise-original"
 MARK = "# Made by Reprise"
 FILES = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
-STANDBY_SIGNAL, RECOVERY_SIGNAL = "standby.signal", "recovery.signal"
 
 # Libraries that start jobs, mails or replication by themselves as soon as a server is up. None has a resource manager
 # of its own, so replay never needs them.
@@ -161,10 +160,6 @@ def recovery_settings(layout: Layout, timeline: int) -> dict[str, str]:
     }
 
 
-def spool_of(layout: Layout) -> Path:
-    return Path(layout.work) / "spool"
-
-
 def harmless_libraries(libraries: Iterable[str]) -> list[str]:
     return [name for name in libraries if Path(name).stem not in JOB_RUNNERS]
 
@@ -195,42 +190,6 @@ def keep_original(data_dir: Path, name: str) -> None:
         path.rename(original)
 
 
-def write_file(layout: Layout, path: Path, text: str) -> None:
-    """Put a file of run_as's in place by a rename, synced. Raises RunFailed."""
-    draft = path.with_name(f"{path.name}.reprise-new")
-    try:
-        draft.unlink(missing_ok=True)
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            if os.geteuid() == 0:
-                os.fchown(handle, layout.run_as.uid, layout.run_as.gid)
-            os.fsync(handle)
-        draft.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise RunFailed(
-            f"{path} cannot be written",
-            cause=error.strerror,
-            remedy="make room or mend the folder, then resume the run",
-        ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def put_standby_signal(layout: Layout, data_dir: Path) -> None:
-    """Exactly the one signal file that is meant. Without any, the server opens read-write on the old timeline."""
-    (data_dir / RECOVERY_SIGNAL).unlink(missing_ok=True)
-    write_file(layout, data_dir / STANDBY_SIGNAL, "")
-
-
 def remove_slots(data_dir: Path) -> None:
     """A copy made with the file system's means may have brought replication slots along. A link is not followed: what
     lies behind it is not the copy's; an empty folder takes its place."""
@@ -244,27 +203,6 @@ def remove_slots(data_dir: Path) -> None:
     elif slots.is_dir():
         for slot in slots.iterdir():
             shutil.rmtree(slot) if slot.is_dir() and not slot.is_symlink() else slot.unlink()
-
-
-def control_of(data_dir: Path) -> ControlFile:
-    """The cluster's pg_control. Raises RunFailed, DamagedCopy. A server writes it in place: read in the middle of that
-    its checksum is wrong for a moment (as pg_controldata's reading is, controldata_utils.c)."""
-    for attempt in range(10):
-        try:
-            return read_control_file((data_dir / "global" / "pg_control").read_bytes())
-        except OSError as error:
-            raise RunFailed(f"{data_dir}: pg_control cannot be read", cause=error.strerror) from error
-        except DamagedCopy:
-            if attempt == 9:
-                raise
-            time.sleep(0.02)
-    raise AssertionError("unreachable")
-
-
-def layout_of(plan: Plan) -> Layout:
-    if plan.layout is None:
-        raise RunFailed("the plan has no layout", remedy="plan again")
-    return plan.layout
 
 
 def _whole(text: str | None) -> int:

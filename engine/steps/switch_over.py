@@ -14,11 +14,12 @@ from typing import Any
 from engine.records.errors import RunFailed
 from engine.records.plan import Check, Layout
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of, sync_folder
 from engine.steps.shared import server_waits
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import server_of, stop_recovering
 from engine.steps.shared.renaming import move, move_back, move_contents, point_link, relink
+from engine.transfer.durable import sync_folder
 
 _SELINUX = Path("/sys/fs/selinux/enforce")
 _CONTEXTS_TIMEOUT = 1800.0  # seconds; restorecon looks at every file of the cluster

@@ -23,8 +23,9 @@ from engine.records.target import RecoveryPoint
 from engine.steps.promote import REACHED
 from engine.steps.protocol import RunningStep
 from engine.steps.prove import require_proven
-from engine.steps.settings import control_of, layout_of, put_standby_signal, remove_slots
+from engine.steps.settings import remove_slots
 from engine.steps.shared import server_waits
+from engine.steps.shared.layout import control_of, layout_of, put_standby_signal
 from engine.steps.shared.points import current_point
 from engine.steps.shared.production_settings import (
     archives,

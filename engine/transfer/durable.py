@@ -53,6 +53,15 @@ def fsync_path(path: Path | str) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last; other than `fsync_path` it follows a link to it. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class FileSystems:
     """The file systems of some folders, to be synced together. Open it before the first byte is written."""
 

@@ -12,8 +12,8 @@ from engine.acts.copying import plan_media_snapshot
 from engine.acts.desk import Desk, open_desk
 from engine.acts.keeping import expire
 from engine.archiving.command import MARK
-from engine.backup import expiring
-from engine.backup.proofs import keep_proof
+from engine.keeping import expiring
+from engine.keeping.proofs import keep_proof
 from engine.records.copying import Proof
 from engine.records.errors import Refused, RepriseError
 from engine.run.locks import hold_folder

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.backup.proofs import read_proofs
+from engine.keeping.proofs import read_proofs
 from tests.clusters import Cluster
 from tests.end_to_end.operator import operator_for
 

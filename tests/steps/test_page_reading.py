@@ -17,7 +17,7 @@ import pytest
 from engine.postgres.running import run
 from engine.records.errors import RepriseError
 from engine.steps.protocol import RunningStep, Stopped
-from engine.steps.settings import control_of
+from engine.steps.shared.layout import control_of
 from engine.steps.shared.page_reading import PageReading, Place, read_again, read_pages, relation_files
 from tests.clusters import Cluster, make_cluster, own
 from tests.formats.test_pages import PAGE, signed

@@ -8,6 +8,7 @@ import pytest
 
 from engine.formats.settings_file import read_settings
 from engine.steps import settings
+from engine.steps.shared.layout import control_of
 from engine.steps.shared.points import current_point
 from engine.steps.shared.production_settings import write_private_block
 from tests.steps.ledger import Ledger, once
@@ -92,7 +93,7 @@ def test_a_plain_start_is_harmless(ledger: Ledger, copy: Rehearsal) -> None:
 def test_a_version_is_given_no_setting_that_it_does_not_know(ledger: Ledger, copy: Rehearsal, version: int) -> None:
     """PostgreSQL does not start with one. All others that are written are in every version from 13 on."""
     data_dir = copy.copy.data_dir
-    control = replace(settings.control_of(data_dir), version=version)
+    control = replace(control_of(data_dir), version=version)
     write_private_block(copy, data_dir, control, recovering=True, hold_archiving=True)
     written = read_settings((data_dir / "postgresql.auto.conf").read_text()).keys()
     written |= settings.side_copy_settings(copy.plan, current_point(copy), control).keys()
@@ -103,7 +104,7 @@ def test_a_version_is_given_no_setting_that_it_does_not_know(ledger: Ledger, cop
 
 def test_settings_never_undercut_the_origins(ledger: Ledger, open_dir: Path) -> None:
     step = ledger.origin.rehearse(ledger.origin.point(ledger.ends[5].lsn), open_dir / "copy")
-    control = settings.control_of(step.copy.data_dir)
+    control = control_of(step.copy.data_dir)
     needed = settings.needed_settings(
         step.plan, current_point(step), control, {"max_connections": "7", "max_worker_processes": "64"}
     )

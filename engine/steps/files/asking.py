@@ -10,7 +10,7 @@ from engine.postgres.server import connect_site
 from engine.records.errors import RunFailed
 from engine.steps.files.common import files_of
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.recovering import server_of
 from engine.system.users import default_run_as
 

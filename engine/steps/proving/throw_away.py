@@ -12,7 +12,7 @@ from engine.steps.combine import building_of
 from engine.steps.prepare import MARKER, run_of
 from engine.steps.protocol import RunningStep
 from engine.steps.report import KEPT_LOG
-from engine.steps.settings import layout_of
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.recovering import stop_recovering
 from engine.transfer.durable import fsync_path
 from engine.transfer.failures import writing

@@ -21,8 +21,8 @@ from typing import Any
 from engine.formats.control_file import ControlFile
 from engine.records.coding import from_json, to_builtins, to_json
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import control_of
 from engine.steps.shared.children import Child, carried
+from engine.steps.shared.layout import control_of
 
 _RELATION_FILE = re.compile(r"[0-9]+(?:_(?:fsm|vm|init))?(?:\.([0-9]+))?")  # temporary relations (t3_…) left out
 _VERSION_FOLDER = re.compile(r"PG_[0-9]+_[0-9]+")

@@ -12,9 +12,9 @@ from engine.postgres import processes
 from engine.postgres.server import Server
 from engine.records.errors import RunFailed, Unreachable
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
 from engine.steps.shared import server_waits
 from engine.steps.shared.commands import run_site_command
+from engine.steps.shared.layout import layout_of
 from engine.system.programs import run_program
 
 _START = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # nobody's child, as engine/postgres/server.py has it

@@ -36,13 +36,12 @@ from engine.steps.settings import (
     ORIGINAL,
     harmless_libraries,
     hba_text,
-    layout_of,
     needed_settings,
     quote_list,
     recovery_settings,
     room_for_origins,
-    write_file,
 )
+from engine.steps.shared.layout import layout_of, write_file
 from engine.steps.shared.points import current_point
 from engine.system.programs import run_program
 

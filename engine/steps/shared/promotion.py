@@ -20,8 +20,8 @@ from engine.records.errors import RunFailed, Unreachable
 from engine.records.lsn import format_lsn, skip_page_header
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import STANDBY_SIGNAL, control_of
 from engine.steps.shared import server_waits
+from engine.steps.shared.layout import STANDBY_SIGNAL, control_of
 from engine.steps.shared.points import gate_lsn, gate_of
 
 _PROMOTION = 300.0  # seconds

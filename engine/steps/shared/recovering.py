@@ -16,8 +16,8 @@ from engine.records.errors import RunFailed
 from engine.records.lsn import format_lsn
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import STANDBY_SIGNAL, control_of, layout_of, spool_of
 from engine.steps.shared import server_waits
+from engine.steps.shared.layout import STANDBY_SIGNAL, control_of, layout_of, spool_of
 from engine.steps.shared.points import current_point, gate_of
 from engine.steps.shared.socket_folder import ensure_socket_folder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.records.errors import RunFailed
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import sync_folder
+from engine.transfer.durable import sync_folder
 
 NEVER_MOVED = frozenset({"lost+found"})
 

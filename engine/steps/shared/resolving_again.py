@@ -12,8 +12,8 @@ from engine.records.history import Piece, TransactionEnd
 from engine.records.lsn import Lsn, SegmentName, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps.protocol import RunningStep
-from engine.steps.settings import layout_of
 from engine.steps.shared.children import Alive
+from engine.steps.shared.layout import layout_of
 from engine.steps.shared.points import gate_lsn
 from engine.steps.shared.recovering import wal_roots
 from engine.wal.index import WalIndex

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from engine.backup.drilled import proofs_of
-from engine.backup.proofs import failed_ids, forget_proofs, keep_proof, key_of, one_for_each, read_proofs
+from engine.keeping.drilled import proofs_of
+from engine.keeping.proofs import failed_ids, forget_proofs, keep_proof, key_of, one_for_each, read_proofs
 from engine.records.copies import MediaSnapshot
 from engine.records.copying import Proof
 from engine.records.files import Files

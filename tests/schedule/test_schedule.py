@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.backup.schedule import crontab_block, our_block, units, with_block
 from engine.records.errors import RepriseError, UsageError
+from engine.schedule.cron import crontab_block, our_block, with_block
+from engine.schedule.systemd import units
 
 WANTED = [("base", "*-*-* 02:00"), ("files", "hourly")]
 PROGRAM, OPTIONS = ["/opt/re prise/reprise"], ["--site", "/etc/reprise/100%.toml"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.backup.proofs import key_of
-from engine.backup.status import LiveFacts, SetUp, advise, judge
+from engine.keeping.proofs import key_of
+from engine.keeping.status import LiveFacts, SetUp, advise, judge
 from engine.records.copies import BaseBackup, Catalog, MediaSnapshot
 from engine.records.copying import Proof
 from engine.records.status import THINGS, ArchiverFacts, Level, Thing, ThingName, worst

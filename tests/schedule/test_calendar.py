@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine.backup.calendar import read_calendar
+from engine.schedule.calendar import read_calendar
 
 NOW = datetime(2026, 11, 27, 10, 20, tzinfo=UTC)  # a Friday
 TIMES = [

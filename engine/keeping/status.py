@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from humanize import naturalsize, precisedelta
 
-from engine.backup.proofs import Proofs
+from engine.keeping.proofs import Proofs
 from engine.records.copies import Catalog
 from engine.records.copying import Proof, RefusedProof
 from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Thing, ThingName, worst

@@ -1,0 +1,7 @@
+"""What is kept, and what is proven of it. Which copies the policy keeps is a rule (`engine/recovery/retention.py`).
+
+proofs      what was verified, when, with which result
+drilled     what the run of a proof drill says of the copies that it restored
+status      whether all is copied and proven as the policy wants
+expiring    what is past its time is taken away
+"""
