@@ -93,6 +93,7 @@ KEYS: dict[str, Key] = _table(
     Key("report", "enter", "report", "Enter"),
     Key("drill", "d", "drills: practise it", "d"),
     Key("past-drills", "p", "past drills", "p"),
+    Key("other-chart", "c", "the other chart: times, or losses", "c"),
     Key("record", "w", "what happened, minute by minute", "w"),
     Key("to-work", "enter", "to work: the timeline of the drill's system", "Enter"),
     Key("drill-hint", "H", "in a drill: a hint, which costs points", "H"),

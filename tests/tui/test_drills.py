@@ -142,6 +142,16 @@ async def test_a_read_only_session_begins_no_drill_and_outside_of_one_its_keys_s
         assert "read-only" in driver.text and kinds(driver) == []
 
 
+async def test_in_80x24_one_key_changes_the_chart_of_times_for_that_of_losses() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("4")
+        await driver.until(lambda: "back in" in driver.text and "c losses" in driver.text)
+        await driver.press("c")
+        assert " lost " in driver.text and "back in" not in driver.text and "c times" in driver.text
+        await driver.press("c")
+        assert "back in" in driver.text and " lost " not in driver.text
+
+
 async def test_a_tick_of_the_clock_may_meet_a_screen_that_is_still_being_set_up() -> None:
     async with driving(80, 24) as driver:
         await drill_called(driver)

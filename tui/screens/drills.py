@@ -45,6 +45,7 @@ class DrillsScreen(Scrolled):
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("open", "open"),
         bind("past-drills", "past"),
+        bind("other-chart", "other_chart"),
         bind("read", "read_again"),
     ]
 
@@ -54,6 +55,7 @@ class DrillsScreen(Scrolled):
         self.problems: list[Problem] = []
         self.past: list[DrillState] = []
         self.learnt: Learnt | None = None
+        self.losses_first = False  # where there is room for one chart, it is that of what was lost
 
     def begin(self) -> None:
         self.drills_errand = Errand(self, "drills")
@@ -107,7 +109,7 @@ class DrillsScreen(Scrolled):
         right = _FURTHER if grid.width >= _WIDE else 0
         for end, name in ((_LIMIT, "time"), (_PLAYED, "drills"), (_BEST, "best"), (_LAST, "last")):
             grid.put_right(end + right, 2, name, "faint")
-        charts = 0 if grid.height < _LOW else 1 if grid.height < _HIGH else 2
+        charts = _charts(grid.height)
         bars = _BARS if charts < 2 else 2 * _BARS
         bottom = grid.height - 2 - charts * (bars + 4)
         if self.learnt is not None and charts:
@@ -119,7 +121,7 @@ class DrillsScreen(Scrolled):
         """How long recoveries took and what they lost: drills, proofs, real ones."""
         past, wanted, zone = learnt.recoveries, learnt.objectives, self.desk.site.zone
         series = (recovery_times(past, wanted.rto_seconds), data_losses(past, wanted.rpo_seconds))
-        for each in series[:charts]:
+        for each in series[::-1][:charts] if self.losses_first else series[:charts]:
             paint_rule(grid, y)
             y = paint_chart(grid, y + 1, bars, each, zone)
 
@@ -168,6 +170,10 @@ class DrillsScreen(Scrolled):
 
         self.app.push_screen(PastDrillsScreen(self.past))
 
+    def action_other_chart(self) -> None:
+        self.losses_first = not self.losses_first
+        self.repaint()
+
     def clicked(self, x: int, y: int, wheel: int) -> None:
         if wheel:
             self.action_scroll_rows(wheel)
@@ -176,11 +182,17 @@ class DrillsScreen(Scrolled):
             self.repaint()
 
     def hints(self) -> Sequence[Hint]:
+        other = self.hint("other-chart", "times" if self.losses_first else "losses", "other_chart")
         return (
             Hint(self.session.glyphs.up_down, "choose"),
             self.hint("open", "begin", "open"),
             self.hint("past-drills", "past drills", "past"),
-            self.hint("read", "read again", "read_again"),
+            other if _charts(self.area.height) == 1 else self.hint("read", "read again", "read_again"),
             self.hint("back", "back", "app.back"),
             self.hint("help", "help", "app.help"),
         )
+
+
+def _charts(height: int) -> int:
+    """How many charts a terminal of so many rows has room for."""
+    return 0 if height < _LOW else 1 if height < _HIGH else 2
