@@ -57,7 +57,7 @@ def moment_of(step: RunningStep) -> datetime | None:
 
 def look(choices: Choices, files: Files, moment: datetime | None, held: Sequence[Held], say: Say) -> None:
     """The live folder, held against what is wanted."""
-    own = (files.building, files.set_aside)
+    own = (files.building, files.set_aside, *files.earlier)  # beside it, or of a mount point in it
     skip = {os.fsencode(os.path.basename(each)) for each in own if each and os.path.dirname(each) == files.live}  # noqa: PTH119, PTH120
     look_at_live(
         choices,
