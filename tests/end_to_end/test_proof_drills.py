@@ -38,13 +38,13 @@ class Drilled:
             self.operator.call("backup", "base", "--incremental", expect=0)
         self.operator.call("backup", "media", expect=0)
 
-    def asks(self, *questions: str) -> None:
+    def asks(self, *questions: str, references: str = "SELECT path, size, sha256 FROM attachments") -> None:
         """Write the site file with these questions of the site."""
         told = ", ".join(f'"""{each}"""' for each in questions)
         self.operator.site.write_text(f"""{self.plain}
 [media]
 path = "{self.home}/media"
-references = "SELECT path, size, sha256 FROM attachments"
+references = "{references}"
 [[media.repository]]
 kind = "directory"
 path = "{self.home}/snapshots"
@@ -192,6 +192,10 @@ def test_what_is_not_as_it_should_be_fails_the_proof_and_is_critical_until_a_lat
     for name, word in (("database-full", "count(*) = 500"), ("database-incremental", "count"), ("files", "never-")):
         assert things[name]["level"] == 2 and things[name]["last_proof"]["ok"] is False
         assert any(report["run"] in told and word in told for told in things[name]["findings"])
+    drilled.asks(references="SELECT path FROM cards")
+    lost = drilled.operator.call("drill", "proof", expect=1).document
+    assert "the files cannot be looked up" in lost["error"]["cause"] and "cards" in lost["error"]["cause"]
+    assert list(drilled.into.iterdir()) == [] and not processes_below(drilled.into)
     drilled.asks("SELECT count(*) < 500 FROM attachments")
     drilled.cluster.sql("DELETE FROM attachments WHERE path = 'never-written.pdf'")
     drilled.cluster.switch()

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.media.choices import Choices, Lost
 from engine.media.choosing import choose
+from engine.records.errors import RepriseError, Unreachable
 from engine.records.files import Files
 from engine.records.plan import Check
 from engine.steps.files.asking import ask
@@ -40,7 +41,14 @@ def apply(step: RunningStep) -> None:
         # Entries of all snapshots and references, merged: how many there will be nobody knows.
         step.progress(json.loads(line), None, "files", "looking them up")
 
-    found = carried(step, work, hear, on="the snapshots of the users' files")
+    try:
+        found = carried(step, work, hear, on="the snapshots of the users' files")
+    except Unreachable:
+        raise
+    except RepriseError as problem:  # also an answer: the copy is thrown away, and the verdict says no
+        told = problem.message + (f": {problem.cause}" if problem.cause else "")
+        step.check(Check("files", "warn", False, f"the files cannot be looked up: {told}", problem.remedy))
+        return
     step.fact(looked_up=found)
     step.check(_check(found, files))
 
