@@ -125,7 +125,8 @@ def test_what_is_there_before_it_comes_back_is_never_touched(
     else:
         back.mkdir()
     if before == "empty":
-        return fetch(place, back, silent)
+        fetch(place, back, silent)
+        return
     if before == "full":
         (back / copy.name).mkdir()
         (back / copy.name / "mine").write_text("mine")
