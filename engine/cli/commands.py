@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from engine import acts
-from engine.cli import arguments, documents, drill, files, following, keeping, monitoring, reporting, telling
+from engine.cli import arguments, catalog, documents, drill, files, following, keeping, monitoring, reporting, telling
 from engine.cli.opening import open_on
 from engine.cli.printing import say, say_lines
 from engine.records.errors import UsageError
@@ -27,11 +27,11 @@ def _desk(given: Given) -> acts.Desk:
 def _catalog(given: Given) -> int:
     desk = _desk(given)
     acts.read_archive(desk, telling.reading(given.json))
-    view = acts.look(desk, list_wal=True)
+    view, proofs = acts.look(desk, list_wal=True), acts.proofs(desk)
     if given.json:
-        documents.write(documents.catalog(view.catalog))
+        documents.write(catalog.document(view.catalog, proofs))
     else:
-        telling.catalog(view.catalog, desk.site.zone)
+        catalog.tell(view.catalog, desk.site.zone, proofs)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.records.copies import BaseBackup, Catalog, Problem
+from engine.records.copies import Problem
 from engine.records.errors import RepriseError
 from engine.records.history import TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
@@ -65,110 +65,11 @@ def _error(error: Any) -> Document | None:
     return {"message": error.message, "cause": error.cause, "remedy": error.remedy} if error else None
 
 
-def catalog(found: Catalog) -> Document:
-    return {
-        "site": found.site,
-        "base_backups": [_base_backup(backup) for backup in found.base_backups],
-        "wal_ranges": [
-            {
-                "timeline": each.timeline,
-                "first": each.first,
-                "last": each.last,
-                "segments": each.segments,
-                "bytes": each.bytes,
-                "first_commit_at": time(each.first_commit_at),
-                "last_commit_at": time(each.last_commit_at),
-                "commits": each.commits,
-            }
-            for each in found.wal_ranges
-        ],
-        "gaps": [
-            {"timeline": gap.timeline, "first_missing": gap.first_missing, "last_missing": gap.last_missing}
-            for gap in found.gaps
-        ],
-        "timelines": [
-            {"timeline": each.id, "parent": each.parent, "fork_lsn": lsn(each.fork_lsn), "reason": each.reason}
-            for each in found.timelines
-        ],
-        "restore_points": [
-            {"name": each.name, "timeline": each.timeline, "lsn": lsn(each.lsn), "at": time(each.at)}
-            for each in found.restore_points
-        ],
-        "dumps": [
-            {
-                "id": dump.id,
-                "repository": dump.repository,
-                "path": str(dump.path),
-                "format": dump.format,
-                "started_at": time(dump.started_at),
-                "size_bytes": dump.size_bytes,
-                "database": dump.database,
-                "usable": dump.usable,
-                "reason": dump.reason,
-            }
-            for dump in found.dumps
-        ],
-        "media_snapshots": [_media(each) for each in found.media_snapshots],
-        "sources": [
-            {
-                "id": each.id,
-                "form": each.form,
-                "path": str(each.path),
-                "origin": each.origin,
-                "started_at": time(each.started_at),
-                "stopped_at": time(each.stopped_at),
-                "head": each.head,
-            }
-            for each in found.sources
-        ],
-        "images": [
-            {
-                "id": each.id,
-                "form": each.form,
-                "path": str(each.path),
-                "origin": each.origin,
-                "started_at": time(each.started_at),
-                "stopped_at": time(each.stopped_at),
-                "size_bytes": each.size_bytes,
-                "sha256": each.sha256,
-                "usable": each.usable,
-                "reason": each.reason,
-            }
-            for each in found.images
-        ],
-        "problems": _problems(found.problems),
-    }
-
-
-def _problems(found: Iterable[Problem]) -> list[Document]:
+def list_problems(found: Iterable[Problem]) -> list[Document]:
     return [{"where": each.where, "what": each.what, "remedy": each.remedy} for each in found]
 
 
-def _base_backup(backup: BaseBackup) -> Document:
-    return {
-        "id": backup.id,
-        "repository": backup.repository,
-        "path": str(backup.path),
-        "format": backup.format,
-        "compression": backup.compression,
-        "started_at": time(backup.started_at),
-        "stopped_at": time(backup.stopped_at),
-        "start_lsn": lsn(backup.start_lsn),
-        "stop_lsn": lsn(backup.stop_lsn),
-        "timeline": backup.timeline,
-        "size_bytes": backup.size_bytes,
-        "version": backup.version,
-        "system_identifier": backup.system_identifier,
-        "parent": backup.parent,
-        "incremental": backup.incremental,
-        "from_standby": backup.from_standby,
-        "usable": backup.usable,
-        "reason": backup.reason,
-        "doubt": backup.doubt,
-    }
-
-
-def _media(snapshot: Any) -> Document:
+def media(snapshot: Any) -> Document:
     return {
         "id": snapshot.id,
         "repository": snapshot.repository,
@@ -372,7 +273,7 @@ def runs(found: Iterable[RunState], problems: Iterable[Problem]) -> Document:
             }
             for state in found
         ],
-        "problems": _problems(problems),
+        "problems": list_problems(problems),
     }
 
 
@@ -411,7 +312,7 @@ def _plan_keys(planned: Plan) -> Document:
         "lost_commits": point.lost_commits if point else None,
         "bytes_to_copy": planned.bytes_to_copy,
         "estimate_seconds": _estimate(planned.estimate),
-        "media": [_media(each) for each in point.media] if point else None,
+        "media": [media(each) for each in point.media] if point else None,
     }
 
 

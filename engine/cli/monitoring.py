@@ -25,7 +25,8 @@ def tell(status: SiteStatus, zone: ZoneInfo) -> None:
     say(f"REPRISE {status.level.name} - {status.site}: {told}" + (f" | {ages}" if ages else ""))
     for thing in status.things:
         sign = SIGNS[_SIGN[thing.level]]
-        say(f" {sign} {thing.name:<22} {_age(thing):<26} {_proof(thing, zone):<36} {_loss(thing)}")
+        told = f"{thing.newest or '':<28} {_age(thing):<44} {_proof(thing, zone):<36} {_loss(thing)}"
+        say(f" {sign} {thing.name:<22} {told}".rstrip())
         for finding in thing.findings:
             say(f"      {finding}")
 
@@ -43,7 +44,8 @@ def _why(thing: Thing) -> str:
 
 
 def _age(thing: Thing) -> str:
-    return "no copy" if thing.age_seconds is None else f"{duration(thing.age_seconds)} old"
+    wanted = f" (at most {duration(thing.policy_seconds)})" if thing.policy_seconds is not None else ""
+    return f"no copy{wanted}" if thing.age_seconds is None else f"{duration(thing.age_seconds)} old{wanted}"
 
 
 def _proof(thing: Thing, zone: ZoneInfo) -> str:

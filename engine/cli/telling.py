@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from humanize import naturalsize, precisedelta
 
 from engine.cli.printing import say, say_passing
-from engine.records.copies import Catalog, Problem
+from engine.records.copies import Problem
 from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
 from engine.records.keeping import Expiry
@@ -45,45 +45,6 @@ def stamp(at: datetime | None, zone: ZoneInfo) -> str:
 
 def _end(end: TransactionEnd | None, zone: ZoneInfo) -> str:
     return f"{moment(end.at, zone)}  xid {end.xid}  {format_lsn(end.lsn)}" if end else "none"
-
-
-def catalog(found: Catalog, zone: ZoneInfo) -> None:
-    say(f"site {found.site}")
-    say()
-    say("base backups")
-    for backup in found.base_backups:
-        sign = SIGNS["bad"] if not backup.usable else SIGNS["warn"] if backup.doubt else SIGNS["ok"]
-        kind = "incremental" if backup.incremental else "full"
-        say(
-            f" {sign} {backup.id:<24} {stamp(backup.started_at, zone):<26} {kind:<11} "
-            f"{size(backup.size_bytes):>10}  timeline {backup.timeline or '?'}"
-        )
-        if backup.reason or backup.doubt:
-            say(f"     {backup.reason or backup.doubt}")
-    say()
-    say("WAL")
-    for each in found.wal_ranges:
-        say(
-            f"   timeline {each.timeline}  {each.first} – {each.last}  {each.segments} segments  "
-            f"{each.commits} commits to {stamp(each.last_commit_at, zone)}"
-        )
-    for gap in found.gaps:
-        say(f" {SIGNS['bad']} missing on timeline {gap.timeline}: {gap.first_missing} – {gap.last_missing}")
-    for title, names in (
-        ("restore points", [f"{each.name}  {stamp(each.at, zone)}" for each in found.restore_points]),
-        ("dumps", [f"{each.id}  {stamp(each.started_at, zone)}" for each in found.dumps]),
-        ("media snapshots", [f"{each.id}  {size(each.size_bytes)}" for each in found.media_snapshots]),
-    ):
-        if names:
-            say()
-            say(f"{title}")
-            for name in names:
-                say(f"   {name}")
-    if found.problems:
-        say()
-        say("problems")
-        for problem in found.problems:
-            say(f" {SIGNS['warn']} {problem.where}: {problem.what}")
 
 
 def windows(found: Iterable[RecoveryWindow], zone: ZoneInfo) -> None:

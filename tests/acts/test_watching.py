@@ -75,3 +75,14 @@ def test_a_media_folder_that_hangs_or_is_gone_is_not_taken_for_one_without_chang
     found = files(desk)
     assert found.lose_files is None
     assert f"changed files were not counted: {tmp_path}/live does not answer" in found.findings
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="one device is all that is here")
+def test_of_several_sources_each_is_held_against_its_own_device(tmp_path: Path) -> None:
+    tables = [(f'path = "{origin}"', tmp_path / name) for origin, name in (("/dev/shm", "a"), (tmp_path / "live", "b"))]
+    for _, folder in tables:
+        folder.mkdir()
+    site = make_site(tmp_path, "\n".join(f'[[source]]\n{path}\nbundles = "{folder}"' for path, folder in tables))
+    found = next(thing for thing in status(site.desk).things if thing.name == "source")
+    beside = [finding for finding in found.findings if "on the device" in finding]
+    assert beside == [f"{tmp_path}/b lies on the device of what it protects"]

@@ -31,6 +31,8 @@ def test_all_is_right_until_a_bit_flips_and_a_segment_goes(cluster: Cluster, ope
     broken = operator.call("verify", "--all", expect=1).document["results"]
     assert {(each["kind"], each["ok"]) for each in broken} == {("base", False), ("wal", False)}
     assert all(each["findings"] for each in broken)
+    shown = operator.ask("catalog", expect=0).document
+    assert [each["last_proof"]["ok"] for each in (*shown["base_backups"], *shown["wal_proofs"])] == [False, False]
     kept = read_proofs(operator.home / "state")
     assert [proof.ok for proof in kept.values()] == [False, False]
 

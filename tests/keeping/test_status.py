@@ -8,7 +8,7 @@ import pytest
 
 from engine.keeping.proofs import key_of
 from engine.keeping.status import LiveFacts, SetUp, advise, judge
-from engine.records.copies import BaseBackup, Catalog, MediaSnapshot
+from engine.records.copies import BaseBackup, Catalog, MediaSnapshot, SourceCopy
 from engine.records.copying import Proof
 from engine.records.status import THINGS, ArchiverFacts, Level, Thing, ThingName, worst
 from engine.records.survey import FileSystem
@@ -94,6 +94,22 @@ def test_a_repository_that_is_away_is_unknown_one_beside_its_original_a_warning_
     room = FileSystem("/backup/media", "/backup/media", 1, "/backup", 1, 1000, True)
     assert status(rooms={"/backup/media": room})["files"].level is Level.CRITICAL
     assert status(rooms={"/backup/media": replace(room, free_bytes=500)})["files"].level is Level.OK
+
+
+def test_of_several_sources_the_one_that_is_furthest_behind_counts_and_one_without_a_copy_is_named() -> None:
+    copies = tuple(
+        SourceCopy(name, "mirror", Path(f"/backup/source/{name}"), f"/srv/{name}", ago(age), ago(age), None)
+        for name, age in (("a", 5.0), ("b", 70.0), ("b", 90.0))
+    )
+    catalog = Catalog("archive", sources=copies)
+
+    def source(*wanted: str) -> Thing:
+        setup = SetUp("archive", {"source": ["/backup/source"]}, POLICY, wanted)
+        return judge(setup, catalog, None, {}, LiveFacts(), NOW).things[0]
+
+    assert (source("/srv/a", "/srv/b").level, source("/srv/a", "/srv/b").age_seconds) == (Level.WARNING, 70 * 60)
+    lacking = source("/srv/a", "/srv/b", "/srv/c")
+    assert lacking.level is Level.CRITICAL and lacking.findings[0] == "there is no copy of /srv/c"
 
 
 def test_a_failed_proof_is_critical_and_one_of_a_copy_that_is_gone_counts_for_nothing() -> None:

@@ -1,6 +1,6 @@
 """The copies of one protected thing, newest first: when, how large, whether proven, where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
@@ -8,7 +8,7 @@ from textual.binding import BindingType
 
 from engine.records.copies import Catalog, Dump
 from engine.records.copying import Proof
-from engine.records.status import Thing
+from engine.records.status import Thing, ThingName
 from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
@@ -17,9 +17,14 @@ from tui.screens.overview_picture import NAMES
 from tui.screens.scrolled import Scrolled
 from tui.widgets.frame import Hint, paint_rule, paint_wrapped
 
+KINDS: Mapping[ThingName, tuple[str, ...]] = {
+    "database-full": ("base", "dump"), "database-incremental": ("wal", "base"), "files": ("media",),
+    "source": ("source",), "environment": ("image",),
+}  # fmt: skip
+
 
 class Row(NamedTuple):
-    """One copy. ``wrong``: why it does not count."""
+    """One copy. ``wrong``: why it does not count. ``proof``: the id that it is verified by, where that is another."""
 
     id: str
     kind: str
@@ -28,6 +33,7 @@ class Row(NamedTuple):
     path: str
     wrong: str | None = None
     dump: Dump | None = None
+    proof: str | None = None
 
 
 class CopiesScreen(Scrolled):
@@ -59,7 +65,8 @@ class CopiesScreen(Scrolled):
         else:
             catalog, proofs = answer.result
             self.rows = copies_of(self.thing, catalog)
-            self.proofs = {proof.id: proof for proof in proofs}
+            kinds = KINDS[self.thing.name]
+            self.proofs = {proof.id: proof for proof in proofs if proof.kind in kinds}
         self.repaint()
 
     def paint(self, grid: Grid) -> None:
@@ -78,7 +85,7 @@ class CopiesScreen(Scrolled):
             grid.put(3, top + 1, "there is no copy; Esc, then c takes one", "muted")
         for number, (y, row) in enumerate(self.rows_in_sight(grid, self.rows, top + 1, grid.height - 6)):
             here = self.first + number == self.chosen
-            proof = self.proofs.get(row.id)
+            proof = self.proofs.get(row.proof or row.id)
             bad = row.wrong is not None or (proof is not None and proof.ok is False)
             grid.put(0, y, g.now if here else " ", "accent!")
             grid.put(1, y, g.bad if bad else g.ok, "bad" if bad else "ok")
@@ -96,7 +103,7 @@ class CopiesScreen(Scrolled):
         y, stop = grid.height - 5, grid.width - 1
         paint_rule(grid, y)
         grid.put_cut(1, y + 1, f"{row.kind} in {row.path}", "text", stop)
-        proof = self.proofs.get(row.id)
+        proof = self.proofs.get(row.proof or row.id)
         wrong = row.wrong or (proof.findings[0] if proof is not None and proof.findings else None)
         if wrong is not None:
             paint_wrapped(grid, 1, y + 2, wrong, "bad", stop, 2)
@@ -148,7 +155,7 @@ def copies_of(thing: Thing, catalog: Catalog) -> list[Row]:
         rows += [
             Row(
                 f"{each.first} on", f"WAL of timeline {each.timeline}, {each.segments} segments", each.last_commit_at,
-                each.bytes, f"{each.first} to {each.last}",
+                each.bytes, f"{each.first} to {each.last}", proof="wal",
             )
             for each in catalog.wal_ranges
         ]  # fmt: skip
