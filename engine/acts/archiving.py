@@ -12,6 +12,7 @@ from engine.acts.looking import contents_of, look
 from engine.acts.mounted import emptied, not_mounted, recall, remember, unmarked
 from engine.archiving.command import MARK, SCRIPT_NAME, archive_command, mark_archive, write_script
 from engine.archiving.settings import ASKED, changes, obstacles
+from engine.archiving.streaming import slot_of, stream_changes, unbounded
 from engine.catalog.directory import read_repository
 from engine.postgres.connecting import Connection, QueryFailed, set_for_all
 from engine.postgres.programs import choose_programs
@@ -21,35 +22,45 @@ from engine.records.errors import Refused, RepriseError, Unreachable
 from engine.records.status import Archiving
 from engine.records.survey import OsUser
 from engine.steps.shared.commands import run_site_command
+from engine.survey.machine import file_system
 from engine.system.users import default_run_as, is_root, may_reach, may_write
 from engine.wal.files import open_segment
 from engine.wal.segment import read_segment
 
 _RESTART_SECONDS = 600
+_STREAMED = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
+_LOST = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
 _COMMON = Path("/var/lib/reprise")  # for the script, where the site file lies out of the server's reach
 
 
-def plan_archiving(desk: Desk, *, zstd: bool = False) -> Archiving:
-    """What `set_up_archiving` would change. ``ok`` False: something stands against it."""
+def plan_archiving(desk: Desk, *, zstd: bool = False, stream: bool = False) -> Archiving:
+    """What `set_up_archiving` would change. ``ok`` False: something stands against it. No other program's archive
+    command is in the way of a ``stream``."""
     user = _user(desk)
     with _asked(desk, user) as (connection, now, version):
-        against = [*obstacles(now, in_recovery(connection)), *_place_obstacles(desk, user)]
-        wanted = changes(now, _command(desk, user, zstd), _policy(desk), version)
+        against = [*obstacles({} if stream else now, in_recovery(connection)), *_place_obstacles(desk, user)]
+        if stream:
+            room = file_system(os.path.join(desk.site.database.data_dir, "pg_wal"))  # noqa: PTH118
+            wanted = stream_changes(now, room.free_bytes if room is not None else None, version)
+        else:
+            wanted = changes(now, _command(desk, user, zstd), _policy(desk), version)
     return Archiving(not against, tuple(wanted), findings=tuple(against))
 
 
-def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False) -> Archiving:
-    """Write the archive command, set the server, reload it; restart it where that is needed and agreed.
+def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False, stream: bool = False) -> Archiving:
+    """Write the archive command, set the server, reload it; restart it where that is needed and agreed. With
+    ``stream`` what `stream_wal` needs, without an archive command.
 
     Raises Refused where something stands against it, RepriseError where the server will not.
     """
-    planned = plan_archiving(writable(desk), zstd=zstd)
+    planned = plan_archiving(writable(desk), zstd=zstd, stream=stream)
     if not planned.ok:
         raise Refused(planned.findings[0], remedy="nothing was changed; see to that first")
     user, findings = _user(desk), []
-    script = _script(desk, user)
-    script.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    write_script(script)
+    if not stream:
+        script = _script(desk, user)
+        script.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_script(script)
     _mark(desk, user)
     with _asked(desk, user) as (connection, _, _):
         try:
@@ -62,7 +73,8 @@ def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False) -
         if restart:
             _restart(desk, user)
         else:
-            findings.append("a restart of the server is needed before it archives: reprise archiving set-up --restart")
+            again = "reprise archiving set-up --stream --restart" if stream else "reprise archiving set-up --restart"
+            findings.append(f"a restart of the server is needed before it archives: {again}")
     return Archiving(not findings, planned.changes, findings=tuple(findings))
 
 
@@ -73,9 +85,12 @@ def prove_archiving(
     readable. ``timeout`` in seconds."""
     user, repository = _user(desk), desk.site.database.repository[0]
     with _asked(writable(desk), user) as (connection, now, _):
-        if now.get("archive_mode") == "off":
-            return Archiving(False, findings=("archive_mode is off: reprise archiving set-up",))
+        slot = (slot_of(desk.site.name),)
         try:
+            streamed = connection.execute(_STREAMED, slot).fetchone() is not None
+            if now.get("archive_mode") == "off" and not streamed:
+                remedy = "reprise archiving set-up, or reprise archiving stream"
+                return Archiving(False, findings=(f"archive_mode is off, and nobody streams: {remedy}",))
             connection.execute("SELECT pg_logical_emit_message(false, 'reprise', 'archiving test')")
             row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
             failures = connection.execute("SELECT failed_count FROM pg_stat_archiver").fetchone()
@@ -94,26 +109,45 @@ def prove_archiving(
     return Archiving(False, segment=segment, findings=(told, *failed))
 
 
-def stream_wal(desk: Desk, *, say: Callable[[str], None]) -> Archiving:
-    """pg_receivewal with a slot into the archive, until it is interrupted or fails. ``ok`` False: the folder is not the
-    archive, and nothing was begun: what arrives there would be given up by the slot. Raises RepriseError."""
+def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], None]) -> Archiving:
+    """pg_receivewal with a slot into the archive, until it is interrupted or fails. With ``accept_gap`` it begins with
+    the segment that the server writes now, whatever is missing before it, and with a new slot where the old is lost.
+
+    ``ok`` False: nothing was begun. The folder is not the archive, where what arrives would be given up by the slot; or
+    the slot has lost WAL. Raises RepriseError."""
     user, database = _user(writable(desk)), desk.site.database
     if against := _place_obstacles(desk, user):
         return Archiving(False, findings=tuple(against))
-    _mark(desk, user)
-    slot = "reprise_" + "".join(c if c.isalnum() and c.isascii() else "_" for c in desk.site.name.lower())[:50]
+    slot, wal = slot_of(desk.site.name), database.repository[0].wal
     findings = []
-    with _asked(desk, user) as (_, now, version):
-        if now.get("max_slot_wal_keep_size", "-1").startswith("-1"):
+    with _asked(desk, user) as (connection, now, version):
+        row = connection.execute(_LOST, (slot,)).fetchone()
+        lost = row is not None and bool(row[0])
+        if lost and not accept_gap:
+            told = "the server has given up WAL that the stream has not (max_slot_wal_keep_size)"
+            return Archiving(False, findings=(f"{told}; leave it out with: reprise archiving stream --accept-gap",))
+        if unbounded(now):
             findings.append(
-                "max_slot_wal_keep_size is not set: if this stream stops for long, its slot fills the server's disk"
+                "max_slot_wal_keep_size is not set: if this stream stops for long, its slot fills the server's disk; "
+                "set it with: reprise archiving set-up --stream"
             )
+        _mark(desk, user)
+        if accept_gap:
+            try:
+                if lost:
+                    connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+                row = connection.execute("SELECT pg_walfile_name(pg_current_wal_insert_lsn())").fetchone()
+            except QueryFailed as failure:
+                raise RepriseError("the stream cannot begin anew", cause=str(failure).strip()) from None
+            assert row is not None
+            _begin_with(Path(wal), str(row[0]), user)
+            findings.append(f"the stream begins with {row[0]}; for what is missing before it, take a base backup")
     for finding in findings:
         say(finding)
     programs = choose_programs(version, database.bin_dir)
     reach = ["-h", database.host, "-p", str(database.port), "-U", database.user, "--no-password"]
     run(programs, "pg_receivewal", *reach, f"--slot={slot}", "--create-slot", "--if-not-exists", user=user)
-    words = [*reach, f"--slot={slot}", f"--directory={database.repository[0].wal}", "--synchronous", "--verbose"]
+    words = [*reach, f"--slot={slot}", f"--directory={wal}", "--synchronous", "--verbose"]
     previous = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
         run(programs, "pg_receivewal", *words, user=user, timeout=None, on_line=say)
@@ -122,6 +156,17 @@ def stream_wal(desk: Desk, *, say: Callable[[str], None]) -> Archiving:
     finally:
         signal.signal(signal.SIGTERM, previous)
     return Archiving(True, findings=tuple(findings))
+
+
+def _begin_with(archive: Path, segment: str, user: OsUser) -> None:
+    """pg_receivewal goes on with the newest segment in its folder, from the start of an unfinished one
+    (FindStreamingStart in pg_receivewal.c); an empty file counts. What is there already stays."""
+    if any(archive.glob(f"{segment}*")):
+        return
+    with (archive / f"{segment}.partial").open("xb"):
+        pass
+    if is_root():
+        os.chown(archive / f"{segment}.partial", user.uid, user.gid, follow_symlinks=False)
 
 
 def _mark(desk: Desk, user: OsUser) -> None:

@@ -19,6 +19,7 @@ from engine.acts.following import measured, run_state, runs
 from engine.acts.looking import View, look, read_archive
 from engine.acts.restoring import plan, run_as_of
 from engine.acts.running import rollback
+from engine.archiving.streaming import slot_of
 from engine.keeping.proofs import forget_refusal, keep_refusal
 from engine.records.copying import RefusedProof
 from engine.records.errors import Refused, RepriseError, Unreachable
@@ -156,7 +157,7 @@ def _loss(desk: Desk, view: View, planned: Plan) -> ProofDrill:
     if point is None or planned.target is None or planned.target.kind != "latest":
         return ProofDrill(None, "another moment than the newest is proven")
     try:
-        archiver = ask_archiver(desk.site, run_as_of(desk))
+        archiver = ask_archiver(desk.site, run_as_of(desk), slot_of(desk.site.name))
     except RepriseError as error:
         return ProofDrill(None, f"what production wrote and did not archive is not known: {error.message}")
     archived = archiver.archived_segment or ""

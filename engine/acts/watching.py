@@ -8,10 +8,12 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, look, read_archive
+from engine.archiving.streaming import slot_of
 from engine.keeping.proofs import read_refusal
 from engine.keeping.status import LiveFacts, SetUp, judge, newest_copies
 from engine.records.errors import RepriseError
-from engine.records.status import THINGS, ArchiverFacts, SiteStatus, ThingName
+from engine.records.lsn import SegmentName, parse_segment, segment_of
+from engine.records.status import THINGS, ArchiverFacts, SiteStatus, Stream, ThingName
 from engine.records.survey import FileSystem
 from engine.site import Site
 from engine.survey.archiver import ask_archiver
@@ -24,17 +26,19 @@ _COUNTING_SECONDS = 20.0
 _GRACE_SECONDS = 5.0  # for a file system that does not answer the last question
 
 
-def status(desk: Desk, view: View | None = None) -> SiteStatus:
-    """All five things as of now. Reads the archive's new segments first, unless a view is given."""
-    if view is None:
-        read_archive(desk)
-        view = look(desk)
-    site, now = desk.site, datetime.now(UTC)
+def status(desk: Desk) -> SiteStatus:
+    """All five things as of now. Reads the archive's new segments first. Where a stream is, is asked before that: else
+    it would be segments ahead of what was read."""
+    site = desk.site
+    before, _ = _ask_archiver(site)
+    read_archive(desk)
+    view, now = look(desk), datetime.now(UTC)
     places = {name: _places(site, name) for name in THINGS}
     archived_to = max((window.to_at for window in view.windows if window.to_at), default=None)
     newest = newest_copies(view.catalog, archived_to).get("files")
     policy: dict[ThingName, int | None] = {name: site.policy.seconds(name) for name in THINGS}
-    live = _live(site, places, newest.at if newest else None)
+    joins = before is not None and before.stream is not None and _joins(before.stream, view)
+    live = _live(site, places, newest.at if newest else None, joins)
     setup = SetUp(site.name, places, policy, [each.path for each in site.source])
     refused = read_refusal(desk.state, site.name)
     return judge(setup, view.catalog, archived_to, known_proofs(desk), live, now, refused)
@@ -54,13 +58,17 @@ def _places(site: Site, name: ThingName) -> list[str]:
     return [site.environment.store] if site.environment else []
 
 
-def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None) -> LiveFacts:
-    archiver: ArchiverFacts | None = None
-    no_archiver = None
+def _ask_archiver(site: Site) -> tuple[ArchiverFacts | None, str | None]:
+    """How the server's archiving stands, else why that is not known."""
     try:
-        archiver = ask_archiver(site, default_run_as(site.database.run_as, site.database.data_dir))
+        run_as = default_run_as(site.database.run_as, site.database.data_dir)
+        return ask_archiver(site, run_as, slot_of(site.name)), None
     except RepriseError as error:
-        no_archiver = ": ".join(filter(None, (error.message, error.cause)))
+        return None, ": ".join(filter(None, (error.message, error.cause)))
+
+
+def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None, joins: bool) -> LiveFacts:
+    archiver, no_archiver = _ask_archiver(site)
     rooms: dict[str, FileSystem] = {}
     beside, away = set(), set()
     for name, folders in places.items():
@@ -81,7 +89,26 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
         rooms,
         frozenset(beside),
         frozenset(away),
+        joins,
     )
+
+
+def _joins(stream: Stream, view: View) -> bool:
+    """Whether a stream goes on where the WAL ends that a backup reaches: it is in the segment behind that WAL's last
+    one, or not even there."""
+    if stream.segment is None:
+        return False
+    timeline = int(stream.segment[:8], 16)
+    windows = [each for each in view.windows if each.timeline == timeline]
+    window = max(windows, key=lambda each: each.to_lsn, default=None)
+    if window is None or window.ended_by is not None:
+        return False
+    size = view.histories[window.repository].segment_size
+    end = SegmentName(window.timeline, segment_of(window.to_lsn, size)).text(size)
+    last = next((each.last for each in view.catalog.wal_ranges if each.first <= end <= each.last), None)
+    if last is None:
+        return False
+    return parse_segment(stream.segment, size).number <= parse_segment(last, size).number + 1
 
 
 def _originals(site: Site, name: ThingName, count: int) -> list[str | None]:

@@ -1,40 +1,43 @@
 """What the live server must be set to, so that its WAL is archived; and what stands against changing that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine.archiving.command import is_ours
 from engine.records.status import Change
 
 _LONGEST_TIMEOUT, _SHORTEST_TIMEOUT = 300, 30  # seconds
-_SUMMARIES_SINCE = 17
-_WAL_LEVELS = ("minimal", "replica", "logical")
+SUMMARIES_SINCE = 17
 
 ASKED = (
     "wal_level", "archive_mode", "archive_command", "archive_library", "archive_timeout", "summarize_wal",
-    "max_slot_wal_keep_size",
+    "max_slot_wal_keep_size", "max_wal_senders", "max_replication_slots",
 )  # fmt: skip
 
 
 def changes(now: Mapping[str, str], command: str, policy_seconds: int | None, version: int) -> list[Change]:
     """What must be changed. ``now`` are the server's settings by name (archive_timeout in seconds); settings that are
     good enough stay as they are."""
-    found = []
-
-    def change(setting: str, new: str, restart: bool = False) -> None:
-        if setting in now and now[setting] != new:
-            found.append(Change(setting, now[setting], new, restart))
-
+    wanted = []
     if now.get("wal_level") == "minimal":
-        change("wal_level", "replica", restart=True)
+        wanted.append(("wal_level", "replica", True))
     if now.get("archive_mode") == "off":
-        change("archive_mode", "on", restart=True)
-    change("archive_command", command)
-    wanted = max(_SHORTEST_TIMEOUT, min(_LONGEST_TIMEOUT, (policy_seconds or 2 * _LONGEST_TIMEOUT) // 2))
-    if not 0 < int(now.get("archive_timeout", "0")) <= wanted:
-        change("archive_timeout", str(wanted))
-    if version >= _SUMMARIES_SINCE:
-        change("summarize_wal", "on")
-    return found
+        wanted.append(("archive_mode", "on", True))
+    wanted.append(("archive_command", command, False))
+    longest = max(_SHORTEST_TIMEOUT, min(_LONGEST_TIMEOUT, (policy_seconds or 2 * _LONGEST_TIMEOUT) // 2))
+    if not 0 < int(now.get("archive_timeout", "0")) <= longest:
+        wanted.append(("archive_timeout", str(longest), False))
+    if version >= SUMMARIES_SINCE:
+        wanted.append(("summarize_wal", "on", False))
+    return differing(now, wanted)
+
+
+def differing(now: Mapping[str, str], wanted: Iterable[tuple[str, str, bool]]) -> list[Change]:
+    """Of settings with their values, and whether those want a restart, what the server has and has otherwise."""
+    return [
+        Change(setting, now[setting], new, restart)
+        for setting, new, restart in wanted
+        if setting in now and now[setting] != new
+    ]
 
 
 def obstacles(now: Mapping[str, str], in_recovery: bool) -> Sequence[str]:

@@ -234,19 +234,21 @@ def _schedule(given: Given) -> int:
 def _archiving(given: Given) -> int:
     desk = _desk(given)
     if given.act == "set-up":
-        planned = acts.plan_archiving(desk, zstd=given.zstd)
+        planned = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
         if planned.ok:
             if not given.json:
                 telling.archiving(planned)
             following.confirm(given, "Set the server so? [yes/no] ", "yes")
-            planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart)
+            planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart, stream=given.stream)
         found = planned
     elif given.act == "test":
         found = acts.prove_archiving(desk)
     else:
-        found = acts.stream_wal(desk, say=lambda line: say(line, err=True, flush=True))
+        found = acts.stream_wal(desk, accept_gap=given.accept_gap, say=lambda line: say(line, err=True, flush=True))
     if given.json:
         documents.write(keeping.archiving(found))
+    elif given.act == "stream" and found.ok:
+        say("the stream has ended; until it is started again its slot holds WAL back on the server")
     else:
         telling.archiving(found)
     return 0 if found.ok else 1

@@ -15,7 +15,7 @@ from humanize import naturalsize, precisedelta
 from engine.keeping.proofs import Proofs
 from engine.records.copies import Catalog
 from engine.records.copying import Proof, RefusedProof
-from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Thing, ThingName, worst
+from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Stream, Thing, ThingName, worst
 from engine.records.survey import FileSystem
 
 _FULL, _NEARLY_FULL = 0.02, 0.10  # of a repository's file system that is free
@@ -34,7 +34,8 @@ class Newest(NamedTuple):
 class LiveFacts:
     """What was asked of the machine. ``changed_files``: how many of the users' files are newer than the newest
     snapshot (None: not known), ``uncounted``: why that is not known. ``rooms``: the file system of each repository that
-    answered; ``beside``: repositories on the device of what they protect; ``away``: those that did not answer."""
+    answered; ``beside``: repositories on the device of what they protect; ``away``: those that did not answer.
+    ``joins``: what the stream brings now goes on where the WAL ends that a backup reaches."""
 
     archiver: ArchiverFacts | None = None
     no_archiver: str | None = None
@@ -43,6 +44,7 @@ class LiveFacts:
     rooms: Mapping[str, FileSystem] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     away: frozenset[str] = frozenset()
+    joins: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,7 @@ def _thing(
         told.append((Level.WARNING, f"the last proof drill was refused, {when}: {refused.why}"))
     told.sort(key=lambda each: _URGENT.index(each[0]) if each[0] in _URGENT else len(_URGENT))
     age = (now - newest.at).total_seconds() if newest is not None else None
-    lose = age if name == "database-incremental" and live.archiver is not None and live.archiver.behind else None
-    if name == "database-incremental" and live.archiver is not None and not live.archiver.behind:
-        lose = 0.0
+    lose = _lost_seconds(age, live) if name == "database-incremental" else None
     return Thing(
         name,
         worst([level for level, _ in told]),
@@ -180,8 +180,11 @@ def _findings(
     if newest is None:
         if not away:
             yield Level.CRITICAL, "there is no copy"
-    elif policy is not None and not _nothing_new(name, live):
+    elif policy is not None and not (name == "files" and live.changed_files == 0):
         age = (now - newest.at).total_seconds()
+        if name == "database-incremental":
+            lost = _lost_seconds(age, live)
+            age = lost if lost is not None else age
         if age > policy:
             level = Level.CRITICAL if age > 2 * policy else Level.WARNING
             yield level, f"the newest copy is {_age(age)} old, the policy wants {_age(policy)}"
@@ -200,11 +203,21 @@ def _findings(
         yield from _archiving(live)
 
 
-def _nothing_new(name: ThingName, live: LiveFacts) -> bool:
-    """Whether all that there is has been copied, however long ago."""
-    if name == "database-incremental":
-        return live.archiver is not None and not live.archiver.behind
-    return name == "files" and live.changed_files == 0
+def _lost_seconds(age: float | None, live: LiveFacts) -> float | None:
+    """What of the database's changes would be lost now, in seconds; nothing where all that there is has been copied,
+    however long ago. ``age`` of the last commit that the archive brings back: all that is known of a stream that does
+    not go on where that WAL ends, that catches up, or that has not said how far it is."""
+    facts = live.archiver
+    if facts is None:
+        return None
+    if not facts.behind:
+        return 0.0
+    stream = facts.stream
+    if stream is None or not stream.active or not live.joins or age is None:
+        return age
+    if stream.behind_bytes == 0:
+        return 0.0
+    return min(age, stream.lag_seconds) if stream.behind_bytes and stream.lag_seconds is not None else age
 
 
 def _archiving(live: LiveFacts) -> Iterable[tuple[Level, str]]:
@@ -212,21 +225,44 @@ def _archiving(live: LiveFacts) -> Iterable[tuple[Level, str]]:
     if facts is None:
         yield Level.UNKNOWN, live.no_archiver or "the server does not answer"
         return
-    if facts.mode == "off":
+    if facts.mode != "off":
+        yield from _archive_command(facts)
+    elif facts.stream is None:
         yield Level.CRITICAL, "archive_mode is off: no change since the last base backup is copied"
-        return
+    if facts.stream is not None:
+        yield from _streaming(facts.stream, live.joins, alone=facts.mode == "off" or not facts.command)
+    if facts.wal_bytes > 2 * facts.max_wal_bytes:
+        size = naturalsize(facts.wal_bytes, binary=True)
+        yield Level.WARNING, f"pg_wal has grown to {size}, twice max_wal_size"
+    ours = [(facts.stream.slot, facts.stream.held_bytes)] if facts.stream is not None and facts.stream.active else []
+    for slot, held in (*facts.slots, *ours):
+        if held > facts.max_wal_bytes:
+            yield Level.WARNING, f"replication slot {slot} holds {naturalsize(held, binary=True)} of WAL back"
+
+
+def _archive_command(facts: ArchiverFacts) -> Iterable[tuple[Level, str]]:
     if not facts.command:
         yield Level.CRITICAL, "archive_command is empty: WAL piles up in pg_wal"
     if facts.failed_at is not None and (facts.archived_at is None or facts.failed_at > facts.archived_at):
         yield Level.CRITICAL, f"archive_command fails, last for {facts.failed_segment}"
     if facts.waiting > 3:
         yield Level.WARNING, f"{facts.waiting} segments wait to be archived"
-    if facts.wal_bytes > 2 * facts.max_wal_bytes:
-        size = naturalsize(facts.wal_bytes, binary=True)
-        yield Level.WARNING, f"pg_wal has grown to {size}, twice max_wal_size"
-    for slot, held in facts.slots:
-        if held > facts.max_wal_bytes:
-            yield Level.WARNING, f"replication slot {slot} holds {naturalsize(held, binary=True)} of WAL back"
+
+
+def _streaming(stream: Stream, joins: bool, *, alone: bool) -> Iterable[tuple[Level, str]]:
+    """``alone``: no archive command brings what the stream does not."""
+    level = Level.CRITICAL if alone else Level.WARNING
+    if stream.lost:
+        then = "reprise archiving stream --accept-gap, and reprise backup base"
+        yield level, f"replication slot {stream.slot} has lost WAL (max_slot_wal_keep_size): {then}"
+    elif not stream.active:
+        held = naturalsize(stream.held_bytes, binary=True)
+        without = "no change is copied" if alone else "archive_command goes on"
+        yield level, f"nobody streams: {without}; replication slot {stream.slot} holds {held} of WAL back"
+    elif stream.segment is not None and not joins:
+        yield level, "what is streamed goes on behind a gap, or behind no backup: reprise backup base"
+    elif alone and stream.segment is not None:
+        yield Level.OK, f"streamed; what came last may lie in {stream.segment}.partial until that segment is full"
 
 
 _SPOKEN: Mapping[ThingName, str] = {

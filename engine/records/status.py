@@ -75,10 +75,26 @@ class SiteStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """`archiving stream` as the server sees it, by its slot. ``active``: somebody streams with it now; ``lost``: the
+    server has given up WAL that it needs; ``held_bytes``: of WAL, held back for it. ``segment`` is the file of the last
+    byte that the stream has put on disk, ``behind_bytes`` is what the server has on disk and the stream has not;
+    ``lag_seconds``: what the server wrote before that the stream has. None: not known."""
+
+    slot: str
+    active: bool
+    lost: bool = False
+    held_bytes: int = 0
+    segment: str | None = None
+    behind_bytes: int | None = None
+    lag_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiverFacts:
     """How the live server's archiving stands (pg_stat_archiver, pg_replication_slots, pg_wal). ``waiting`` segments
     are not archived yet; ``behind`` is whether it has written anything behind the last archived segment. ``slots``:
-    name and the bytes of WAL that it holds back."""
+    name and the bytes of WAL that it holds back, of all but the one of our ``stream`` (None: there is none)."""
 
     mode: str
     command: str
@@ -91,6 +107,7 @@ class ArchiverFacts:
     wal_bytes: int
     max_wal_bytes: int
     slots: tuple[tuple[str, int], ...] = ()
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)

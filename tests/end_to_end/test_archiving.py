@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.acts import mounted
 from engine.archiving.command import MARK
 from tests.clusters import Cluster, wait_until
-from tests.end_to_end.operator import CHECKOUT, operator_for
+from tests.end_to_end.operator import CHECKOUT, Operator, operator_for
 
 
 def test_from_nothing_to_a_proven_archive(cluster: Cluster, open_dir: Path) -> None:
@@ -68,34 +70,107 @@ def test_an_archive_that_goes_away_is_found_and_when_it_comes_back_nothing_is_mi
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_a_stream_brings_wal_into_the_archive_alone_and_ends_when_it_is_told_to(
+def test_a_stream_brings_wal_into_the_archive_alone_and_the_status_says_how_far_it_is(
     cluster: Cluster, open_dir: Path
 ) -> None:
     operator = operator_for(cluster, open_dir)
-    fill = "CREATE TABLE ledger AS SELECT generate_series(1, 50000)"  # more than a segment
-    _unset(cluster)
+    cluster.base_backup("b1")
+    cluster.sql("CREATE TABLE first ()")
+    cluster.switch()
+    cluster.sql("ALTER SYSTEM SET archive_mode = off")
+    cluster.sql("ALTER SYSTEM SET archive_command = 'another program'")  # in nobody's way: it is never called
+    cluster.stop()
+    cluster.start()
+    assert _incremental(operator)["findings"][0].startswith("archive_mode is off: no change")
+
     stream = subprocess.Popen(operator.command("archiving", "stream"), cwd=CHECKOUT, stdout=subprocess.PIPE)
     try:
         streaming = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'reprise_archive' AND active"
         wait_until(lambda: cluster.value(streaming) == 1, "nothing streams")
-        before = {path.name for path in cluster.archive.iterdir() if len(path.name) == 24}
-        cluster.sql(fill)
+        before = set(cluster.segments())
+        cluster.sql("CREATE TABLE ledger AS SELECT generate_series(1, 50000)")  # more than a segment
         cluster.sql("SELECT pg_switch_wal()")
-        arrived = lambda: {path.name for path in cluster.archive.iterdir() if len(path.name) == 24} - before  # noqa: E731
-        wait_until(lambda: len(arrived()) > 1, "no segment arrives")
+        wait_until(lambda: len(set(cluster.segments()) - before) > 1, "no segment arrives")
+        cluster.sql("CREATE TABLE newest ()")  # in a segment that does not fill
+        wait_until(lambda: _incremental(operator)["would_lose"]["seconds"] == 0, "the stream is not seen to be there")
+        thing = _incremental(operator)
+        assert thing["level"] == 1 and "lies on the device of what it protects" in thing["findings"][0]  # and no more
+        assert ".partial until that segment is full" in " ".join(thing["findings"])
+        assert operator.ask("archiving", "test", expect=0).document["ok"]
+        cluster.sql("CREATE TABLE newer_still ()")
+        wait_until(lambda: _incremental(operator)["would_lose"]["seconds"] == 0, "the stream does not go on")
     finally:
         stream.terminate()
         said, _ = stream.communicate(timeout=60)
     assert stream.returncode == 0
-    assert "max_slot_wal_keep_size is not set" in json.loads(said)["findings"][0]
+    assert "set it with: reprise archiving set-up --stream" in json.loads(said)["findings"][0]
     wait_until(lambda: cluster.value(streaming) == 0, "something streams on")
-    assert operator.ask("catalog", expect=0).document["gaps"] == []
+    cluster.sql("SELECT pg_switch_wal()")
+    thing = _incremental(operator)
+    assert thing["level"] == 2 and thing["would_lose"]["seconds"] > 0
+    told = thing["findings"][0]
+    assert told.startswith("nobody streams: no change is copied; replication slot reprise_archive holds ")
+    assert "holds 0" not in told
+
+    catalog = operator.ask("catalog", expect=0).document
+    assert catalog["gaps"] == []
+    (unfinished,) = cluster.archive.glob("*.partial")
+    shutil.copy(unfinished, unfinished.with_suffix(""))  # as the plan says, where production is gone for good
+    ranges = operator.ask("catalog", expect=0).document["wal_ranges"]
+    assert ranges[-1]["commits"] > catalog["wal_ranges"][-1]["commits"]
+
+    cluster.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    cluster.sql("SELECT pg_reload_conf()")
+    cluster.sql("INSERT INTO ledger SELECT generate_series(1, 50000)")
+    cluster.sql("SELECT pg_switch_wal()")
+    cluster.sql("CHECKPOINT")
+    assert "has lost WAL (max_slot_wal_keep_size)" in _incremental(operator)["findings"][0]
+    refused = operator.ask("archiving", "stream", expect=1).document
+    assert "reprise archiving stream --accept-gap" in refused["findings"][0]
+    words = [word for word in operator.command("archiving", "stream", "--accept-gap") if word != "--json"]
+    stream = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        flushed = "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn IS NOT NULL"
+        wait_until(lambda: cluster.value(flushed) == 1, "nothing streams anew")
+        assert "goes on behind a gap" in _incremental(operator)["findings"][0]
+        assert operator.ask("archiving", "test", expect=0).document["ok"]
+        assert len(operator.ask("catalog", expect=0).document["gaps"]) == 1
+    finally:
+        stream.terminate()
+        told, _ = stream.communicate(timeout=60)
+    assert told == "the stream has ended; until it is started again its slot holds WAL back on the server\n"
+
     away = cluster.archive.rename(cluster.archive.with_name("away"))
     cluster.archive.mkdir()  # an empty mount point: what went there would be gone when the mount is back
     os.chown(cluster.archive, cluster.user.uid, cluster.user.gid)
     refused = operator.call("archiving", "stream", expect=1).document
     assert "lacks the mark" in refused["findings"][0] or "is empty" in refused["findings"][0]
     assert list(cluster.archive.iterdir()) == [] and any(away.iterdir())
+
+
+def test_what_a_stream_needs_is_set_and_its_slot_bounded(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    before = cluster.value("SHOW archive_command")
+    said = operator.ask("archiving", "set-up", "--stream", "--yes", expect=0).document
+    (change,) = said["changes"]
+    assert (change["setting"], change["from"], change["restart"]) == ("max_slot_wal_keep_size", "-1", False)
+    size = "SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'"
+    wait_until(lambda: cluster.value(size) == int(change["to"].removesuffix("MB")), "it is not set")
+    free = shutil.disk_usage(cluster.data_dir).free >> 20
+    assert 0 < cluster.value(size) < free
+    assert operator.ask("archiving", "set-up", "--stream", "--yes", expect=0).document["changes"] == []
+    assert cluster.value("SHOW archive_command") == before  # another program's
+    cluster.sql("ALTER SYSTEM SET max_wal_senders = 0")
+    cluster.stop()
+    cluster.start()
+    said = operator.ask("archiving", "set-up", "--stream", "--yes", "--restart", expect=0).document
+    assert [(each["setting"], each["restart"]) for each in said["changes"]] == [("max_wal_senders", True)]
+    assert int(cluster.value("SHOW max_wal_senders")) > 0
+
+
+def _incremental(operator: Operator) -> dict[str, Any]:
+    things = operator.ask("status").document["things"]
+    return next(thing for thing in things if thing["name"] == "database-incremental")
 
 
 def _unset(cluster: Cluster) -> None:

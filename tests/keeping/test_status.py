@@ -10,7 +10,7 @@ from engine.keeping.proofs import key_of
 from engine.keeping.status import LiveFacts, SetUp, advise, judge
 from engine.records.copies import BaseBackup, Catalog, MediaSnapshot, SourceCopy
 from engine.records.copying import Proof
-from engine.records.status import THINGS, ArchiverFacts, Level, Thing, ThingName, worst
+from engine.records.status import THINGS, ArchiverFacts, Level, Stream, Thing, ThingName, worst
 from engine.records.survey import FileSystem
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -77,6 +77,37 @@ def test_what_is_wrong_with_archiving_is_named(change: dict[str, object], level:
     thing = status(archiver=replace(QUIET, **change))["database-incremental"]  # type: ignore[arg-type]
     assert thing.level is level
     assert words in " ".join(thing.findings)
+
+
+STREAM = Stream("reprise_archive", True, segment="0A", behind_bytes=100, lag_seconds=2.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "joins", "level", "lose", "words"),
+    [
+        ({}, True, Level.OK, 2.5, "0A.partial"),
+        ({"behind_bytes": 0}, True, Level.OK, 0, ""),
+        ({"behind_bytes": 0}, False, Level.CRITICAL, 12000, "goes on behind a gap"),
+        ({"lag_seconds": None}, True, Level.CRITICAL, 12000, "is 3 hours"),  # it catches up
+        ({"lag_seconds": 4000.0}, True, Level.WARNING, 4000, "the policy wants"),
+        ({"active": False, "held_bytes": 3 << 20}, True, Level.CRITICAL, 12000, "nobody streams: no change is copied; "
+         "replication slot reprise_archive holds 3.0 MiB"),
+        ({"active": False, "lost": True}, True, Level.CRITICAL, 12000, "has lost WAL"),
+        ({"held_bytes": 2 << 30}, True, Level.WARNING, 2.5, "reprise_archive holds 2.0 GiB"),
+    ],
+)  # fmt: skip
+def test_a_stream_counts_as_far_as_it_says_that_it_is_and_one_that_is_not_there_is_critical(
+    change: dict[str, object], joins: bool, level: Level, lose: float, words: str
+) -> None:
+    facts = replace(QUIET, mode="off", stream=replace(STREAM, **change))  # type: ignore[arg-type]
+    thing = status(archiver=facts, archived=200, joins=joins)["database-incremental"]
+    assert (thing.level, thing.lose_seconds) == (level, lose)
+    assert words in " ".join(thing.findings)
+
+
+def test_a_stream_that_is_away_while_the_archive_command_works_is_a_warning() -> None:
+    thing = status(archiver=replace(QUIET, stream=replace(STREAM, active=False)))["database-incremental"]
+    assert thing.level is Level.WARNING and "archive_command goes on" in thing.findings[0]
 
 
 def test_an_idle_database_loses_nothing_however_old_its_last_commit_is() -> None:

@@ -30,7 +30,8 @@ def partial_segment(question: Question) -> Check | None:
     if not partial:
         return None
     shown = ", ".join(partial[:3]) + (f" and {len(partial) - 3} more" if len(partial) > 3 else "")
-    return inform("partial-segment", f"not used, since unfinished: {shown}", ok=False)
+    remedy = "only where production is gone for good: copy it to its name without .partial, then plan again"
+    return inform("partial-segment", f"not used, since unfinished: {shown}", ok=False, remedy=remedy)
 
 
 def unarchived_tail(question: Question) -> Check | None:
