@@ -110,8 +110,8 @@ def prove_archiving(
 
 
 def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], None]) -> Archiving:
-    """pg_receivewal with a slot into the archive, until it is interrupted or fails. With ``accept_gap`` it begins with
-    the segment that the server writes now, whatever is missing before it, and with a new slot where the old is lost.
+    """pg_receivewal with a slot into the archive, until it is interrupted or fails. Where the slot has lost WAL, and
+    only there, ``accept_gap`` begins anew with the segment that the server writes now.
 
     ``ok`` False: nothing was begun. The folder is not the archive, where what arrives would be given up by the slot; or
     the slot has lost WAL. Raises RepriseError."""
@@ -126,22 +126,15 @@ def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], Non
         if lost and not accept_gap:
             told = "the server has given up WAL that the stream has not (max_slot_wal_keep_size)"
             return Archiving(False, findings=(f"{told}; leave it out with: reprise archiving stream --accept-gap",))
+        _mark(desk, user)
+        if lost:
+            segment = _begin_anew(connection, slot, Path(wal), user)
+            findings.append(f"the stream begins with {segment}; for what is missing before it, take a base backup")
         if unbounded(now):
             findings.append(
                 "max_slot_wal_keep_size is not set: if this stream stops for long, its slot fills the server's disk; "
                 "set it with: reprise archiving set-up --stream"
             )
-        _mark(desk, user)
-        if accept_gap:
-            try:
-                if lost:
-                    connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-                row = connection.execute("SELECT pg_walfile_name(pg_current_wal_insert_lsn())").fetchone()
-            except QueryFailed as failure:
-                raise RepriseError("the stream cannot begin anew", cause=str(failure).strip()) from None
-            assert row is not None
-            _begin_with(Path(wal), str(row[0]), user)
-            findings.append(f"the stream begins with {row[0]}; for what is missing before it, take a base backup")
     for finding in findings:
         say(finding)
     programs = choose_programs(version, database.bin_dir)
@@ -158,15 +151,23 @@ def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], Non
     return Archiving(True, findings=tuple(findings))
 
 
-def _begin_with(archive: Path, segment: str, user: OsUser) -> None:
-    """pg_receivewal goes on with the newest segment in its folder, from the start of an unfinished one
-    (FindStreamingStart in pg_receivewal.c); an empty file counts. What is there already stays."""
-    if any(archive.glob(f"{segment}*")):
-        return
-    with (archive / f"{segment}.partial").open("xb"):
-        pass
-    if is_root():
-        os.chown(archive / f"{segment}.partial", user.uid, user.gid, follow_symlinks=False)
+def _begin_anew(connection: Connection, slot: str, archive: Path, user: OsUser) -> str:
+    """Give a lost slot up, and have pg_receivewal begin with the segment that the server writes now: it goes on with
+    the newest one in its folder, from the start where that is unfinished (FindStreamingStart in pg_receivewal.c); an
+    empty file counts. What is there already stays. Raises RepriseError."""
+    try:
+        connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+        row = connection.execute("SELECT pg_walfile_name(pg_current_wal_insert_lsn())").fetchone()
+        assert row is not None
+        segment = str(row[0])
+        if not any(archive.glob(f"{segment}*")):
+            unfinished = archive / f"{segment}.partial"
+            unfinished.open("xb").close()
+            if is_root():
+                os.chown(unfinished, user.uid, user.gid, follow_symlinks=False)
+    except (QueryFailed, OSError) as failure:
+        raise RepriseError("the stream cannot begin anew", cause=str(failure).strip()) from None
+    return segment
 
 
 def _mark(desk: Desk, user: OsUser) -> None:
