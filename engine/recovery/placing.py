@@ -92,11 +92,17 @@ def _placed(quest: _Quest, footing: Footing, gate: Lsn, *notes: Check) -> Placed
     if footing.doubt is not None:
         footing = reach.newest_footing(quest.repository, quest.line, gate, backup=quest.target.backup) or footing
     stop = footing.backup.stop_lsn or 0
+    doubts = {each.backup.id: each.doubt for each in reach.footings(quest.repository, quest.line)}
     passed_over = []
     for backup in reach.on_line(quest.repository, quest.line):
         if quest.target.backup is None and stop < (backup.stop_lsn or 0) <= gate:
-            why = reach.why_no_footing(quest.repository, quest.line, backup) or backup.doubt
-            passed_over += [f"{backup.id}: {why}"] if why else []
+            why, doubt = reach.why_no_footing(quest.repository, quest.line, backup), doubts.get(backup.id)
+            if why is not None:
+                passed_over.append(f"{backup.id}: {why}")
+            elif backup.doubt is not None:
+                passed_over.append(f"{backup.id}: {backup.doubt}")
+            elif doubt is not None:
+                passed_over.append(f"{backup.id} needs {doubt}")
     return Placed(gate, footing, notes, quest.target.backup is not None, "; ".join(passed_over))
 
 

@@ -56,7 +56,7 @@ def test_a_repository_that_goes_away_in_mid_copy_is_named_and_the_copy_goes_on_w
 ) -> None:
     operator = vanishing.operator
     run = start_run(operator, *into(operator))
-    with run.stopped_in("copy", WORKER, 20 * MB):
+    with run.stopped_in("copy", WORKER, 4 * MB):  # long before it has opened its last file, on a busy machine too
         vanishing.go()
     state = run.wait_for_end("failed")
     assert state.error is not None

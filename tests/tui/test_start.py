@@ -59,8 +59,9 @@ def test_the_first_picture_waits_for_none_of_what_answers(at_first_question: dic
     """Records cost most: each is made anew at every start, unlike plain code, which is read from its bytecode."""
     allowed = {
         "engine.acts", "engine.acts.desk",
-        "engine.cli", "engine.cli.arguments", "engine.cli.groups", "engine.cli.opening",
+        "engine.cli", "engine.cli.arguments", "engine.cli.groups", "engine.cli.opening", "engine.cli.printing",
         "engine.records", "engine.records.errors", "engine.records.history", "engine.records.lsn",
+        "engine.records.printable",
         "engine.site", "engine.site.durations", "engine.site.mistakes", "engine.site.nesting",
         "engine.site.rates", "engine.site.reading", "engine.site.tables",
     }  # fmt: skip
