@@ -26,7 +26,10 @@ class Camera:
 
     @property
     def text(self) -> str:
-        canvas = getattr(self.app.screen, "canvas", None)
+        screen = self.app.screen
+        if not screen.is_mounted:  # it has just been pushed, and has nothing in it yet
+            return ""
+        canvas = getattr(screen, "canvas", None)
         return canvas.grid.text() if canvas is not None and canvas.grid is not None else ""
 
     async def until(self, *words: str, seconds: float = 60) -> None:

@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from engine.run.folder import create_run, read_plan, read_run, read_run_site
 from engine.run.starting import start_engine, wait_for_end
 from engine.run.story import Act
 from tests.end_to_end.breaking import THE_END, Break
-from tests.end_to_end.middle import FEED, WORKER, stopped
 
 KILLS = 5  # in each step of a run that is resumed
 MORE = 2  # in those that are killed strictly between 0 and 100 % before
@@ -45,7 +43,7 @@ class Dying:
         said = Path(order.said)
         said.unlink(missing_ok=True)
         pid = start_engine(self.folder, act, program=order.command())
-        self._until_it_stands(pid, step, slowly=order.share is not None)
+        self._until_it_stands(pid, step)
         os.kill(pid, signal.SIGKILL)
         assert wait_for_end(self.folder, 20)
         state = read_run(self.folder)
@@ -67,14 +65,11 @@ class Dying:
             return Break(said, step, share=(number + self.random.random()) * 0.5 / KILLS)
         return Break(said, step, event=self.random.randint(0, self.events.get(step, 3)), undoing=undoing)
 
-    def _until_it_stands(self, pid: int, step: str, *, slowly: bool) -> None:
-        """At its breakpoint; at a gate it may stand as well as wait. ``slowly``: its children that copy and feed get a
-        tenth of the time, so that a small cluster has a middle, too."""
+    def _until_it_stands(self, pid: int, step: str) -> None:
+        """At its breakpoint; at a gate it may stand as well as wait."""
         deadline, waited = time.monotonic() + 60, 0
         while not _stands_still(pid):
             assert time.monotonic() < deadline, f"{step}: {read_run(self.folder)}"
-            if slowly:
-                _hold_up(pid, step)
             time.sleep(0.002)
             waited += 1
             if waited % 100 == 0:
@@ -88,14 +83,8 @@ class Dying:
     def through_all_steps(self) -> RunState:
         """Killed in each step again and again, and resumed each time, to the end."""
         for step in [*(step.name for step in self.plan.steps), THE_END]:
-            for number in range(KILLS):
+            for number in range(KILLS + MORE if self.has_a_middle(step) else KILLS):
                 self.kill_in(step, number)
-            if self.has_a_middle(step):
-                for number in range(KILLS):  # once more, where a busy machine let a share go by
-                    if self.between[step] < KILLS:
-                        self.kill_in(step, number)
-                for number in range(KILLS, KILLS + MORE):
-                    self.kill_in(step, number)
         state = self.end()
         assert state.outcome == "completed", state.error
         print(f"killed: {dict(self.hits)}, of them between 0 and 100 %: {dict(self.between)}")
@@ -124,17 +113,6 @@ class Dying:
         if "discard" in state.answers:
             assert self.end("discard").outcome == "discarded"
         return state
-
-
-def _hold_up(engine: int, step: str) -> None:
-    """The engine's child of this step stands still for a moment, once its threads are at work."""
-    module = (WORKER if step.startswith("copy") else FEED).encode()
-    with suppress(OSError):
-        for child in map(int, Path(f"/proc/{engine}/task/{engine}/children").read_text().split()):
-            place = Path(f"/proc/{child}")
-            if module in (place / "cmdline").read_bytes() and len([*(place / "task").iterdir()]) > 1:
-                with stopped(child):
-                    time.sleep(0.03)
 
 
 def _stands_still(pid: int) -> bool:

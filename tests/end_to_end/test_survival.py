@@ -16,12 +16,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine import acts
-from engine.records.plan import Destination
+from engine.records.plan import Destination, Limits
 from engine.records.runs import RunState
 from engine.records.target import RecoveryTarget
 from engine.run.control import send
@@ -29,7 +30,7 @@ from engine.run.folder import create_run, read_plan, read_run
 from engine.run.starting import start_engine
 from tests.clusters import Cluster
 from tests.end_to_end.breaking import Break
-from tests.end_to_end.dying import KILLS, Dying, another, step_of, without_its_line
+from tests.end_to_end.dying import KILLS, MB, Dying, another, step_of, without_its_line
 from tests.end_to_end.production import Production, Tree, differences, fingerprint, make_production
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,8 @@ def _planned(production: Production, into: Path | None = None) -> Path:
     )
     plan = acts.plan(desk, target, where, action="finish" if into is None else "pause")
     assert not plan.refused, plan.checks
-    return create_run(desk.state, plan, desk.site)
+    slowly = replace(plan, limits=Limits(bytes_per_second=30 * MB))  # so that a small cluster has a middle, too
+    return create_run(desk.state, slowly, desk.site)
 
 
 def _undisturbed(folder: Path) -> dict[str, int]:
