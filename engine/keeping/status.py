@@ -130,6 +130,9 @@ def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]
     return [proof for proof in found if proof.drill in (None, newest)]  # a drill tries what those before it tried
 
 
+_BY_AGE = ("database-full", "source", "environment")  # what changed since the newest copy is all that is known of them
+
+
 def _thing(
     name: ThingName, setup: SetUp, newest: Newest | None, proofs: Sequence[Proof], live: LiveFacts, now: datetime,
     refused: RefusedProof | None = None, lacking: Sequence[str] = (),
@@ -154,7 +157,7 @@ def _thing(
         told.append((Level.WARNING, f"the last proof drill was refused, {when}: {refused.why}"))
     told.sort(key=lambda each: _URGENT.index(each[0]) if each[0] in _URGENT else len(_URGENT))
     age = (now - newest.at).total_seconds() if newest is not None else None
-    lose = _lost_seconds(age, live) if name == "database-incremental" else None
+    lose = _lost_seconds(age, live) if name == "database-incremental" else age if name in _BY_AGE else None
     return Thing(
         name,
         worst([level for level, _ in told]),

@@ -31,8 +31,9 @@ def worst(levels: "list[Level]") -> Level:
 class Thing:
     """One of the five. ``newest`` is its newest usable copy and the moment that it holds, ``proven_at`` and
     ``proof_ok`` the last time that any of its copies was verified and how that went; ``proof_drill`` is the run that
-    did, where it was a proof drill. ``lose_seconds`` and ``lose_files``: what would be lost if the machine died now;
-    None where it is not known or does not apply."""
+    did, where it was a proof drill. ``lose_seconds`` and ``lose_files``: what would be lost if the machine died now
+    (of the full way, source and environment at most what changed since the newest copy); None where it is not known or
+    does not apply."""
 
     name: ThingName
     level: Level
