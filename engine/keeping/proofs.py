@@ -83,12 +83,5 @@ def read_refusal(state: Path, site: str) -> RefusedProof | None:
     return None
 
 
-def forget_proofs(state: Path, gone: set[tuple[str, str, str]]) -> None:
-    """Drop the proofs of copies that are no more."""
-    for kind, *copy in gone:
-        for each in (kind, _drilled(kind)):
-            (state / "proofs" / f"{_name((each, *copy))}.json").unlink(missing_ok=True)
-
-
 def _name(key: tuple[str, ...]) -> str:
     return hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()[:32]

@@ -1,9 +1,9 @@
 """Recovery windows: what each base backup can reach, and what that is for the time axis."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from engine.records.copies import BaseBackup, WalRange
+from engine.records.copies import WalRange
 from engine.records.history import WalHistory
 from engine.records.lsn import Lsn, parse_segment
 from engine.records.target import AxisSpan, RecoveryWindow
@@ -21,11 +21,6 @@ def recovery_windows(reach: Reach) -> list[RecoveryWindow]:
         for timeline in reach.timelines(repository):
             found += [_window(history, footing, timeline) for footing in reach.footings(repository, timeline)]
     return sorted(found, key=lambda window: (window.from_lsn, window.backup, window.timeline))
-
-
-def windows_of(backups: list[BaseBackup], histories: Mapping[str, WalHistory]) -> list[RecoveryWindow]:
-    """``recovery_windows`` of one reading."""
-    return recovery_windows(Reach(backups, histories))
 
 
 def _window(history: WalHistory, footing: Footing, timeline: int) -> RecoveryWindow:

@@ -30,5 +30,4 @@ asking        what all questions to the index stand on
 runs          its answers about segments
 ends          its answers about transaction ends
 index         the index as a whole (`engine.records.history.WalHistory`)
-tail          one file by itself: the end of a cluster's pg_wal
 """
