@@ -12,6 +12,7 @@ documents     records as the JSON of CONTRACT.md
 keeping         of copies that are kept: status, schedule, archiving, proofs, expiry
 telling       the same for people, as plain lines
 catalog       what copies there are, both ways
+drills        guided drills, both ways
 monitoring    the status, for people, Nagios and Prometheus
 printing      the edge at which lines leave, and what is asked: nothing of others' does anything to the terminal
 reporting     what is written down for others: reports, the runbook
