@@ -28,8 +28,9 @@ writing_runbook  the page for the safe
 reporting   the report of a run as a file, and what all recoveries have taught
 querying    psql on a run's server
 running     starting a run, and what is said to it
-practising  the lab
+practising  the lab, and what an operator does on it
 drilling    guided drills in a lab of their own
+playing     those that play by themselves
 """
 
 import importlib
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
     from engine.acts.drilling import drill_state as drill_state
     from engine.acts.drilling import drills as drills
     from engine.acts.drilling import end_drill as end_drill
-    from engine.acts.drilling import play_drill as play_drill
     from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from engine.acts.looking import look as look
     from engine.acts.looking import moment as moment
     from engine.acts.looking import read_archive as read_archive
+    from engine.acts.playing import play_drill as play_drill
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import proofs as proofs
@@ -156,12 +157,12 @@ _WHERE = {
         "drill_state",
         "drills",
         "end_drill",
-        "play_drill",
     ),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
+    "playing": ("play_drill",),
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
