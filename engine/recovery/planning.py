@@ -184,9 +184,9 @@ def _steps(
     if site.has_application:
         yield _step("stop-application", "stop the application")
     if survey.cluster.exists:
-        tail = len(survey.cluster.wal_tail)
+        tail = len(survey.cluster.wal_tail or ())
         yield _step("stop-server", "stop the production server")
-        yield _step("salvage", _salvage_title(tail), tail * point.segment_size)
+        yield _step("salvage", _salvage_title(survey.cluster.wal_tail), tail * point.segment_size)
         yield _step("set-aside", f"set production aside as {layout.set_aside}")
     yield _step("switch-over", f"put the copy in place as {layout.production}")
     yield _step("take-over", "start it with production's settings, on a new timeline")
@@ -239,8 +239,10 @@ def _inspect_step(site: SiteFacts, point: RecoveryPoint) -> PlannedStep:
     return _step("inspect", "look up the copy's libraries, read every page", copied_bytes(point.chain[0]))
 
 
-def _salvage_title(tail: int) -> str:
-    return f"salvage {tail} WAL segment{'s' if tail != 1 else ''} that the archive has not"
+def _salvage_title(tail: tuple[str, ...] | None) -> str:
+    if tail is None:
+        return "salvage WAL that the archive has not"
+    return f"salvage {len(tail)} WAL segment{'s' if len(tail) != 1 else ''} that the archive has not"
 
 
 def _check_title(site: SiteFacts) -> str:

@@ -1,5 +1,6 @@
 """Checks of the machine: room, memory, rights, who else is at work."""
 
+import shlex
 from pathlib import PurePosixPath
 
 from engine.records.plan import Check
@@ -99,6 +100,12 @@ def ownership(question: Question) -> Check | None:
         return refuse(
             "ownership", None, f"the owner of {cluster.data_dir} cannot be read", "run as root, or as its owner"
         )
+    if (closed := survey.destination.closed) is not None:
+        finding = f"PostgreSQL runs as {user.name}, who may not enter {closed}"
+        way = (
+            "" if question.in_place else "name a folder with --into that he can reach, for example below /var/tmp; or "
+        )
+        return refuse("ownership", False, finding, f"{way}let him in: chmod o+x {shlex.quote(closed)}")
     selinux = "; SELinux is on, contexts are restored after the switch-over" if survey.selinux else ""
     return refuse("ownership", True, f"everything will belong to {user.name}, mode 0700{selinux}")
 

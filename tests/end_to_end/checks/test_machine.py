@@ -63,6 +63,17 @@ def copy_cluster(cluster: Cluster, data_dir: Path) -> None:
 
 
 @ROOT_ONLY
+def test_a_folder_that_postgresql_may_not_enter_is_refused_before_anything_is_copied_to_it(place: Place) -> None:
+    """As root's own home is, where an operator may well stand."""
+    closed = place.home / "closed"
+    closed.mkdir(mode=0o700)
+    words = ("--latest", "--into", str(closed / "deeper" / "copy"))
+    place.plan(*words).says("ownership", "refuse", False, place.original.user.name, f"may not enter {closed}")
+    closed.chmod(0o711)
+    place.plan(*words).says("ownership", "refuse", True)
+
+
+@ROOT_ONLY
 def test_another_user_than_the_clusters_owner_is_refused(place: Place) -> None:
     place.plan("--latest", "--in-place").says("ownership", "refuse", True, place.original.user.name)
     other = "daemon" if place.original.user.name != "daemon" else "nobody"
