@@ -187,3 +187,19 @@ def test_a_running_cluster_with_a_tablespace_and_a_linked_pg_wal_is_replaced_and
     operator.call("discard", report["run"], "--yes", expect=0)
     assert production.neighbours() == neighbours
     assert production.filled() == filled
+
+
+def test_a_cluster_whose_tablespace_went_with_its_disk_is_replaced_and_comes_back(
+    new_cluster: Callable[..., Cluster], open_dir: Path
+) -> None:
+    production = make_production(new_cluster, open_dir)
+    cluster, operator = production.cluster, production.operator
+    cluster.stop()
+    production.space.rename(production.space.with_name("died"))
+    before = sorted(cluster.root.iterdir())
+    report = operator.call("restore", *production.in_place, "--yes", expect=0).document
+    assert production.rows() == {row.id for row in cluster.rows}
+    cluster.sql("CREATE TABLE after_it (x int) TABLESPACE space")
+    operator.call("rollback", report["run"], "--yes", expect=0)
+    operator.call("discard", report["run"], "--yes", expect=0)
+    assert sorted(cluster.root.iterdir()) == before
