@@ -113,7 +113,7 @@ def make_layout(
     else:
         data_dir = PurePosixPath(survey.cluster.data_dir or site.data_dir)
         production = str(data_dir)
-        within_mount = survey.cluster.exists and survey.cluster.is_mount_point
+        within_mount = survey.cluster.exists and (survey.cluster.is_mount_point or _is_fixed(data_dir, survey))
         if within_mount:
             container, set_aside = data_dir / f".reprise-{stamp}", str(data_dir / f".before-{stamp}")
         else:
@@ -136,6 +136,12 @@ def make_layout(
         set_aside=set_aside,
         within_mount=within_mount,
     )
+
+
+def _is_fixed(data_dir: PurePosixPath, survey: Survey) -> bool:
+    """Whether the folder above takes no rename, and the data directory itself does."""
+    writable = {each.path: each.writable for each in survey.file_systems}
+    return writable.get(str(data_dir.parent)) is False and writable.get(str(data_dir)) is True
 
 
 def socket_dir(work: PurePosixPath, container: PurePosixPath) -> str:

@@ -26,7 +26,7 @@ from engine.records.survey import DestinationFacts, LockHolder, OsUser, Programs
 from engine.site import Site
 from engine.survey.cluster import read_cluster
 from engine.survey.libraries import missing_libraries
-from engine.survey.machine import closed_to, file_system, login_facts, memory, port_user
+from engine.survey.machine import FSTAB, UNITS, closed_to, file_system, login_facts, memory, port_user, unmounted_above
 from engine.survey.managers import find_managers
 from engine.survey.patience import within
 from engine.system.users import is_root, lingers
@@ -89,7 +89,13 @@ def take_survey(
         remove_ipc=removes,
         lingers=lingers(run_as),
         config_outside=_outside(site),
+        unmounted=within(5, partial(_unmounted, cluster.data_dir), None),
     )
+
+
+def _unmounted(data_dir: str) -> str | None:
+    found = unmounted_above(Path(data_dir), FSTAB, UNITS)
+    return f"{found.place} is a mount point in {found.source}, and not mounted" if found is not None else None
 
 
 def _outside(site: Site) -> dict[str, str]:

@@ -76,6 +76,7 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
         False,
         question(IN_PLACE, survey={"file_systems": (file_system("/"), file_system("/srv/pg", writable=False))}),
     ),
+    ("mount-point", False, question(IN_PLACE, survey={"unmounted": "/srv is a mount point in /etc/fstab, and not"})),
     ("ownership", False, question(IN_PLACE, cluster={"owner": OsUser("anna", 1000, 1000)})),
     ("ownership", False, question(survey={"run_as": OsUser("root", 0, 0)})),
     ("ownership", None, question(IN_PLACE, cluster={"owner": None})),
@@ -210,6 +211,13 @@ SAYING: list[tuple[str, str, Question]] = [
     ("unarchived-tail", "salvaged", question(IN_PLACE, cluster={"wal_tail": ("000000010000000000000006",)})),
     ("archive-clash", "will be 4", question(wal={"history_files": (2, 3), "timelines": (1, 2, 3)})),
     ("mount-point", "within it", question(IN_PLACE, cluster={"is_mount_point": True})),
+    (
+        "mount-point",
+        "nothing can be renamed: its contents are moved aside within it",
+        question(
+            IN_PLACE, survey={"file_systems": (file_system("/srv/pg", writable=False), file_system("/srv/pg/main"))}
+        ),
+    ),
     ("configuration", "/etc/pg.conf", question(survey={"config_outside": {"config_file": "/etc/pg.conf"}})),
     ("tablespaces", "places of the copy's own", question(backup={"tablespaces": (Tablespace(1, "/fast"),)})),
     ("ownership", "SELinux", question(survey={"selinux": True})),

@@ -45,6 +45,10 @@ def mount_point(question: Question) -> Check | None:
     layout = question.layout
     if layout is None or not question.in_place:
         return None
+    if question.survey.unmounted is not None:
+        finding = f"{question.survey.unmounted}: the cluster would be put below it"
+        remedy = "mount it, then plan again; or, if it is gone for good, take it out there"
+        return refuse("mount-point", False, finding, remedy)
     file_system = question.file_system(layout.container)
     if file_system is None:
         finding = f"the file system of {layout.container} could not be asked"
@@ -53,8 +57,8 @@ def mount_point(question: Question) -> Check | None:
         finding = f"{file_system.nearest} cannot be written to, so that the data directory cannot be renamed"
         return refuse("mount-point", False, finding, f"give {layout.run_as.name} (or root) the right to write there")
     if layout.within_mount:
-        finding = f"{layout.production} is a mount point: its contents are moved aside within it"
-        return refuse("mount-point", True, finding)
+        why = "is a mount point" if question.survey.cluster.is_mount_point else "lies where nothing can be renamed"
+        return refuse("mount-point", True, f"{layout.production} {why}: its contents are moved aside within it")
     return refuse("mount-point", True, f"{layout.production} is renamed beside itself")
 
 

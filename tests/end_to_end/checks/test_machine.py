@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from engine.run.locks import folder_lock, site_lock, take_lock
 from tests.clusters import Cluster, own
 from tests.end_to_end.checks.place import ROOT_ONLY, Place, make_place, tmpfs
@@ -53,6 +55,17 @@ def test_a_data_directory_that_is_a_mount_point_is_emptied_and_a_read_only_one_r
         checks.says("mount-point", "refuse", True, "within it")
         subprocess.run(["mount", "-o", "remount,ro", data_dir], check=True)
         place.plan("--latest", "--in-place").says("mount-point", "refuse", False, "cannot be written to")
+
+
+def test_a_production_whose_disk_is_not_mounted_is_refused_in_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fstab = place.home / "fstab"
+    fstab.write_text(f"/dev/sdb1 {place.original.data_dir.parent} xfs defaults 0 2\n")
+    place.plan("--latest", "--in-place").says("mount-point", "refuse", True)
+    monkeypatch.setattr("engine.survey.FSTAB", fstab)
+    place.plan("--latest", "--in-place").says("mount-point", "refuse", False, f"{fstab}, and not mounted")
+    place.plan("--latest")
 
 
 def copy_cluster(cluster: Cluster, data_dir: Path) -> None:
