@@ -12,10 +12,12 @@ Compression = Literal["gzip", "lz4", "zstd"]
 
 @dataclass(frozen=True, slots=True)
 class Tablespace:
-    """A tablespace as the backup knows it: its OID, and where it lay on the origin."""
+    """A tablespace as the backup knows it: its OID, where it lay on the origin, what it will occupy when unpacked
+    (None: unknown)."""
 
     oid: int
     location: str
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
