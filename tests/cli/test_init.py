@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from crc32c import crc32c
 
 from engine import acts, cli
 from engine.acts import founding
 from engine.catalog.discover import find_clusters
 from engine.site import MediaRepository, read_site
-from tests.clusters import Cluster, wait_until
+from tests.clusters import Cluster, of_another_cluster, wait_until
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -34,8 +33,8 @@ def test_a_running_cluster_tells_where_it_archives_and_its_backups_are_found_bes
     strangers = cluster.root / "a-strangers"
     shutil.copytree(cluster.backups / "one", strangers / "one", symlinks=True)
     shutil.copytree(cluster.backups / "one", strangers / "two", symlinks=True)
-    for copy in strangers.iterdir():
-        _make_strange(copy)
+    for control in strangers.glob("*/global/pg_control"):
+        control.write_bytes(of_another_cluster(control.read_bytes()))
     site = open_dir / "site.toml"
     assert cli.main(["--site", str(site), "init", "--yes", "--json"], open_screen=lambda: 0) == 0
     out, err = capfd.readouterr()
@@ -49,18 +48,6 @@ def test_a_running_cluster_tells_where_it_archives_and_its_backups_are_found_bes
         cluster.port,
         str(cluster.socket_dir),
     )
-
-
-def _make_strange(backup: Path) -> None:
-    """A backup of a cluster with another system identifier: its control file says so, and nothing else is looked at."""
-    path = backup / "global" / "pg_control"
-    data = bytearray(path.read_bytes())
-    size = next(
-        size for size in range(400) if crc32c(bytes(data[:size])).to_bytes(4, "little") == data[size : size + 4]
-    )
-    data[0] ^= 1
-    data[size : size + 4] = crc32c(bytes(data[:size])).to_bytes(4, "little")
-    path.write_bytes(data)
 
 
 def test_where_backups_or_wal_are_not_found_they_are_named_and_nothing_is_written(
