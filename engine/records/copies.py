@@ -57,6 +57,7 @@ class BaseBackup:
     reason: str | None = None
     failed_check: str | None = None  # the check that the reason belongs to: backup-incomplete, backup-label …
     doubt: str | None = None  # what its last reading found wrong: another is taken where one reaches as far
+    stranger: bool = False  # of another cluster than the archived WAL beside it
 
 
 class WalFile(NamedTuple):

@@ -8,7 +8,7 @@ from engine.records.history import Piece, SegmentRun
 from engine.records.lsn import Lsn, SegmentName
 from engine.wal import forks, tree
 from engine.wal.asking import HIGHEST, Asking
-from engine.wal.cache import path_of, timelines, unsigned
+from engine.wal.cache import path_of, timelines
 
 
 class AskingForRuns(Asking):
@@ -103,11 +103,6 @@ class AskingForRuns(Asking):
             )
         found += [Problem(*row) for row in self._ask("SELECT path, what, remedy FROM apart ORDER BY path")]
         return found
-
-    def system_identifiers(self) -> set[int]:
-        """All that the segments' headers name."""
-        rows = self._ask("SELECT DISTINCT system_identifier FROM segment WHERE segment_size > 0")
-        return {unsigned(row[0]) for row in rows}
 
     def segment_file(self, timeline: int, number: int) -> Path | None:
         """The file of a segment, damaged or not; None where the archive has none."""

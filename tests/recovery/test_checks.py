@@ -37,7 +37,7 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
     ("major-version", False, question(survey={"programs": replace(PROGRAMS, version=16)})),
     ("major-version", False, question(backup={"version": 12})),
     ("major-version", None, question(backup={"version": None})),
-    ("major-version", False, question(wal={"system_identifiers": (77, 78)})),
+    ("major-version", False, question(wal={"system_identifier": 78})),
     ("major-version", False, question(IN_PLACE, cluster={"system_identifier": 5})),
     ("major-version", False, question(backup={"segment_size": 1 << 20})),
     (
