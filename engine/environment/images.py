@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -47,9 +48,10 @@ class Note(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress) -> tuple[str, int, bool]:
-    """Pack a folder into an absent file, without what lies in ``left_out``. Its SHA-256, its size, and whether
-    something changed while it was read. ``progress`` hears bytes read of the folder's stream. Raises RunFailed."""
+def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress) -> tuple[str, int, list[str]]:
+    """Pack a folder into an absent file, without what lies in ``left_out`` and what is mounted in it. Its SHA-256, its
+    size, and what is to be known of it: what was not packed, and whether something changed while it was read.
+    ``progress`` hears bytes read of the folder's stream. Raises RunFailed."""
     words = ["tar", "--create", "--file=-", "--sparse", "--xattrs", "--acls", "--one-file-system", "--numeric-owner"]
     words += ["--anchored", "--no-wildcards"]
     words += [f"--exclude=./{path.relative_to(origin)}" for path in left_out if path.is_relative_to(origin)]
@@ -86,7 +88,10 @@ def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress)
         said = _last_lines(errors)
     if code not in (0, _CHANGED_ONLY):
         raise RunFailed(f"{shown(origin)} could not be packed", cause=said or f"exit code {code}")
-    return digest.hexdigest(), size, code == _CHANGED_ONLY
+    findings = _mounted(origin, left_out)
+    if code == _CHANGED_ONLY:
+        findings.append("a file changed while it was read: taken as it stood")
+    return digest.hexdigest(), size, findings
 
 
 def _private(path: str, flags: int) -> int:
@@ -98,6 +103,22 @@ def _last_lines(errors: IO[bytes]) -> str:
     """What tar said last. It says it into a file: a full pipe that nobody empties would stop it for ever."""
     errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
     return "\n".join(errors.read().decode("utf-8", "replace").strip().splitlines()[-5:])
+
+
+def _mounted(origin: Path, left_out: Sequence[Path]) -> list[str]:
+    """The folders with which other file systems begin, subvolumes too: tar leaves them out and says nothing of them."""
+    device, known, found = origin.stat().st_dev, set(map(os.fspath, left_out)), list[str]()
+    ahead = [os.fspath(origin)]
+    while ahead:
+        with suppress(OSError), os.scandir(ahead.pop()) as entries:  # what cannot be read, tar says
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False) or entry.path in known:
+                    continue
+                if entry.stat(follow_symlinks=False).st_dev == device:
+                    ahead.append(entry.path)
+                else:
+                    found.append(entry.path)
+    return [f"another file system is mounted at {shown(each)}: not packed" for each in sorted(found)]
 
 
 def _environment() -> dict[str, str]:
