@@ -232,15 +232,15 @@ def _schedule(given: Given) -> int:
 
 
 def _archiving(given: Given) -> int:
-    desk = _desk(given)
+    desk, done = _desk(given), False
     if given.act == "set-up":
-        planned = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
-        if planned.ok:
+        found = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
+        if found.ok:
             if not given.json:
-                telling.archiving(planned)
+                telling.archiving(found)
             following.confirm(given, "Set the server so? [yes/no] ", "yes")
-            planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart, stream=given.stream)
-        found = planned
+            found = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart, stream=given.stream)
+            done = True
     elif given.act == "test":
         found = acts.prove_archiving(desk)
     else:
@@ -250,7 +250,7 @@ def _archiving(given: Given) -> int:
     elif given.act == "stream" and found.ok:
         say("the stream has ended; until it is started again its slot holds WAL back on the server")
     else:
-        telling.archiving(found)
+        telling.archiving(found, done=done)
     return 0 if found.ok else 1
 
 
