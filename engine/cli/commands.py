@@ -7,8 +7,9 @@ from engine import acts
 from engine.cli import arguments, catalog, documents, drill, files, following, keeping, monitoring, reporting, telling
 from engine.cli.opening import open_on
 from engine.cli.printing import say, say_lines
-from engine.records.errors import UsageError
+from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
+from engine.records.status import Level
 
 Given = argparse.Namespace
 
@@ -203,10 +204,19 @@ def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
 
 
 def _status(given: Given) -> int:
+    """To a monitor 1 is a warning: where the status cannot be told, the exit code is that of unknown."""
     desk = _desk(given)
-    found = acts.status(desk)
-    if given.prometheus is not None:
-        monitoring.write_metrics(found, given.prometheus.absolute())
+    try:
+        found = acts.status(desk)
+        if given.prometheus is not None:
+            monitoring.write_metrics(found, given.prometheus.absolute())
+    except UsageError:
+        raise
+    except RepriseError as error:
+        if not given.json:
+            monitoring.tell_unknown(desk.site.name, error.message)
+        error.exit_code = int(Level.UNKNOWN)
+        raise
     if given.json:
         documents.write(keeping.status(found))
     else:
