@@ -22,10 +22,12 @@ from engine.records.coding import to_json
 from engine.records.copies import ImageCopy, Problem
 from engine.records.errors import DamagedCopy, RepriseError, RunFailed
 from engine.system.dying import die_with
+from engine.transfer.durable import FileSystems, fsync_path
 from engine.transfer.failures import unwritable, writing
 from engine.transfer.naming import shown
 from engine.transfer.noting import write_new
 from engine.transfer.opening import open_compressed, zstd
+from engine.transfer.removing import remove_tree
 
 PACKED, NOTE, IMAGE = ".tar.zst", ".json", ".image"
 _BLOCK = 1 << 20  # bytes
@@ -155,22 +157,30 @@ def verify_image(image: ImageCopy, progress: Progress = lambda done: None) -> li
 
 def unpack(image: ImageCopy, into: Path, progress: Progress) -> None:
     """A packed copy into an absent folder, or a registered image as an absent file; what comes out is put under another
-    name and gets its own only when every byte had the noted checksum. Raises DamagedCopy, RunFailed, OSError."""
+    name, in place of what an attempt before has left there, and gets its own only when every byte had the noted
+    checksum and is on disk. Nobody else unpacks to there. Raises DamagedCopy, RunFailed, OSError."""
     draft = into.with_name(f".{into.name}.unpacking")
+    remove_tree(draft)
     with writing(draft):
+        disk = FileSystems([into.parent])
         if image.form == "packed":
             draft.mkdir(mode=0o700)
             found = _untar(image.path, draft, progress)
         else:
             found = _copy(image.path, draft, progress)
     if found != image.sha256:
+        kept = into.with_name(f"{into.name}.damaged-{image.id}")  # the next attempt must not take it away
+        with suppress(OSError):
+            draft.rename(kept)  # of the same copy as before it is the same: then that one stays
         raise DamagedCopy(
             f"{shown(image.path)} is damaged",
             cause=f"its SHA-256 is {found}, {image.sha256} was noted",
-            remedy=f"use another copy; what came out of this one lies in {shown(draft)}",
+            remedy=f"use another copy; what came out of this one lies in {shown(kept if kept.exists() else draft)}",
         )
     with writing(into):
+        disk.sync()
         draft.rename(into)
+        fsync_path(into.parent)
 
 
 def _untar(archive: Path, into: Path, progress: Progress) -> str:
