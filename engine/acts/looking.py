@@ -21,7 +21,7 @@ from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.keeping.proofs import Proofs
 from engine.records.copies import BaseBackup, Catalog, ImageCopy, MediaSnapshot, Problem, SourceCopy
-from engine.records.errors import DamagedCopy, Unreachable
+from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.records.history import TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
 from engine.records.plan import Estimate
@@ -78,7 +78,12 @@ class Moment:
 def _index(desk: Desk, repository: DatabaseRepository) -> WalIndex:
     key = hashlib.sha256(repository.wal.encode()).hexdigest()[:16]
     folder = desk.state / "index"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "name another one (--state), or run this as its owner"
+        told = f"the state folder {desk.state} cannot be written"
+        raise RepriseError(told, cause=error.strerror, remedy=remedy) from None
     return WalIndex.open(folder / f"{key}.sqlite")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.records.copies import Problem
-from engine.records.errors import RepriseError
+from engine.records.errors import Refused, RepriseError
 from engine.records.history import TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
@@ -57,7 +57,7 @@ def lsn(value: Lsn | None) -> str | None:
 
 def error_document(error: RepriseError, *, restoring: bool = False) -> Document:
     """Why a command could not be done; ``restoring``: with the run that it made, or null."""
-    outcome = {3: "refused", 130: "interrupted"}.get(error.exit_code, "failed")
+    outcome = "refused" if isinstance(error, Refused) else "interrupted" if error.exit_code == 130 else "failed"
     return {**({"run": error.run} if restoring else {}), "outcome": outcome, "error": _error(error)}
 
 

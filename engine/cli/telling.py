@@ -132,10 +132,13 @@ def schedule(found: ScheduleState) -> None:
         say(f"installed; {found.by} runs it")
     else:
         say("not installed, or not as it stands here; do it with: reprise schedule install")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
 
 
-def archiving(found: Archiving) -> None:
-    for each in found.changes:
+def archiving(found: Archiving, *, done: bool = False) -> None:
+    """``done``: the changes, which were shown before, were made."""
+    for each in found.changes if not done else ():
         note = "  (needs a restart)" if each.restart else ""
         say(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
     if found.segment:
@@ -145,7 +148,9 @@ def archiving(found: Archiving) -> None:
         )
     for finding in found.findings:
         say(f" {SIGNS['warn']} {finding}")
-    if found.ok and not found.changes and not found.segment:
+    if done and found.ok:
+        say("the server is set so; prove it with: reprise archiving test")
+    elif found.ok and not found.changes and not found.segment:
         say("nothing needs to be changed")
 
 

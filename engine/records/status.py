@@ -126,13 +126,14 @@ class ScheduleEntry:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """What a site's schedule comes to, and whether just that is installed (``installed``); ``text`` is what is, or
-    would be, written."""
+    """What a site's schedule comes to, and whether just that is installed, and runs (``installed``); ``text`` is what
+    is, or would be, written; ``findings``: what of it does not run, or not always."""
 
     entries: tuple[ScheduleEntry, ...]
     by: Literal["systemd", "cron"]
     installed: bool
     text: str
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

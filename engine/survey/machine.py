@@ -76,6 +76,21 @@ def is_mount_point(folder: Path) -> bool:
     return any(_unescape(line.split(" ")[4]) == name for line in lines if line.count(" ") > 4)
 
 
+def mounted_below(folder: Path) -> list[str]:
+    """Where another file system is mounted inside a folder, the outermost ones; none where that is not known."""
+    folder = folder.resolve()
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    places = sorted({Path(_unescape(line.split(" ")[4])) for line in lines if line.count(" ") > 4})
+    outermost: list[Path] = []
+    for place in places:
+        if place != folder and place.is_relative_to(folder) and not any(map(place.is_relative_to, outermost)):
+            outermost.append(place)
+    return [os.fspath(place) for place in outermost]
+
+
 class Unmounted(NamedTuple):
     """A mount point that is told by ``source``, a file, and where nothing is mounted now."""
 
