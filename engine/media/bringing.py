@@ -43,6 +43,7 @@ _OF_ONE_FILE = (
     errno.ENAMETOOLONG, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA, errno.EILSEQ,
 )  # fmt: skip
 _DAMAGED = "its copy is damaged: it has other content than its catalogue says"
+_UNFETCHED = "its copy could not be fetched: it is damaged, or stands in the snapshot no more"
 _ANOTHER = "no snapshot has it, and what an earlier run set aside under its name has another content"
 _LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
@@ -71,6 +72,7 @@ class Bringer:
         self.choices, self.held, self.say = choices, held, say
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
         self.files = self.bytes = 0
+        self.told = (0, 0)
         self.clones = True  # until the file system declines one
         self.made: set[bytes] = set()
         self.folders: list[tuple[bytes, Entry]] = []
@@ -91,7 +93,7 @@ class Bringer:
                 self._put_on_disk()
             except OSError as problem:
                 raise unwritable(os.fsdecode(self.building), problem) from None
-        self.say(self.files, self.bytes)
+        self._tell()
 
     def _bring_all(self) -> None:
         self._put_what_is_no_copy()
@@ -112,7 +114,7 @@ class Bringer:
         if not tried or self.choices.kept(_SOUGHT) == str(tried):
             return 0
         self._put_on_disk()
-        found = find_in_snapshots(self.choices, self.held, lambda entries: self.say(self.files, self.bytes))
+        found = find_in_snapshots(self.choices, self.held, lambda entries: self._tell())
         found += find_in_live(self.choices, self.live) if self.from_live is not None else 0
         self.choices.keep(_SOUGHT, str(tried))
         return found
@@ -302,16 +304,21 @@ class Bringer:
         elif kind == DIFFERENT:
             give_up(self.choices, wanted, root, self._why_different(wanted.source))
         else:
-            give_up(self.choices, wanted, root, f"its copy cannot be read: {os.strerror(why)}")
+            give_up(self.choices, wanted, root, self._why_unread(wanted.source, why))
 
     def _why_different(self, source: int) -> str:
         if source == LIVE:
             return _CHANGED
         return _ANOTHER if self.held[source].set_aside else _DAMAGED
 
+    def _why_unread(self, source: int, why: int) -> str:
+        if why == errno.ENOENT and source != LIVE and self.held[source].files.root is None:
+            return _UNFETCHED
+        return f"its copy cannot be read: {os.strerror(why)}"
+
     def _read(self, count: int) -> None:
         self.bytes += count
-        self.say(self.files, self.bytes)
+        self._tell()
 
     # What must be fetched
 
@@ -330,7 +337,7 @@ class Bringer:
         with names.open("wb") as file:
             file.writelines(origin + b"\0" for origin in sorted({one.origin for one in wanted}, key=key_of))
         try:
-            held.files.fetch(names, scratch, self.say)
+            held.files.fetch(names, scratch, self._tell)
         except DamagedCopy as problem:  # of some files; those that came are good
             self.choices.find(f"not all of {held.snapshot.id} could be fetched: {problem}")
         wanted = [one for one in self._learn_hashes(scratch, wanted) if self.whole or not self._right(one)]
@@ -360,12 +367,18 @@ class Bringer:
 
     # What came of it
 
+    def _tell(self, files: int = 0, bytes: int = 0) -> None:
+        """So many more are being fetched. They are counted once more when they are copied from where they were fetched
+        to: what was told never goes back."""
+        self.told = max(self.told[0], self.files + files), max(self.told[1], self.bytes + bytes)
+        self.say(*self.told)
+
     def _note(self, path: bytes, inode: int, copied: int, shared: bool = False) -> None:
         self.done.append((inode, shared, key_of(path)))
         self.files += 1
         if len(self.done) >= _TOGETHER:
             self._write_done()
-            self.say(self.files, self.bytes)
+            self._tell()
 
     def _write_done(self) -> None:
         self.choices.change("UPDATE wanted SET inode = ?, shared = ? WHERE key = ?", self.done)

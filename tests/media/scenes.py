@@ -145,12 +145,12 @@ class Scene:
             look_at_live(choices, os.fsencode(self.live), held, when, narrowed=narrowed, fast=fast)
             take_anew(choices)
 
-    def bring(self, held: list[Held], place: Place) -> None:
+    def bring(self, held: list[Held], place: Place, say: Callable[[int, int], None] = lambda files, size: None) -> None:
         self.building.mkdir(mode=0o700, exist_ok=True)
         with Choices(self.decided) as choices:
             Bringer(
                 choices, held, self.live, self.building,
-                whole=place != "delta", share=place == "beside", say=lambda files, size: None,
+                whole=place != "delta", share=place == "beside", say=say,
             ).bring()  # fmt: skip
 
     def swap(self, place: Place) -> None:
@@ -214,8 +214,9 @@ class Packed:
             yield (each._replace(sha256=None) for each in catalogue)
 
     def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
-        for name in paths.read_bytes().split(b"\0")[:-1]:
+        for number, name in enumerate(paths.read_bytes().split(b"\0")[:-1], 1):
             place = os.fsencode(into) + b"/" + name
             os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
             shutil.copyfile(os.fsencode(self.snapshot.path) + b"/" + name, place)
             self.fetched += 1
+            say(number, number)

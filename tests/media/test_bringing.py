@@ -306,3 +306,17 @@ def test_what_must_be_fetched_comes_in_pages_and_what_is_right_all_the_same_stay
         assert (there / "0/file").stat().st_ino == before
         assert contents(scene.aside) == {b"3/file": b"x"}
     assert not [each for each in os.listdir(there) if each.startswith(".")]  # noqa: PTH208
+
+
+def test_what_is_fetched_and_then_copied_is_counted_once_and_progress_never_goes_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bringing, "_FETCHED_AT_ONCE", 2)
+    for number in range(5):
+        scene.write(f"{number}/file", b"x", 1)
+    scene.snapshot(10)
+    scene.pack()
+    lose_everything(scene)
+    told: list[tuple[int, int]] = []
+    scene.bring(scene.decide(5), "into", lambda files, size: told.append((files, size)))
+    assert told == sorted(told) and (1, 1) in told and (3, 3) in told and told[-1] == (5, 5)
