@@ -47,6 +47,7 @@ class BorgFiles:
     """What one archive of a borg repository holds below the media folder."""
 
     root = None
+    tells_hashes = True
     resolution = 1000
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:

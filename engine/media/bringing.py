@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.media.catalogue import Entry, key_of, path_of
 from engine.media.choices import LIVE, Choices, Wanted
-from engine.media.elsewhere import find_in_live, find_in_snapshots, give_up
+from engine.media.elsewhere import ANOTHER_ASIDE, find_in_live, find_in_snapshots, give_up
 from engine.media.file_worker import COPY, COPY_ORDER, DIFFERENT, DONE, UNWRITABLE
 from engine.media.hashing import hash_files
 from engine.media.opening import Opener
@@ -27,6 +27,7 @@ from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
 from engine.media.sharing import Answer, share_out
 from engine.media.snapshot import entry_of
 from engine.media.sources import Held
+from engine.media.trying import find_by_fetching
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.transfer.durable import FileSystems
 from engine.transfer.failures import unwritable
@@ -44,7 +45,6 @@ _OF_ONE_FILE = (
 )  # fmt: skip
 _DAMAGED = "its copy is damaged: it has other content than its catalogue says"
 _UNFETCHED = "its copy could not be fetched: it is damaged, or stands in the snapshot no more"
-_ANOTHER = "no snapshot has it, and what an earlier run set aside under its name has another content"
 _LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
@@ -104,7 +104,7 @@ class Bringer:
                 else:
                     self._copy_from(each.files.root, number)
             self._copy_from(self.live, LIVE)
-            if not self._seek_damaged():
+            if not self._seek_damaged() and not self._seek_by_fetching():
                 return
 
     def _seek_damaged(self) -> int:
@@ -118,6 +118,11 @@ class Bringer:
         found += find_in_live(self.choices, self.live) if self.from_live is not None else 0
         self.choices.keep(_SOUGHT, str(tried))
         return found
+
+    def _seek_by_fetching(self) -> int:
+        self._put_on_disk()
+        scratch = Path(os.fsdecode(self.building)) / _FETCHED
+        return find_by_fetching(self.choices, self.held, scratch, self._tell)
 
     # What the live folder has, links and folders
 
@@ -309,7 +314,7 @@ class Bringer:
     def _why_different(self, source: int) -> str:
         if source == LIVE:
             return _CHANGED
-        return _ANOTHER if self.held[source].set_aside else _DAMAGED
+        return ANOTHER_ASIDE if self.held[source].set_aside else _DAMAGED
 
     def _why_unread(self, source: int, why: int) -> str:
         if why == errno.ENOENT and source != LIVE and self.held[source].files.root is None:

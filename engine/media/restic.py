@@ -57,6 +57,7 @@ class ResticFiles:
     """What one snapshot of a restic repository holds below the media folder."""
 
     root = None
+    tells_hashes = False
     resolution = 1
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:

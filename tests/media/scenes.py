@@ -126,13 +126,22 @@ class Scene:
         )
 
     def decide(
-        self, moment: float | None, referred: Mapping[bytes, bytes] | None = None, *, fast: bool = False
+        self,
+        moment: float | None,
+        referred: Mapping[bytes, bytes] | None = None,
+        *,
+        fast: bool = False,
+        sized: bool = True,
     ) -> list[Held]:
-        """Choose, and look at the live folder. ``referred``: the contents of the paths that the database refers to."""
+        """Choose, and look at the live folder. ``referred``: the contents of the paths that the database refers to;
+        not ``sized``: it does not know how many bytes they have."""
         held, when = self.chosen(moment), at(moment) if moment is not None else None
         references = None
         if referred is not None:
-            rows = [(path, len(content), hashlib.sha256(content).digest()) for path, content in referred.items()]
+            rows = [
+                (path, len(content) if sized else None, hashlib.sha256(content).digest())
+                for path, content in referred.items()
+            ]
             references = collect(rows, self.home / "references.sqlite")
         with Choices(self.decided) as choices:
             choose(choices, held, when, references)
@@ -169,9 +178,16 @@ class Scene:
             with Choices(self.decided) as choices, self._moving(choices) as moving:
                 moving.undo()
 
-    def restore(self, moment: float | None, place: Place, referred: Mapping[bytes, bytes] | None = None) -> Path:
+    def restore(
+        self,
+        moment: float | None,
+        place: Place,
+        referred: Mapping[bytes, bytes] | None = None,
+        *,
+        sized: bool = True,
+    ) -> Path:
         """All of it; where the files stand then."""
-        held = self.decide(moment, referred)
+        held = self.decide(moment, referred, sized=sized)
         self.bring(held, place)
         self.look(moment, held, narrowed=referred is not None)
         self.bring(held, place)
@@ -207,6 +223,7 @@ class Packed:
 
     root = None
     resolution = 1
+    tells_hashes = False
 
     @contextmanager
     def entries(self, *, hashes: bool = True) -> Iterator[Iterator[Entry]]:
