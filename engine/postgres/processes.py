@@ -128,6 +128,17 @@ def wake_archiver(pid: int) -> None:
                 os.kill(child, signal.SIGUSR1)
 
 
+def running_on(program: str, folder: Path) -> list[int]:
+    """Every live ``program`` that names this folder among its words."""
+    names = {os.fspath(folder), os.path.realpath(folder)}
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if _is_stray(process, program, lambda words: any(w.rstrip("/").endswith(tuple(names)) for w in words)):
+                found.append(process.pid)
+    return found
+
+
 def end_strays(program: str, folder: Path) -> None:
     """End every ``program`` that an engine which died left behind, with this folder or one in it among its words: it
     would go on writing there. Raises RepriseError where one cannot be ended."""
