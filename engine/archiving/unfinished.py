@@ -6,6 +6,7 @@ with the segment before it, record by record, as the archive is.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from engine.transfer.opening import compression_of, read_blocks
 from engine.wal.files import read_beginning
 from engine.wal.index import WalIndex
 from engine.wal.pages import LARGEST_SEGMENT, DamagedPage, FirstPage, read_first_page
+
+_STREAM = re.compile(r"\d{1,2}-\d+\Z")  # pgBackRest's folders are named so too; it keeps a book beside them
 
 Stamp: TypeAlias = tuple[int, int, int]  # inode, size, mtime in ns
 
@@ -110,7 +113,7 @@ def _judge(
         raise _Left(str(error)) from None
     if index.segment_file(*name) is not None:
         raise _Left("the whole segment is in the archive")
-    if told.path.parent != Path(told.archive):
+    if not _is_ours(told.path.parent, Path(told.archive)):
         raise _Left("another program keeps this archive, in folders of its own: only that program can finish it")
     before = index.segment_file(name.timeline, name.number - 1)
     low = _low(index, name, size, backups)
@@ -142,6 +145,12 @@ def _judge(
             system_identifier=page.system_identifier,
             before=before,
         )
+
+
+def _is_ours(folder: Path, archive: Path) -> bool:
+    """Whether segments in this folder are written by the server or by `archiving stream` (`stream_folder`)."""
+    own = folder.parent == archive and _STREAM.match(folder.name) and not (archive / "archive.info").exists()
+    return folder == archive or bool(own)
 
 
 def _refuse_foreign(index: WalIndex, page: FirstPage) -> None:

@@ -129,12 +129,16 @@ def wake_archiver(pid: int) -> None:
 
 
 def running_on(program: str, folder: Path) -> list[int]:
-    """Every live ``program`` that names this folder among its words."""
+    """Every live ``program`` that names this folder, or one in it, among its words."""
     names = {os.fspath(folder), os.path.realpath(folder)}
+
+    def named(words: Sequence[str]) -> bool:
+        return any(word.endswith(name) or f"{name}/" in word for word in words for name in names)
+
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if _is_stray(process, program, lambda words: any(w.rstrip("/").endswith(tuple(names)) for w in words)):
+            if _is_stray(process, program, named):
                 found.append(process.pid)
     return found
 

@@ -4,11 +4,9 @@ import gzip
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,39 +23,8 @@ from engine.system.users import give as own
 from engine.wal.index import WalIndex
 from tests.clusters import Cluster, kill_processes_below, make_cluster, wait_until
 from tests.end_to_end.mounts import MB, fill_disk, small_disk
-from tests.end_to_end.operator import CHECKOUT, Operator, operator_for
-
-STREAMED_ALL = "SELECT flush_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication"
-
-
-@contextmanager
-def streaming(operator: Operator) -> Iterator[subprocess.Popen[bytes]]:
-    """`archiving stream` on the operator's cluster, which archives nothing else."""
-    cluster = operator.cluster
-    words = operator.command("archiving", "stream")
-    stream = subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: bool(cluster.sql(STREAMED_ALL)), "nothing streams")
-        yield stream
-    finally:
-        stream.kill()
-        stream.wait()
-        for pid in receivers(cluster):
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not receivers(cluster), "the stream goes on")
-
-
-def receivers(cluster: Cluster) -> list[int]:
-    """The pg_receivewal that write into a cluster's archive."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            words = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"pg_receivewal" in words and os.fsencode(cluster.archive) in words:
-            found.append(int(process.name))
-    return found
+from tests.end_to_end.operator import Operator, operator_for
+from tests.end_to_end.streaming import STREAMED_ALL, receivers, streaming
 
 
 def streamed(operator: Operator) -> None:
