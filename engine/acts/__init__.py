@@ -9,6 +9,7 @@ looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
 archiving   the live cluster's WAL on its way into the archive
+adopting    unfinished segments, where nobody writes them any more
 checking    the users' files held against the database
 copying     a plan that takes a copy
 bringing    users' files brought back
@@ -37,6 +38,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.acts.adopting import adopt_unfinished as adopt_unfinished
     from engine.acts.archiving import plan_archiving as plan_archiving
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
@@ -128,6 +130,7 @@ if TYPE_CHECKING:
     from engine.acts.writing_runbook import write_runbook as write_runbook
 
 _WHERE = {
+    "adopting": ("adopt_unfinished",),
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
     "bringing": ("plan_files",),
     "browsing": (

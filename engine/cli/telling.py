@@ -18,7 +18,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan, ProofDrill
 from engine.records.runs import RunState
-from engine.records.status import Archiving, ScheduleState
+from engine.records.status import Adoption, Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
 
 SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
@@ -152,6 +152,25 @@ def archiving(found: Archiving, *, done: bool = False) -> None:
         say("the server is set so; prove it with: reprise archiving test")
     elif found.ok and not found.changes and not found.segment:
         say("nothing needs to be changed")
+
+
+def adoption(found: Adoption, zone: ZoneInfo, *, applied: bool = False) -> None:
+    say(("adopted" if applied else "can be adopted") + ("" if found.adopting else ": nothing"))
+    for each in found.adopting:
+        number = f"{each.commits} commits" if each.commits != 1 else "one commit"
+        until = f", the last at {moment(each.last_commit_at, zone)}" if each.last_commit_at else ""
+        say(f" {SIGNS['ok']} {each.segment}: {number} more on timeline {each.timeline}{until}")
+        say(f"      its WAL ends at {format_lsn(each.end_lsn or 0)}; from {each.path}, which stays")
+        if each.ended_by is not None:
+            say(f" {SIGNS['warn']}    what is behind that is left out: {each.ended_by}")
+    for each in found.leaving:
+        say(f" {SIGNS['bad' if each.refused else 'info']} {each.path.name} is left as it is: {each.why_not}")
+        if each.remedy is not None:
+            say(f"      {each.remedy}")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
+    if found.adopting and not applied:
+        say("nothing was written; do it with: reprise archiving adopt --apply")
 
 
 def proofs(found: Iterable[Proof]) -> None:

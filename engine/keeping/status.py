@@ -276,7 +276,8 @@ def _streaming(stream: Stream, joins: bool, *, alone: bool) -> Iterable[tuple[Le
     elif stream.segment is not None and not joins:
         yield level, "what is streamed goes on behind a gap, or behind no backup: reprise backup base"
     elif alone and stream.segment is not None:
-        yield Level.OK, f"streamed; what came last may lie in {stream.segment}.partial until that segment is full"
+        told = f"streamed; what came last may lie in {stream.segment}.partial until that segment is full"
+        yield Level.OK, f"{told}, or adopted: reprise archiving adopt"
 
 
 _SPOKEN: Mapping[ThingName, str] = {

@@ -74,6 +74,29 @@ class WalFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class UnfinishedSegment:
+    """A ``.partial``: a segment that was not full when its writing ended. ``archive`` is the folder that it lies in,
+    ``segment`` its file name when it is whole.
+
+    ``commits`` are those that it adds to the unbroken WAL of that archive, ``last_commit_at`` is the last one's time.
+    Its sound WAL ends at ``end_lsn``; ``ended_by`` says why, where that is not because nothing more was written.
+    ``why_not``: why it is not adopted (None: it can be); ``refused``: only because somebody may still write it.
+    """
+
+    path: Path
+    archive: str
+    segment: str
+    timeline: int
+    end_lsn: Lsn | None = None
+    commits: int = 0
+    last_commit_at: datetime | None = None
+    ended_by: str | None = None
+    why_not: str | None = None
+    remedy: str | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WalRange:
     """An unbroken run of archived segments on one timeline; ``first`` and ``last`` are their file names."""
 

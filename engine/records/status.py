@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Literal
 
+from engine.records.copies import UnfinishedSegment
+
 ThingName = Literal["database-full", "database-incremental", "files", "source", "environment"]
 
 THINGS: tuple[ThingName, ...] = ("database-full", "database-incremental", "files", "source", "environment")
@@ -156,3 +158,18 @@ class Archiving:
     segment: str | None = None
     seconds: float | None = None
     findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Unfinished segments: those that can be adopted, or were, and those that are left as they are. ``findings`` is
+    what else an operator should know."""
+
+    adopting: tuple[UnfinishedSegment, ...] = ()
+    leaving: tuple[UnfinishedSegment, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is adopted, because somebody may still write what could be."""
+        return not self.adopting and any(each.refused for each in self.leaving)

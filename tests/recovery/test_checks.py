@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.records.copies import MediaSnapshot, Tablespace
+from engine.records.copies import MediaSnapshot, Tablespace, UnfinishedSegment
 from engine.records.history import ParameterChange
 from engine.records.plan import Check
 from engine.records.survey import DestinationFacts, FileSystem, LockHolder, OsUser
@@ -21,6 +21,11 @@ DEAD = DestinationFacts("/restore/copy", "occupied", "a half-restored copy")
 SNAPSHOT = MediaSnapshot(
     "m1", "/m", Path("/m/m1"), datetime(2026, 11, 22, 4, tzinfo=UTC), datetime(2026, 11, 22, 5, tzinfo=UTC)
 )
+
+UNFINISHED = UnfinishedSegment(
+    Path("/wal/000000010000000000000007.partial"), "/wal", "000000010000000000000007", 1, 7 * SEGMENT + 96, 37,
+    datetime(2026, 11, 22, 11, 3, 10, tzinfo=UTC), why_not="it continues nothing",
+)  # fmt: skip
 
 
 def answers(asked: Question, name: str) -> list[Check]:
@@ -197,7 +202,12 @@ SAYING: list[tuple[str, str, Question]] = [
         "max_worker_processes 8 to 32",
         question(point={"parameter_changes": (ParameterChange(1, 3 * SEGMENT, {"max_worker_processes": 32}),)}),
     ),
-    ("partial-segment", "7.partial", question(wal={"partial": ("000000010000000000000007.partial",)})),
+    ("partial-segment", "7.partial", question(wal={"unfinished": (UNFINISHED,)})),
+    (
+        "partial-segment",
+        "7.partial holds 37 commits more until 2026-11-22 11:03:10 UTC",
+        question(wal={"unfinished": (replace(UNFINISHED, why_not=None),)}),
+    ),
     ("pause-ignored", "nothing can be read", question(wal={"overflowed": True})),
     ("pause-ignored", "not known", question(wal={"overflowed": None})),
     ("hot-standby-locks", "DROP", question(pauses=True)),
