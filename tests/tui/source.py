@@ -134,6 +134,11 @@ class StandIn(Practised):
             self.catalog, {"main": history()}, _windows(self.catalog), 2, "17.6", ARCHIVED, reach, _spans()
         )
 
+    @property
+    def planned(self) -> list[tuple[Any, ...]]:
+        """The plans that were asked for."""
+        return [ask for ask in self.asked if ask[0] == "plan"]
+
     def look(self, desk: Desk) -> View:
         return self.view
 

@@ -152,7 +152,7 @@ class Painted(Screen[None]):
                 self.question = None
                 question.answer(question.line.text)
             else:
-                self.note = why
+                self.note = why if question.line.text else f"nothing is typed and nothing is done; {why}"
         elif event.key == "tab":
             question.next_choice()
         elif question.line.press(event.key):

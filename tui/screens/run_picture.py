@@ -9,7 +9,7 @@ from tui.painting.grid import Grid
 from tui.screens.base import Painted
 from tui.widgets import gate
 from tui.widgets.asked import paint_asked
-from tui.widgets.frame import paint_rule, paint_wrapped
+from tui.widgets.frame import paint_rule
 from tui.widgets.log import read_lines
 from tui.widgets.progress import paint_ending, paint_progress
 from tui.widgets.purpose import heading
@@ -71,7 +71,7 @@ class RunPicture(Painted):
             if state.outcome == "completed" and state.host is not None:
                 grid.put(1, y, "answers at", "muted")
                 line = gate.psql_line(state, self.desk.site)
-                y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
+                y = gate.paint_psql(grid, 13, y, line, grid.width - 1)
         paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
         self._paint_log(grid, y + 1, grid.height - y - 2, seen)
 
