@@ -1,6 +1,7 @@
 """The main way through the screens, by keys, on the stand-in; and what every screen must hold."""
 
 import json
+import re
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from textual import events
 from engine.acts import Desk, Moment, View
 from engine.records.errors import RepriseError
 from engine.records.plan import Destination
+from engine.records.status import Advice
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, NOW, lsn_at, utc
@@ -32,6 +34,7 @@ from tests.tui.test_pictures import (
 )
 from tui.app import RepriseApp
 from tui.axis.scale import COMMITS
+from tui.keys import KEYS
 from tui.screens.plan import PlanScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
@@ -100,13 +103,26 @@ async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alon
         await driver.press("down", "enter", "enter")  # the second thing to do: copy the files
         await driver.until(lambda: isinstance(driver.screen, RunScreen) and "copy: files snapshot" in driver.text)
         assert driver.source.asked[-1][0] == "start"
-        await driver.press("escape", "v")
+        await driver.press("escape")
+        assert "starting a copy" not in driver.text  # it has run
+        await driver.press("v")
         await driver.until(lambda: "m23 is whole" in driver.text)
         await driver.press("e")
         await driver.until(lambda: "3 things would go" in driver.text)
         await driver.press("X", *"delete", "enter")
         await driver.until(lambda: "3 things deleted" in driver.text)
         assert driver.source.asked[-1] == ("expire", True)
+
+
+async def test_how_many_more_things_are_to_be_done_stands_apart_from_the_last_ones_reason() -> None:
+    source = StandIn()
+    to_do = tuple(Advice("files", "look", f"see to thing {n}", "long " * 20) for n in range(9))
+    told = replace(source.status(desk()), to_do=to_do)
+    source.status = lambda desk: told  # type: ignore[method-assign]
+    async with driving(80, 24, source=source) as driver:
+        await overview(driver)
+        last = driver.text.splitlines()[-3]
+        assert re.search(r"…  \d more$", last), last
 
 
 async def test_a_dump_is_restored_from_the_timeline_in_place_or_beside_by_keys_alone() -> None:
@@ -473,6 +489,29 @@ async def test_keys_can_be_remapped_and_the_footer_says_so() -> None:
         assert "nonsense" in driver.text  # reported
         await driver.press("f5")
         assert isinstance(driver.screen, PlanScreen)
+
+
+async def test_all_that_is_wrong_in_settings_and_themes_is_told(tmp_path: Path) -> None:
+    (tmp_path / "themes").mkdir()
+    (tmp_path / "themes" / "mine.toml").write_text('name = "mine"\n')
+    async with driving(80, 24, settings=Settings(keys={"nonsense": "x"}), settings_folder=tmp_path) as driver:
+        assert "2 problems, i shows all:" in driver.text
+        await driver.press("i")
+        told = " ".join(driver.text.split())
+        assert "roles: a table [roles] is wanted" in told and "keys.nonsense: there is no such key" in told
+        assert "lost, ok, warn, bad" in told  # to its end
+
+
+async def test_in_a_read_only_session_the_help_says_so_of_each_act_also_behind_long_words() -> None:
+    async with driving(80, 24, read_only=True) as driver:
+        await gate(driver)
+        await driver.press("question_mark")
+        shown = driver.text
+        await driver.press("end")
+        acts = [key for key in KEYS.values() if key.acts and key.help[:40] in shown + driver.text]
+        assert len(acts) > 8 and "go on although" in shown
+        lines = " ".join((shown.split("Esc back")[0]).split())
+        assert "true (read-only)" in lines and "all is left as it is (read-only)" in lines
 
 
 async def test_y_shows_what_it_copies() -> None:

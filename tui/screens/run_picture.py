@@ -85,7 +85,7 @@ class RunPicture(Painted):
         if rows > 2:
             grid.put(1, top, name, "muted")
             path = seen.state.server_log if seen.which == "server" else f"{seen.state.folder}/engine.log"
-            grid.put(14, top, path or "", "faint", stop)
+            grid.put_cut(14, top, path or "", "faint", stop)
             y, rows = top + 1, rows - (2 if rows > 3 else 1)
         else:
             grid.put(1, top, name, "muted")
@@ -96,5 +96,6 @@ class RunPicture(Painted):
         for number, read in enumerate(lines):
             end = grid.put(x, y + number, read.time, "faint", stop)
             if read.time:
-                end = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop) + 2
+                level = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop)
+                end = level + 2 if read.level else end + 2
             grid.put_cut(end, y + number, read.text, "bad" if read.loud else "muted", stop)

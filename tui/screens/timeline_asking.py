@@ -95,8 +95,10 @@ class TimelineAsking(Painted):
         # Asked once this picture is in the terminal: what answers is imported first, and would hold it up. By the
         # application's queue, because the screen's own says "after refresh" while Textual still holds updates back.
         self.app.call_after_refresh(self.look_again)
-        if self.session.problems:
-            self.say(f"{self.session.glyphs.warn} {self.session.problems[0]}")
+        if problems := self.session.problems:
+            key, several = self.hint("problems", "").key, len(problems) > 1
+            all_of_them = f"{len(problems)} problems, {key} shows all: " if several else ""
+            self.say(f"{self.session.glyphs.warn} {all_of_them}{problems[0]}")
 
     def look_again(self) -> None:
         acts, desk, clock = self.session.acts, self.desk, self.session.clock
