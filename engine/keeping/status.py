@@ -202,7 +202,7 @@ def _findings(
             yield level, f"the newest copy is {_age(age)} old, the policy wants {_age(policy)}"
     for place in places:
         if place in live.beside:
-            yield Level.WARNING, f"{place} lies on the device of what it protects"
+            yield Level.WARNING, f"lies on the device of what it protects: {place}"
         room = live.rooms.get(place)
         if room is not None and room.total_bytes:
             free = room.free_bytes / room.total_bytes

@@ -4,12 +4,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
 from engine.records.history import Piece
 from engine.wal.index import WalIndex
-from tests.wal.real_wal import RealWal
+from engine.wal.tail import read_tail
+from tests.wal.real_wal import MB, RealWal
 
 
 def test_importing_and_asking_the_index_does_not_import_numpy() -> None:
@@ -60,3 +62,16 @@ def test_threads_that_have_ended_leave_no_file_open(open_index: Callable[..., Wa
         asker.start()
         asker.join()
     assert psutil.Process().num_fds() <= before + 5
+
+
+def test_a_single_file_is_read_without_an_index(one_wal: RealWal, open_index: Callable[..., WalIndex]) -> None:
+    index = open_index()
+    index.refresh(one_wal.files(), {})
+    file = one_wal.files()[2]
+    tail = read_tail(Path(file.path), 1, file.number)
+    assert tail is not None and not tail.is_empty and tail.ended_by is None
+    piece = Piece(1, file.number * MB, (file.number + 1) * MB)
+    assert list(tail.ends) == [end for end in index.ends(piece, limit=1 << 30) if end.lsn < tail.valid_to]
+    recycled = read_tail(Path(file.path), 1, file.number + 100)
+    assert recycled is not None and recycled.is_empty
+    assert read_tail(Path(file.path).with_name("none"), 1, 1) is None
