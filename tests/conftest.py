@@ -76,9 +76,9 @@ class _Scheduling(LoadScopeScheduling):
 
 @cache
 def _shares(module: Path) -> bool:
-    """Whether this module makes something for all its tests, or borrows what tests/end_to_end/conftest.py makes so."""
+    """Whether this module makes something for all its tests, or borrows what a conftest.py makes so."""
     text = module.read_text()
-    return 'scope="module"' in text or "(lent: Cluster)" in text
+    return 'scope="module"' in text or "(lent: Cluster)" in text or str(module).endswith(_ONE_PLACE)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
