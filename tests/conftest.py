@@ -1,11 +1,13 @@
 """Fixtures for all tests: the PostgreSQL of this run, real clusters, and what is recorded once and read by many."""
 
+import gc
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,10 @@ from tests.transfer.backups import Backups, take_backups
 
 _ROOT = "REPRISE_TEST_ROOT"
 
-# What these modules share runs while they use it, and takes long to make: one worker gets all their tests.
-_TOGETHER = frozenset(
-    {
-        "tests/lab/test_lab.py",
-        "tests/end_to_end/checks/test_running_production.py",
-    }
-)
-_ONE_PLACE = ("tests/drill/test_scenarios.py", "tests/drill/test_on_the_screen.py")  # the same, and both share it
+# The drills of one state folder share one lab: one worker gets all of these.
+_ONE_PLACE = ("tests/drill/test_scenarios.py", "tests/drill/test_on_the_screen.py")
 
-# Two workers and the servers that they start share the processors: seconds say little, only a hang is one.
+# Several workers and the servers that they start share the processors: seconds say little, only a hang is one.
 hypothesis.settings.register_profile(
     "shared", deadline=timedelta(seconds=5), suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -67,18 +63,44 @@ _owned: pytest.StashKey[Path] = pytest.StashKey()
 
 
 class _Scheduling(LoadScopeScheduling):
-    """Tests go to the workers one by one, those of a module in _TOGETHER in one go. (xdist's own marker for that,
-    xdist_group, does nothing with pytest 9: it writes the group into the test's name, which cannot be written to.)"""
+    """Tests go to the workers one by one, in their order; those of a module that makes something for all of them in one
+    go, or each worker would make it. (xdist's own marker for that, xdist_group, does nothing with pytest 9: it writes
+    the group into the test's name, which cannot be written to.)"""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         if module in _ONE_PLACE:
             return _ONE_PLACE[0]
-        return module if module in _TOGETHER else nodeid
+        return module if _shares(self.config.rootpath / module) else nodeid
+
+
+@cache
+def _shares(module: Path) -> bool:
+    """Whether this module makes something for all its tests, or borrows what a conftest.py makes so."""
+    text = module.read_text()
+    return 'scope="module"' in text or "(lent: Cluster)" in text or str(module).endswith(_ONE_PLACE)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # as pytest_collection_modifyitems leaves them
     return _Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collecting makes stays to the end: Python's collector need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several workers: what takes long comes first, or one is left alone with it in the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (item.get_closest_marker("slow") is None, not _shares(item.path)))
 
 
 @pytest.fixture(scope="session")

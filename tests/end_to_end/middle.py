@@ -153,7 +153,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 def start_run(operator: Operator, *words: str | Path, meanwhile: Callable[[], object] | None = None) -> Run:
     """Start a run in the background. ``meanwhile`` is done after the planning, while its engine stands still."""
-    document = operator.call("restore", *words, "--detach", "--yes", expect=0).document
+    document = operator.ask("restore", *words, "--detach", "--yes", expect=0).document
     if meanwhile is not None:
         with stopped(document["pid"]):
             meanwhile()

@@ -43,7 +43,8 @@ class Operator:
         return ["--site", str(self.site), "--state", str(self.home / "state"), "--json", *map(str, words)]
 
     def call(self, *words: str | Path, expect: int | None = None, timeout: float = 240) -> Said:
-        """One command with --json. Checks that exactly one document came, and the exit code if one is expected."""
+        """One command with --json, in a process of its own as an operator types it. Checks that exactly one document
+        came, and the exit code if one is expected."""
         done = subprocess.run(
             self.command(*words), capture_output=True, text=True, cwd=CHECKOUT, timeout=timeout, check=False
         )
@@ -55,11 +56,13 @@ class Operator:
         return said
 
     def ask(self, *words: str | Path, expect: int | None = None) -> Said:
-        """One command that only looks, in this process: it costs a tenth of ``call``."""
+        """The same command, in this process; only an engine that it starts is one of its own. It costs a tenth of
+        ``call``: for tests of what a command comes to, not of the program that it is typed to."""
         out, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
         with redirect_stdout(out), redirect_stderr(errors):
             code = command_line(self._arguments(*words), open_screen=lambda *_, **__: 0)
         assert isinstance(out.buffer, io.BytesIO)
+        assert "a defect in Reprise" not in errors.getvalue(), errors.getvalue()
         said = Said(code, json.loads(out.buffer.getvalue()), errors.getvalue())
         if expect is not None:
             assert said.code == expect, _why(said)

@@ -281,7 +281,7 @@ def test_a_restore_ends_where_postgres_own_target_ends(
         assert stopped == rules.line(line)[-1].end and expected.lost is None
     else:
         assert format_lsn(stopped) == format_lsn(expected.gate)
-    report = operator.call("restore", *_words(target), "--into", operator.copy_to(), "--yes", expect=0).document
+    report = operator.ask("restore", *_words(target), "--into", operator.copy_to(), "--yes", expect=0).document
     _check_report(report, expected)
     assert format_lsn(skip_page_header(parse_lsn(report["reached"]["lsn"]), size)) == format_lsn(expected.gate)
     with connect(host=report["host"], port=report["port"], user="postgres", as_user=history.cluster.user) as connection:

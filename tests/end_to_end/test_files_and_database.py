@@ -64,7 +64,7 @@ def system(cluster: Cluster, open_dir: Path) -> System:
 def after_an_accident(system: System) -> tuple[str, dict[str, bytes]]:
     """A moment, what stood there then, and a snapshot of it; then files are changed, lost, and added."""
     operator, media = system.operator, system.media
-    operator.call("backup", "media", expect=0)
+    operator.ask("backup", "media", expect=0)
     system.upload("2026/11/27/late.pdf")  # in no snapshot, and still there
     target, then = system.moment(), system.files()
     system.upload("2026/11/27/1.pdf")  # another content
@@ -77,16 +77,16 @@ def after_an_accident(system: System) -> tuple[str, dict[str, bytes]]:
 def test_the_files_of_the_restored_rows_stand_there_and_a_rollback_gives_back_what_stood_before(system: System) -> None:
     target, then = after_an_accident(system)
     before = system.files()
-    report = system.operator.call("restore", "--name", target, "--in-place", "--yes", expect=0).document
+    report = system.operator.ask("restore", "--name", target, "--in-place", "--yes", expect=0).document
     assert report["outcome"] == "completed"
     assert system.files() == then
     checked = {check["name"]: check for check in report["checks"]}
     assert checked["files"]["ok"] is True
     assert (report["files"]["copied"], report["files"]["kept"], report["files"]["unrecoverable"]) == (2, 5, 0)
-    assert system.operator.call("files", "check", expect=0).document["checked"] == 7
+    assert system.operator.ask("files", "check", expect=0).document["checked"] == 7
     aside = next(path for path in system.operator.home.iterdir() if path.name.startswith("media.before-"))
     assert (aside / "2026/11/28/after.pdf").read_bytes() == before["2026/11/28/after.pdf"]
-    system.operator.call("rollback", report["run"], "--yes", expect=0)
+    system.operator.ask("rollback", report["run"], "--yes", expect=0)
     assert system.files() == before
     assert system.cluster.value("SELECT count(*) FROM attachments WHERE path LIKE '2026/11/28/%'") == 1
 
@@ -94,7 +94,7 @@ def test_the_files_of_the_restored_rows_stand_there_and_a_rollback_gives_back_wh
 def test_without_the_files_they_stay_as_they_are(system: System) -> None:
     target, _ = after_an_accident(system)
     before = system.files()
-    report = system.operator.call("restore", "--name", target, "--in-place", "--no-files", "--yes", expect=0).document
+    report = system.operator.ask("restore", "--name", target, "--in-place", "--no-files", "--yes", expect=0).document
     assert report["outcome"] == "completed" and report["files"] is None
     assert system.files() == before
 
@@ -102,19 +102,19 @@ def test_without_the_files_they_stay_as_they_are(system: System) -> None:
 def test_a_side_copy_with_files_gets_a_folder_of_them_and_the_live_one_is_not_touched(system: System) -> None:
     target, then = after_an_accident(system)
     before, copy = system.files(), system.operator.copy_to()
-    report = system.operator.call("restore", "--name", target, "--into", copy, "--files", "--yes", expect=0).document
+    report = system.operator.ask("restore", "--name", target, "--into", copy, "--files", "--yes", expect=0).document
     assert report["outcome"] == "completed"
     found = {str(at.relative_to(copy / "media")): at.read_bytes() for at in (copy / "media").rglob("*") if at.is_file()}
     assert found == then
     assert system.files() == before
-    system.operator.call("discard", report["run"], "--yes", expect=0)
+    system.operator.ask("discard", report["run"], "--yes", expect=0)
     assert not copy.exists()
 
 
 def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
     target, then = after_an_accident(system)
     (system.media / "2026/11/27/late.pdf").unlink()
-    report = system.operator.call("restore", "--name", target, "--in-place", "--yes", expect=0).document
+    report = system.operator.ask("restore", "--name", target, "--in-place", "--yes", expect=0).document
     lost = report["files"]["unrecoverable_sample"]
     assert [(each["path"], each["rows"]) for each in lost] == [("2026/11/27/late.pdf", 1)]
     assert {check["name"]: check["ok"] for check in report["checks"]}["files"] is False
@@ -124,21 +124,21 @@ def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
 def test_a_second_restore_to_a_later_moment_finds_what_the_first_has_set_aside(system: System) -> None:
     """The first went too far back: what came in between is in no snapshot, and not in the live folder any more."""
     operator, path = system.operator, "2026/11/28/between.pdf"
-    operator.call("backup", "media", expect=0)
+    operator.ask("backup", "media", expect=0)
     system.cluster.sql("SELECT pg_create_restore_point('too-early')")
     system.upload(path)
     target, then = system.moment(), system.files()
     system.cluster.switch()
-    first = operator.call("restore", "--name", "too-early", "--in-place", "--yes", expect=0).document
+    first = operator.ask("restore", "--name", "too-early", "--in-place", "--yes", expect=0).document
     assert path not in system.files()
     words = ("--name", target, "--timeline", "1", "--in-place")
-    second = operator.call("restore", *words, "--yes", expect=0).document
+    second = operator.ask("restore", *words, "--yes", expect=0).document
     aside = first["files"]["set_aside"]
     assert (second["files"]["unrecoverable"], system.files()) == (0, then)
     assert any("set aside" in each and path in each for each in second["files"]["findings"])
     assert (Path(aside) / path).read_bytes() == then[path]
     assert (system.media / path).stat().st_nlink == 1  # a copy, nothing shared
-    operator.call("rollback", second["run"], "--yes", expect=0)
+    operator.ask("rollback", second["run"], "--yes", expect=0)
     assert path not in system.files()
     planned = operator.ask("plan", *words, expect=0).document
     folder = Path(planned["files"]["earlier"][0])
@@ -197,7 +197,7 @@ def test_the_gate_shows_what_will_come_back_again_after_an_advance_and_files_are
     system: System,
 ) -> None:
     operator, media = system.operator, system.media
-    operator.call("backup", "media", expect=0)
+    operator.ask("backup", "media", expect=0)
     target, copy = system.moment(), operator.copy_to()
     system.upload("2026/11/28/after.pdf")
     system.cluster.sql("SELECT pg_create_restore_point('later')")
@@ -206,19 +206,19 @@ def test_the_gate_shows_what_will_come_back_again_after_an_advance_and_files_are
     for path in ("2026/11/27/2.pdf", "2026/11/28/after.pdf"):
         (media / path).unlink()
     words = ("--name", target, "--into", copy, "--files", "--action", "pause", "--yes")
-    report = operator.call("restore", *words, expect=4).document
+    report = operator.ask("restore", *words, expect=4).document
     run, files = report["run"], report["files"]
     assert [step["name"] for step in report["steps"] if step["outcome"] == "to do"][:1] == ["copy-files"]
     assert (files["copied"], files["bytes"], files["unrecoverable"], files["unrecoverable_rows"]) == (6, 12000, 0, 0)
     checked = operator.ask("files", "check", "--against", run, expect=1).document  # of the gate's rows, live files
     assert [each["path"] for each in checked["missing"]] == ["2026/11/27/2.pdf"] and checked["checked"] == 6
-    operator.call("advance", run, "--name", "later", "--yes", expect=4)
+    operator.ask("advance", run, "--name", "later", "--yes", expect=4)
     files = operator.ask("report", run).document["files"]
     assert (files["copied"], files["unrecoverable"], files["unrecoverable_rows"]) == (6, 1, 1)
-    assert operator.call("finish", run, "--yes", expect=0).document["outcome"] == "completed"
+    assert operator.ask("finish", run, "--yes", expect=0).document["outcome"] == "completed"
     checked = operator.ask("files", "check", "--against", run, expect=1).document  # of the copy, and its own files
     assert [each["path"] for each in checked["missing"]] == ["2026/11/28/after.pdf"] and checked["checked"] == 7
     found = {str(at.relative_to(copy / "media")): at.read_bytes() for at in (copy / "media").rglob("*") if at.is_file()}
     del then["2026/11/28/after.pdf"]
     assert found == then
-    operator.call("discard", run, "--yes", expect=0)
+    operator.ask("discard", run, "--yes", expect=0)

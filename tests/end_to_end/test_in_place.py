@@ -50,7 +50,7 @@ def test_in_place_brings_the_table_back_archives_the_new_timeline_and_can_be_rol
     cluster.switch()
     aside = [path for path in cluster.root.iterdir() if ".before-" in path.name]
     assert len(aside) == 1
-    operator.call("rollback", report["run"], "--yes", expect=0)
+    operator.ask("rollback", report["run"], "--yes", expect=0)
     assert cluster.value("SELECT to_regclass('after_accident') IS NOT NULL")
     assert cluster.value("SELECT to_regclass('ledger') IS NULL")
 
@@ -80,10 +80,10 @@ def test_in_place_works_with_no_data_directory_and_no_server(operator: Operator,
 def test_discard_after_in_place_deletes_only_what_was_set_aside(operator: Operator, cluster: Cluster) -> None:
     cluster.switch()
     report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
-    operator.call("discard", report["run"], "--yes", expect=0)
+    operator.ask("discard", report["run"], "--yes", expect=0)
     assert not [path for path in cluster.root.iterdir() if ".before-" in path.name or ".reprise-" in path.name]
     assert _rows(cluster) == {row.id for row in cluster.rows}
-    assert operator.call("rollback", report["run"], "--yes").code in (1, 2)
+    assert operator.ask("rollback", report["run"], "--yes").code in (1, 2)
 
 
 def test_the_application_stays_stopped_until_the_operator_opens_it(cluster: Cluster, open_dir: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_application_stays_stopped_until_the_operator_opens_it(cluster: Clus
     stopped, started = (operator.home / f"application-{what}" for what in ("stopped", "started"))
     assert stopped.exists()
     assert not started.exists()
-    operator.call("open", report["run"], "--yes", expect=0)
+    operator.ask("open", report["run"], "--yes", expect=0)
     assert started.exists()
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_answer_to_the_sites_question_stops_the_run_before_production_is
     assert said["outcome"] == "failed"
     assert [check["ok"] for check in said["checks"] if "SELECT false" in check["finding"]] == [False]
     assert not cluster.server.is_accepting()  # nobody has come in
-    done = operator.call("resume", said["run"], "--accept-checks", "--yes", expect=0).document
+    done = operator.ask("resume", said["run"], "--accept-checks", "--yes", expect=0).document
     assert done["outcome"] == "completed"
     assert _rows(cluster) == {row.id for row in cluster.rows}
 
@@ -178,13 +178,13 @@ def test_a_running_cluster_with_a_tablespace_and_a_linked_pg_wal_is_replaced_and
     assert {Path(name).parent for name in came} == {cluster.root, production.space, production.wal_disk}
     assert all(".before-" in name or ".reprise-" in name for name in came), came
 
-    rolled_back = operator.call("rollback", report["run"], "--yes", expect=0).document
+    rolled_back = operator.ask("rollback", report["run"], "--yes", expect=0).document
     assert rolled_back["outcome"] == "rolled-back"
     assert production.filled() == filled
     assert cluster.value("SELECT to_regclass('ledger') IS NULL")
     assert cluster.value("SELECT to_regclass('after_it') IS NULL")
     assert (cluster.data_dir / "pg_wal").readlink() == wal
-    operator.call("discard", report["run"], "--yes", expect=0)
+    operator.ask("discard", report["run"], "--yes", expect=0)
     assert production.neighbours() == neighbours
     assert production.filled() == filled
 

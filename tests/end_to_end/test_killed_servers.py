@@ -96,6 +96,7 @@ class Promotion:
         signal_file, deadline = self.data_dir / "standby.signal", time.monotonic() + 60
         while not signal_file.exists():
             assert time.monotonic() < deadline, "the server was not started behind the gate"
+            time.sleep(0.001)
         while signal_file.exists():
             assert time.monotonic() < deadline, "the promotion did not begin"
         time.sleep(seconds)

@@ -33,10 +33,10 @@ class Drilled:
         cluster.sql("CREATE TABLE elsewhere TABLESPACE space AS SELECT generate_series(1, 1000)")
         cluster.sql("CREATE TABLE attachments (path text, size bigint, sha256 bytea)")
         self.upload("card.pdf")
-        self.operator.call("backup", "base", expect=0)
+        self.operator.ask("backup", "base", expect=0)
         if cluster.can_increment:
-            self.operator.call("backup", "base", "--incremental", expect=0)
-        self.operator.call("backup", "media", expect=0)
+            self.operator.ask("backup", "base", "--incremental", expect=0)
+        self.operator.ask("backup", "media", expect=0)
 
     def asks(self, *questions: str, references: str = "SELECT path, size, sha256 FROM attachments") -> None:
         """Write the site file with these questions of the site."""
@@ -72,7 +72,7 @@ sql = [{told}]
     def killed(self) -> Said:
         """A drill whose engine is killed while it asks the recovered server a question that takes long."""
         self.flag.unlink(missing_ok=True)
-        begun = self.operator.call("drill", "proof", "--detach", expect=0)
+        begun = self.operator.ask("drill", "proof", "--detach", expect=0)
         folder = self.home / "state" / "runs" / begun.document["run"]
 
         def asking() -> bool:
@@ -130,7 +130,7 @@ def test_production_at_work_notices_nothing_and_the_status_tells_the_proof(drill
         cluster.switch()
         archive = state_of(cluster.archive, cluster.backups, drilled.home / "snapshots", drilled.home / "media")
         kept = {path: (path.stat().st_ino, path.stat().st_ctime_ns, path.read_bytes()) for path in settings}
-        report = operator.call("drill", "proof", expect=0).document
+        report = operator.ask("drill", "proof", expect=0).document
         cluster.switch()
     after = state_of(cluster.archive, cluster.backups, drilled.home / "snapshots", drilled.home / "media")
     assert {path: after.get(path) for path in archive} == archive
@@ -166,7 +166,7 @@ def test_with_production_down_every_byte_stays_as_it_is(drilled: Drilled) -> Non
     before = state_of(*places)
     planned = drilled.operator.ask("drill", "proof", "--plan", "--random", expect=0).document
     assert planned["target"]["kind"] in ("time", "immediate")
-    report = drilled.operator.call("drill", "proof", expect=0).document
+    report = drilled.operator.ask("drill", "proof", expect=0).document
     assert state_of(*places) == before
     assert report["rpo_seconds"] is None and "not known" in report["rpo_why"]
     assert list(drilled.into.iterdir()) == []
@@ -180,7 +180,7 @@ def test_what_is_not_as_it_should_be_fails_the_proof_and_is_critical_until_a_lat
         connection.execute("INSERT INTO attachments VALUES ('never-written.pdf', 7, NULL)")
     drilled.upload("late.pdf")  # after the newest snapshot: not its fault
     drilled.cluster.switch()
-    report = drilled.operator.call("drill", "proof", expect=1).document
+    report = drilled.operator.ask("drill", "proof", expect=1).document
     assert report["outcome"] == "failed" and report["answers"] == []
     assert "SELECT count(*) = 500" in report["error"]["cause"] and "never-written.pdf" in report["error"]["cause"]
     assert "1 came after the newest snapshot" in report["error"]["cause"]
@@ -193,13 +193,13 @@ def test_what_is_not_as_it_should_be_fails_the_proof_and_is_critical_until_a_lat
         assert things[name]["level"] == 2 and things[name]["last_proof"]["ok"] is False
         assert any(report["run"] in told and word in told for told in things[name]["findings"])
     drilled.asks(references="SELECT path FROM cards")
-    lost = drilled.operator.call("drill", "proof", expect=1).document
+    lost = drilled.operator.ask("drill", "proof", expect=1).document
     assert "the files cannot be looked up" in lost["error"]["cause"] and "cards" in lost["error"]["cause"]
     assert list(drilled.into.iterdir()) == [] and not processes_below(drilled.into)
     drilled.asks("SELECT count(*) < 500 FROM attachments")
     drilled.cluster.sql("DELETE FROM attachments WHERE path = 'never-written.pdf'")
     drilled.cluster.switch()
-    well = drilled.operator.call("drill", "proof", expect=0).document
+    well = drilled.operator.ask("drill", "proof", expect=0).document
     assert well["rpo_seconds"] == 0.0  # all that was committed is archived
     assert well["estimate_seconds"]["runs"] >= 1  # by the drill that failed: its copy is gone, its times are not
     assert all(drilled.things()[name]["last_proof"]["ok"] for name in ("database-full", "files"))
@@ -219,7 +219,7 @@ def test_a_killed_drill_is_taken_away_by_the_next_one_or_resumed_and_nothing_els
     said = drilled.killed()
     second = said.document["run"]
     assert first in said.errors and len(list(drilled.into.iterdir())) == 2  # its own, and the stranger's
-    resumed = drilled.operator.call("resume", second, "--yes", expect=0).document
+    resumed = drilled.operator.ask("resume", second, "--yes", expect=0).document
     assert resumed["outcome"] == "completed" and resumed["answers"] == []
     told = read_run(drilled.home / "state" / "runs" / second).told
     assert told is not None and told.ok and told.rto_seconds is None  # it was not done at a stretch

@@ -1,6 +1,7 @@
 """The full way: a dump restored in its database's place, beside it, and taken back, on a real cluster."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def kept_dump(shared_cluster: Cluster) -> Path:
     home.mkdir()
     own(home, shared_cluster.user)
     moved_in(shared_cluster)
-    copy = operator_of(shared_cluster, home).call("backup", "dump", expect=0).document["copy"]
+    copy = operator_of(shared_cluster, home).ask("backup", "dump", expect=0).document["copy"]
     shared_cluster.sql(f'DROP DATABASE "{NAME}"')
     shared_cluster.sql("DROP ROLE clerk")
     return Path(copy["path"]).rename(home / copy["id"])
@@ -80,37 +81,37 @@ def databases(cluster: Cluster) -> list[str]:
 def test_a_dump_takes_its_databases_place_and_the_old_one_comes_back_on_request(
     operator: Operator, cluster: Cluster, format: str
 ) -> None:
-    dump = operator.call("backup", "dump", "--format", format, expect=0).document["copy"]["id"]
+    dump = operator.ask("backup", "dump", "--format", format, expect=0).document["copy"]["id"]
     ask(cluster, "DELETE FROM cards WHERE id > 10")
     planned = operator.ask("plan", "--dump", dump, "--in-place", expect=0).document
     assert planned["target"] == {**planned["target"], "kind": "dump", "name": dump}
     blocker = connect(
         host=str(cluster.socket_dir), port=cluster.port, user="postgres", dbname=NAME, as_user=cluster.user
     )
-    done = operator.call("restore", "--dump", dump, "--in-place", "--yes", expect=0).document
+    done = operator.ask("restore", "--dump", dump, "--in-place", "--yes", expect=0).document
     blocker.close()
     assert ask(cluster, "SELECT count(*) FROM cards") == [(1000,)]
     assert ask(cluster, "SELECT tableowner FROM pg_tables WHERE tablename = 'cards'") == [("clerk",)]
     collate = "SELECT datcollate FROM pg_database WHERE datname = current_database()"
     assert ask(cluster, collate) == [("C",)]
     assert len(databases(cluster)) == 2
-    operator.call("rollback", done["run"], "--yes", expect=0)
+    operator.ask("rollback", done["run"], "--yes", expect=0)
     assert ask(cluster, "SELECT count(*) FROM cards") == [(10,)]
-    operator.call("discard", done["run"], "--yes", expect=0)
+    operator.ask("discard", done["run"], "--yes", expect=0)
     assert databases(cluster) == [NAME]
 
 
 def test_missing_roles_are_made_with_their_passwords_and_present_ones_stay(
     operator: Operator, cluster: Cluster
 ) -> None:
-    dump = operator.call("backup", "dump", expect=0).document["copy"]["id"]
+    dump = operator.ask("backup", "dump", expect=0).document["copy"]["id"]
     secret = "SELECT rolname::text, rolpassword FROM pg_authid WHERE rolname IN ('clerk', 'postgres') ORDER BY 1"
     before = dict(cluster.sql(secret))
     cluster.sql(f'DROP DATABASE "{NAME}"')
     cluster.sql("DROP ROLE clerk")
     cluster.sql("ALTER ROLE postgres PASSWORD 'new'")
     present = dict(cluster.sql(secret))["postgres"]
-    done = operator.call("restore", "--dump", dump, "--in-place", "--yes", expect=0).document
+    done = operator.ask("restore", "--dump", dump, "--in-place", "--yes", expect=0).document
     after = dict(cluster.sql(secret))
     assert after == {"clerk": before["clerk"], "postgres": present}
     assert any("postgres" in note["text"] for note in done["notes"])
@@ -124,12 +125,12 @@ def test_missing_roles_are_made_with_their_passwords_and_present_ones_stay(
 def test_beside_the_others_it_gets_its_own_name_and_nothing_steps_aside(
     operator: Operator, cluster: Cluster, dump: Path
 ) -> None:
-    operator.call("restore", "--dump", dump.name, "--as", "pa per two", "--yes", expect=0)
+    operator.ask("restore", "--dump", dump.name, "--as", "pa per two", "--yes", expect=0)
     assert set(databases(cluster)) == {NAME, "pa per two"}
     assert ask(cluster, "SELECT count(*) FROM cards", "pa per two") == [(1000,)]
-    refused = operator.call("restore", "--dump", dump.name, "--as", "pa per two", "--yes", expect=3).document
+    refused = operator.ask("restore", "--dump", dump.name, "--as", "pa per two", "--yes", expect=3).document
     assert "already" in refused["error"]["message"]
-    assert operator.call("restore", "--dump", dump.name, "--into", operator.copy_to(), "--yes").code == 2
+    assert operator.ask("restore", "--dump", dump.name, "--into", operator.copy_to(), "--yes").code == 2
 
 
 @pytest.mark.parametrize("step", ["roles", "load", "swap-database"])
@@ -138,14 +139,14 @@ def test_killed_in_any_step_it_goes_on_or_all_is_as_before(
     operator: Operator, cluster: Cluster, dump: Path, step: str, act: str
 ) -> None:
     ask(cluster, "DELETE FROM cards WHERE id > 10")
-    started = operator.call("restore", "--dump", dump.name, "--in-place", "--detach", "--yes", expect=0).document
+    started = operator.ask("restore", "--dump", dump.name, "--in-place", "--detach", "--yes", expect=0).document
     folder = find_run(operator.home / "state", started["run"])
     while not any(each.name == step and each.outcome != "to do" for each in read_run(folder).steps):
-        pass
+        time.sleep(0.001)
     operator.kill_engine(started["pid"])
     if read_run(folder).outcome == "completed":
         pytest.skip("the run was over before it was killed")
-    operator.call(act, started["run"], "--yes", expect=0)
+    operator.ask(act, started["run"], "--yes", expect=0)
     assert ask(cluster, "SELECT count(*) FROM cards") == [(1000 if act == "resume" else 10,)]
     if act == "rollback" and step != "swap-database":
         assert databases(cluster) == [NAME]
@@ -157,7 +158,7 @@ def test_a_damaged_dump_fails_before_the_present_database_is_touched(
     contents = dump / "database.dump"
     whole = contents.read_bytes()
     contents.write_bytes(whole[: len(whole) - len(whole) // 3])
-    failed = operator.call("restore", "--dump", dump.name, "--in-place", "--yes", expect=1).document
+    failed = operator.ask("restore", "--dump", dump.name, "--in-place", "--yes", expect=1).document
     assert ask(cluster, "SELECT count(*) FROM cards") == [(1000,)]
-    operator.call("rollback", failed["run"], "--yes", expect=0)
+    operator.ask("rollback", failed["run"], "--yes", expect=0)
     assert databases(cluster) == [NAME]

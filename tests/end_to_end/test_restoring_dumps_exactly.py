@@ -81,10 +81,10 @@ def test_owner_privileges_settings_and_data_are_the_originals_and_the_live_one_i
 ) -> None:
     before, rows = described(cluster, NAME), ask(cluster, "SELECT line FROM public.cards")
     assert len(before) == 3
-    dump = operator.call("backup", "dump", "--database", NAME, "--format", format, expect=0).document["copy"]["id"]
+    dump = operator.ask("backup", "dump", "--database", NAME, "--format", format, expect=0).document["copy"]["id"]
     ask(cluster, "DROP FUNCTION public.f")
     ask(cluster, "DELETE FROM public.cards WHERE line IS NULL")
-    operator.call("restore", "--dump", dump, "--in-place", "--yes", expect=0)
+    operator.ask("restore", "--dump", dump, "--in-place", "--yes", expect=0)
     assert described(cluster, NAME) == before
     assert ask(cluster, "SELECT line FROM public.cards") == rows
     assert ask(cluster, "SELECT public.f()") == [("\n\\connect postgres\n",)]
@@ -94,17 +94,17 @@ def test_owner_privileges_settings_and_data_are_the_originals_and_the_live_one_i
 
 
 def test_a_plain_dump_that_is_cut_off_is_not_loaded_as_if_it_were_whole(operator: Operator, cluster: Cluster) -> None:
-    copy = operator.call("backup", "dump", "--database", NAME, "--format", "plain", expect=0).document["copy"]
+    copy = operator.ask("backup", "dump", "--database", NAME, "--format", "plain", expect=0).document["copy"]
     contents = Path(copy["path"]) / "database.sql"
     contents.write_bytes(contents.read_bytes().partition(b"-- Name: cards;")[0])
-    failed = operator.call("restore", "--dump", copy["id"], "--in-place", "--yes", expect=1).document
+    failed = operator.ask("restore", "--dump", copy["id"], "--in-place", "--yes", expect=1).document
     assert "cut off" in failed["error"]["message"]
-    operator.call("rollback", failed["run"], "--yes", expect=0)
+    operator.ask("rollback", failed["run"], "--yes", expect=0)
     assert databases(cluster) == {NAME}
 
 
 def test_settings_that_this_server_does_not_know_are_left_out_and_told(operator: Operator, cluster: Cluster) -> None:
-    copy = operator.call("backup", "dump", "--database", NAME, "--format", "plain", expect=0).document["copy"]
+    copy = operator.ask("backup", "dump", "--database", NAME, "--format", "plain", expect=0).document["copy"]
     contents, roles_file = Path(copy["path"]) / "database.sql", Path(copy["path"]) / "globals.sql"
     script = contents.read_bytes()
     known = b"SET client_min_messages = warning;\n"
@@ -116,8 +116,8 @@ def test_settings_that_this_server_does_not_know_are_left_out_and_told(operator:
     contents.write_bytes(head + joined + b"--\n-- PostgreSQL database dump complete" + closing)
     with roles_file.open("a") as file:
         file.write("CREATE ROLE later;\nALTER ROLE later SET style_of_2035 TO 'on';\n")
-    done = operator.call("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=0).document
-    notes = str(operator.call("report", done["run"], expect=0).document)
+    done = operator.ask("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=0).document
+    notes = str(operator.ask("report", done["run"], expect=0).document)
     for name in ("timeout_of_2035", "memory_of_2035", "style_of_2035"):
         assert name in notes
     assert described(cluster, "two")[1:] != described(cluster, NAME)[1:]
@@ -127,31 +127,31 @@ def test_settings_that_this_server_does_not_know_are_left_out_and_told(operator:
 
 
 def test_a_discard_leaves_the_roles_and_the_database_of_a_completed_run(operator: Operator, cluster: Cluster) -> None:
-    dump = operator.call("backup", "dump", "--database", NAME, expect=0).document["copy"]["id"]
+    dump = operator.ask("backup", "dump", "--database", NAME, expect=0).document["copy"]["id"]
     cluster.sql("DROP ROLE guest")
-    run = operator.call("restore", "--dump", dump, "--in-place", "--yes", expect=0).document["run"]
-    operator.call("discard", run, "--yes", expect=0)
+    run = operator.ask("restore", "--dump", dump, "--in-place", "--yes", expect=0).document["run"]
+    operator.ask("discard", run, "--yes", expect=0)
     assert "guest" in roles(cluster)
     assert databases(cluster) == {NAME}
     cluster.sql("DROP ROLE guest")
-    run = operator.call("restore", "--dump", dump, "--as", "two", "--yes", expect=0).document["run"]
-    operator.call("discard", run, "--yes", expect=0)
+    run = operator.ask("restore", "--dump", dump, "--as", "two", "--yes", expect=0).document["run"]
+    operator.ask("discard", run, "--yes", expect=0)
     assert "guest" in roles(cluster)
     assert databases(cluster) == {NAME, "two"}
 
 
 def test_a_rollback_takes_roles_back_only_where_the_run_was_not_completed(operator: Operator, cluster: Cluster) -> None:
-    copy = operator.call("backup", "dump", "--database", NAME, expect=0).document["copy"]
+    copy = operator.ask("backup", "dump", "--database", NAME, expect=0).document["copy"]
     cluster.sql("DROP ROLE guest")
-    run = operator.call("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=0).document["run"]
-    operator.call("rollback", run, "--yes", expect=0)
+    run = operator.ask("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=0).document["run"]
+    operator.ask("rollback", run, "--yes", expect=0)
     assert "guest" in roles(cluster)
     assert databases(cluster) == {NAME}
     cluster.sql("DROP ROLE guest")
     _damage(Path(copy["path"]) / "database.dump")
-    run = operator.call("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=1).document["run"]
+    run = operator.ask("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=1).document["run"]
     assert "guest" in roles(cluster)
-    operator.call("rollback", run, "--yes", expect=0)
+    operator.ask("rollback", run, "--yes", expect=0)
     assert "guest" not in roles(cluster)
     assert databases(cluster) == {NAME}
 
@@ -159,15 +159,15 @@ def test_a_rollback_takes_roles_back_only_where_the_run_was_not_completed(operat
 def test_a_database_that_somebody_else_has_made_under_the_fresh_name_is_never_dropped(
     operator: Operator, cluster: Cluster
 ) -> None:
-    copy = operator.call("backup", "dump", "--database", NAME, expect=0).document["copy"]
+    copy = operator.ask("backup", "dump", "--database", NAME, expect=0).document["copy"]
     _damage(Path(copy["path"]) / "database.dump")
-    run = operator.call("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=1).document["run"]
+    run = operator.ask("restore", "--dump", copy["id"], "--as", "two", "--yes", expect=1).document["run"]
     cluster.sql("DROP DATABASE two")
     cluster.sql("CREATE DATABASE two")
     ask(cluster, "CREATE TABLE theirs ()", "two")
-    refused = operator.call("resume", run, "--yes", expect=1).document
+    refused = operator.ask("resume", run, "--yes", expect=1).document
     assert "already" in refused["error"]["message"]
-    operator.call("rollback", run, "--yes", expect=0)
+    operator.ask("rollback", run, "--yes", expect=0)
     assert ask(cluster, "SELECT count(*) FROM theirs", "two") == [(0,)]
     assert databases(cluster) == {NAME, "two"}
 

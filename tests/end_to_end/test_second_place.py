@@ -45,11 +45,11 @@ def test_old_backups_and_their_wal_leave_it_too_and_when_the_repository_is_gone_
     for number in range(2):
         cluster.sql("INSERT INTO ledger VALUES (%s)", number)
         cluster.switch()
-        ids.append(operator.call("backup", "base", expect=0).document["copy"]["id"])
+        ids.append(operator.ask("backup", "base", expect=0).document["copy"]["id"])
     assert (vault / "base" / ids[1]).is_dir()
     cluster.sql("INSERT INTO ledger VALUES (2)")
     cluster.switch()
-    assert "wal" in operator.call("push", expect=0).document["pushed"]
+    assert "wal" in operator.ask("push", expect=0).document["pushed"]
     aged(cluster)
     archived = {path.name for path in (vault / "wal").iterdir()}
     stranger = vault / "base" / "20261101T020000Z-full"
@@ -68,11 +68,11 @@ def test_old_backups_and_their_wal_leave_it_too_and_when_the_repository_is_gone_
     shutil.rmtree(cluster.backups)
     shutil.rmtree(cluster.archive)
     back = open_dir / "back"
-    operator.call("fetch", second.place, "--into", back, expect=0)
+    operator.ask("fetch", second.place, "--into", back, expect=0)
     own(back, cluster.user)
     text = second.site_without.replace(str(cluster.backups), f"{back}/base")
     operator.site.write_text(text.replace(str(cluster.archive), f"{back}/wal"))
-    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
     assert operator.rows(report) == {0, 1, 2}
 
 
@@ -84,9 +84,9 @@ def there(listed: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_second_place_that_is_away_fails_the_run_keeps_the_copy_and_resume_sends_it(second: Second) -> None:
     operator = second.operator
     second.vault.write_text("in the way")
-    failed = operator.call("backup", "base", expect=1).document
+    failed = operator.ask("backup", "base", expect=1).document
     assert "not at its second place" in failed["error"]["message"]
     assert failed["copy"] is not None and Path(failed["copy"]["path"]).is_dir()
     second.vault.unlink()
-    assert operator.call("resume", failed["run"], "--yes", expect=0).document["outcome"] == "completed"
+    assert operator.ask("resume", failed["run"], "--yes", expect=0).document["outcome"] == "completed"
     assert (second.vault / "base" / failed["copy"]["id"]).is_dir()

@@ -35,7 +35,7 @@ def _expected(history: History, lsn: int, timeline: int) -> set[int]:
 def test_the_catalog_names_every_backup_range_gap_timeline_and_restore_point(
     operator: Operator, history: History
 ) -> None:
-    document = operator.call("catalog", expect=0).document
+    document = operator.ask("catalog", expect=0).document
     assert set(document) >= {
         "site", "base_backups", "wal_ranges", "gaps", "timelines", "restore_points", "dumps", "media_snapshots",
         "problems",
@@ -50,7 +50,7 @@ def test_the_catalog_names_every_backup_range_gap_timeline_and_restore_point(
 
 
 def test_every_window_edge_can_be_restored_to(operator: Operator) -> None:
-    for window in operator.call("windows", expect=0).document["windows"]:
+    for window in operator.ask("windows", expect=0).document["windows"]:
         words = ["--timeline", str(window["timeline"]), "--backup", window["backup"], "--into", operator.copy_to()]
         planned = operator.ask("plan", "--lsn", window["to"]["lsn"], *words, expect=0).document
         assert planned["kept_until"]["at"] <= window["to"]["at"]
@@ -103,7 +103,7 @@ def test_at_the_gate_the_operator_looks_moves_on_and_finishes(operator: Operator
     ).document
     moved = next(end for end in _ends(history.cluster, 1) if end.at >= second.at and end.lsn > first.lsn)
     assert operator.rows(again) == _expected(history, moved.lsn, 1)
-    finished = operator.call("finish", paused["run"], "--yes", expect=0).document
+    finished = operator.ask("finish", paused["run"], "--yes", expect=0).document
     assert finished["outcome"] == "completed"
     assert finished["reached"]["new_timeline"] == 3
     assert operator.rows(finished) == _expected(history, moved.lsn, 1)
@@ -112,7 +112,7 @@ def test_at_the_gate_the_operator_looks_moves_on_and_finishes(operator: Operator
 def test_a_copy_is_harmless_also_after_a_plain_start(operator: Operator, history: History) -> None:
     archived = history.cluster.segments()
     report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
-    operator.call("stop", report["run"], "--yes", expect=0)
+    operator.ask("stop", report["run"], "--yes", expect=0)
     cluster = history.cluster
     cluster.run("pg_ctl", "-D", report["data_dir"], "-w", "-l", str(cluster.root / "plain.log"), "start")
     try:
@@ -140,10 +140,10 @@ def test_a_refusal_says_why_and_creates_nothing(operator: Operator, history: His
     check = next(check for check in said.document["checks"] if check["name"] == "target-past-end")
     assert (check["ok"], check["level"]) == (False, "refuse")
     assert not operator.copy_to().exists()
-    assert operator.call("runs", expect=0).document["runs"] == []
+    assert operator.ask("runs", expect=0).document["runs"] == []
     # the remedy is an exact command that works
     words = check["remedy"].split("reprise restore ")[1].split()
-    assert operator.call("plan", *words, expect=0).document["outcome"] == "planned"
+    assert operator.ask("plan", *words, expect=0).document["outcome"] == "planned"
 
 
 def test_an_occupied_destination_is_refused_and_left_as_it_was(operator: Operator) -> None:
@@ -163,8 +163,8 @@ def test_a_copy_among_the_backups_or_in_the_archive_is_refused(operator: Operato
 
 
 def test_wrong_usage_and_a_wrong_site_file_exit_with_2_and_one_document(operator: Operator, tmp_path: Path) -> None:
-    operator.call("plan", "--time", "2026-11-22T14:03:10", "--into", "/x", expect=2)
-    operator.call("plan", "--latest", "--exclusive", "--into", "/x", expect=2)
+    operator.ask("plan", "--time", "2026-11-22T14:03:10", "--into", "/x", expect=2)
+    operator.ask("plan", "--latest", "--exclusive", "--into", "/x", expect=2)
     operator.call("restore", "--latest", "--into", operator.copy_to(), expect=2)  # no --yes and no terminal
     assert not operator.copy_to().exists()
     wrong = tmp_path / "wrong.toml"
@@ -186,11 +186,11 @@ def test_a_detached_run_goes_on_alone_and_can_be_followed(operator: Operator, hi
     ).document
     assert started["outcome"] == "running"
     assert started["pid"]
-    report = operator.call("attach", started["run"], expect=0).document
+    report = operator.ask("attach", started["run"], expect=0).document
     assert report["outcome"] == "completed"
     end = _ends(history.cluster, 2)[-1]
     assert operator.rows(report) == _expected(history, end.lsn + 1, 2)
-    listed = operator.call("runs", expect=0).document["runs"]
+    listed = operator.ask("runs", expect=0).document["runs"]
     assert [(run["run"], run["outcome"], run["pid"]) for run in listed] == [(started["run"], "completed", None)]
 
 
@@ -199,7 +199,7 @@ def test_discard_deletes_the_copy_its_server_and_nothing_else(operator: Operator
         "restore", "--latest", "--timeline", "2", "--into", operator.copy_to(), "--yes", expect=0
     ).document
     before = sorted(path.name for path in operator.home.iterdir() if path != operator.copy_to())
-    operator.call("discard", report["run"], "--yes", expect=0)
+    operator.ask("discard", report["run"], "--yes", expect=0)
     assert not operator.copy_to().exists()
     wait_until(lambda: not processes_below(operator.copy_to()), "the copy's server did not end")
     assert sorted(path.name for path in operator.home.iterdir()) == before

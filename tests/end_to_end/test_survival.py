@@ -92,7 +92,7 @@ def _whole_copy(production: Production, folder: Path) -> Tree:
     assert state.reached.proven
     report = {"host": state.host, "port": state.port}
     assert production.operator.rows(report) == {row.id for row in production.cluster.rows}
-    production.operator.call("stop", state.run, "--yes", expect=0)
+    production.operator.ask("stop", state.run, "--yes", expect=0)
     return fingerprint(production.operator.copy_to(), without=VOLATILE_COPY, masked=True)
 
 

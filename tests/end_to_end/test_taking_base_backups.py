@@ -69,12 +69,12 @@ def test_incremental_ones_build_a_chain_until_a_full_one_is_due(
         assert copy["id"].endswith("-incremental")
     cluster.sql("INSERT INTO ledger VALUES (9)")
     cluster.switch()
-    assert all(each["ok"] for each in operator.call("verify", "--all", expect=0).document["results"])
+    assert all(each["ok"] for each in operator.ask("verify", "--all", expect=0).document["results"])
     monkeypatch.setattr("engine.acts.proving.try_chain", lambda chain, *_: [f"tried: {len(chain)}"])
     proofs = acts.verify(acts.open_desk(operator.site, operator.home / "state"))
     assert {each.id: each.findings for each in proofs if each.findings} == {copy["id"]: ("tried: 4",)}
     monkeypatch.undo()
-    operator.call("verify", "--all", expect=0)  # else the last one stays in doubt
+    operator.ask("verify", "--all", expect=0)  # else the last one stays in doubt
     plan = operator.ask("plan", "--latest", "--into", operator.copy_to(), expect=0).document
     assert len(plan["chain"]) == 4
     assert restored(operator, "--latest") == {0, 1, 2, 9}
@@ -107,7 +107,7 @@ def test_killed_in_the_middle_nothing_half_done_is_listed_and_the_next_try_succe
         assert said["outcome"] == ("completed" if act == "resume" else "rolled-back")
     names = {path.name for path in cluster.backups.iterdir()}
     assert names == {name for id, _ in listed(operator) for name in (id, f"{id}.beside")}
-    assert all(each["ok"] for each in operator.call("verify", "--all", expect=0).document["results"])
+    assert all(each["ok"] for each in operator.ask("verify", "--all", expect=0).document["results"])
     assert operator.call("backup", "base", expect=0).document["outcome"] == "completed"
 
 
@@ -127,11 +127,11 @@ def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it
         started = operator.call("backup", "base", "--detach", expect=0).document
         with stopped(started["pid"]):  # whatever of the copy is there by now
             ballast = fill_disk(cluster.backups)
-        failed = operator.call("attach", started["run"], expect=1).document
+        failed = operator.ask("attach", started["run"], expect=1).document
         assert failed["outcome"] == "failed" and "space" in (failed["error"]["cause"] or failed["error"]["message"])
         assert listed(operator) == []
         ballast.unlink()
-        assert operator.call("resume", started["run"], "--yes", expect=0).document["outcome"] == "completed"
+        assert operator.ask("resume", started["run"], "--yes", expect=0).document["outcome"] == "completed"
         assert len(listed(operator)) == 1
     finally:
         subprocess.run(["umount", "-l", str(cluster.backups)], check=True)

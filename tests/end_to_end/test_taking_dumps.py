@@ -35,22 +35,22 @@ def dumps_of(operator: Operator) -> list[tuple[str, str, bool]]:
 
 @pytest.mark.parametrize("format", ["custom", "directory", "plain"])
 def test_a_dump_is_listed_with_its_roles_and_a_cut_one_is_found_by_verify(operator: Operator, format: str) -> None:
-    copy = operator.call("backup", "dump", "--format", format, expect=0).document["copy"]
+    copy = operator.ask("backup", "dump", "--format", format, expect=0).document["copy"]
     assert (copy["kind"], copy["database"], copy["format"]) == ("dump", "pa per's", format)
     folder = Path(copy["path"])
     assert "CREATE ROLE clerk" in (folder / "globals.sql").read_text()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert dumps_of(operator) == [("pa per's", format, True)]
-    assert operator.call("verify", copy["id"], expect=0).document["results"][0]["ok"]
+    assert operator.ask("verify", copy["id"], expect=0).document["results"][0]["ok"]
     contents = {"custom": "database.dump", "directory": "database/toc.dat", "plain": "database.sql"}[format]
     whole = (folder / contents).read_bytes()
     (folder / contents).write_bytes(whole[: len(whole) // 2])
-    result = operator.call("verify", copy["id"], expect=1).document["results"][0]
+    result = operator.ask("verify", copy["id"], expect=1).document["results"][0]
     assert (result["ok"], len(result["findings"])) == (False, 1)
 
 
 def test_a_database_that_is_not_there_is_refused_with_those_that_are(operator: Operator) -> None:
-    said = operator.call("backup", "dump", "--database", "nonsense", expect=3).document
+    said = operator.ask("backup", "dump", "--database", "nonsense", expect=3).document
     assert "pa per's" in said["error"]["remedy"]
     assert dumps_of(operator) == []
 
@@ -63,7 +63,7 @@ def blocked_dump(operator: Operator, cluster: Cluster) -> tuple[dict[str, Any], 
     blocker.execute("CREATE TABLE cards (id int)")
     blocker.execute("BEGIN")
     blocker.execute("LOCK TABLE cards IN ACCESS EXCLUSIVE MODE")
-    started = operator.call("backup", "dump", "--detach", expect=0).document
+    started = operator.ask("backup", "dump", "--detach", expect=0).document
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
     wait_until(lambda: cluster.value(waiting) == 1, "pg_dump does not wait for the lock")
     return started, blocker
@@ -72,10 +72,10 @@ def blocked_dump(operator: Operator, cluster: Cluster) -> tuple[dict[str, Any], 
 def test_a_dump_that_fails_leaves_nothing_that_counts_and_says_why(operator: Operator, cluster: Cluster) -> None:
     started, blocker = blocked_dump(operator, cluster)
     cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'")
-    failed = operator.call("attach", started["run"], expect=1).document
+    failed = operator.ask("attach", started["run"], expect=1).document
     assert failed["outcome"] == "failed" and "terminating connection" in failed["error"]["cause"]
     assert dumps_of(operator) == []
-    assert operator.call("rollback", failed["run"], "--yes", expect=0).document["outcome"] == "rolled-back"
+    assert operator.ask("rollback", failed["run"], "--yes", expect=0).document["outcome"] == "rolled-back"
     assert list(cluster.backups.with_name("dumps").iterdir()) == []
     blocker.close()
 
@@ -88,11 +88,11 @@ def test_killed_in_the_middle_nothing_is_listed_and_no_program_of_it_stays(
     operator.kill_engine(started["pid"])
     assert dumps_of(operator) == []
     if act == "rollback":
-        operator.call("rollback", started["run"], "--yes", expect=0)
+        operator.ask("rollback", started["run"], "--yes", expect=0)
         words = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
         assert not [each for each in words if any(str(cluster.backups.with_name("dumps")) in word for word in each)]
         assert list(cluster.backups.with_name("dumps").iterdir()) == []
     blocker.close()
     if act == "resume":
-        assert operator.call("resume", started["run"], "--yes", expect=0).document["outcome"] == "completed"
+        assert operator.ask("resume", started["run"], "--yes", expect=0).document["outcome"] == "completed"
         assert dumps_of(operator) == [("pa per's", "custom", True)]

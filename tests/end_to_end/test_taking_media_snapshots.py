@@ -39,10 +39,10 @@ def snapshots(operator: Operator) -> list[dict[str, object]]:
 
 def test_a_snapshot_is_listed_with_its_interval_and_the_next_one_reads_only_what_changed(operator: Operator) -> None:
     fill(operator.home / "live", 40, 100)
-    first = operator.call("backup", "media", expect=0).document["copy"]
+    first = operator.ask("backup", "media", expect=0).document["copy"]
     assert (first["kind"], first["files"], first["copied"]) == ("media", 40, 40)
     (operator.home / "live" / "2026/11/01/0.pdf").write_bytes(b"another")
-    second = operator.call("backup", "media", expect=0).document["copy"]
+    second = operator.ask("backup", "media", expect=0).document["copy"]
     assert (second["copied"], second["shared"]) == (1, 39)
     listed = snapshots(operator)
     assert [each["id"] for each in listed] == [first["id"], second["id"]]
@@ -63,7 +63,7 @@ def test_a_second_snapshot_within_one_second_gets_a_name_of_its_own(operator: Op
 
 
 def test_an_absent_or_empty_media_folder_is_refused_and_nothing_is_made(operator: Operator) -> None:
-    said = operator.call("backup", "media", expect=3).document
+    said = operator.ask("backup", "media", expect=3).document
     assert said["outcome"] == "refused" and said["copy"] is None
     assert "media-folder" in said["error"]["message"]
     assert list((operator.home / "copies").iterdir()) == []
@@ -74,18 +74,18 @@ def test_killed_in_the_middle_nothing_half_done_is_listed_and_it_can_go_on_or_be
     operator: Operator, act: str
 ) -> None:
     fill(operator.home / "live", 3000, 2000)
-    started = operator.call("backup", "media", "--detach", expect=0).document
+    started = operator.ask("backup", "media", "--detach", expect=0).document
     folder = find_run(operator.home / "state", started["run"])
     while not any(step.progress and step.progress.done for step in read_run(folder).steps):
         assert read_run(folder).outcome == "running"
         time.sleep(0.002)
     operator.kill_engine(started["pid"])
     assert snapshots(operator) == []
-    said = operator.call(act, started["run"], "--yes", expect=0).document
+    said = operator.ask(act, started["run"], "--yes", expect=0).document
     left = sorted(path.name for path in (operator.home / "copies").iterdir())
     if act == "rollback":
         assert (said["outcome"], left) == ("rolled-back", [])
-        said = operator.call("backup", "media", expect=0).document
+        said = operator.ask("backup", "media", expect=0).document
     copy = said["copy"]
     assert copy["files"] == 3000
     assert sorted(path.name for path in (operator.home / "copies").iterdir()) == [
@@ -96,12 +96,12 @@ def test_killed_in_the_middle_nothing_half_done_is_listed_and_it_can_go_on_or_be
 
 def test_two_at_once_are_refused_and_the_first_goes_on(operator: Operator) -> None:
     fill(operator.home / "live", 6000, 2000)
-    started = operator.call("backup", "media", "--detach", expect=0).document
+    started = operator.ask("backup", "media", "--detach", expect=0).document
     with stopped(started["pid"]):
-        refused = operator.call("backup", "media")
+        refused = operator.ask("backup", "media")
     assert refused.code in (1, 3), refused
     assert "another run" in json.dumps(refused.document) or "another-run" in json.dumps(refused.document)
-    attached = operator.call("attach", started["run"], expect=0).document
+    attached = operator.ask("attach", started["run"], expect=0).document
     assert attached["copy"]["files"] == 6000
 
 
@@ -110,8 +110,8 @@ def test_root_copies_into_no_folder_in_which_everybody_may_rename(operator: Oper
     fill(operator.home / "live", 1, 100)
     copies = operator.home / "copies"
     copies.chmod(0o777)
-    refused = operator.call("backup", "media", expect=3).document
+    refused = operator.ask("backup", "media", expect=3).document
     assert "repository-safe" in refused["error"]["message"]
     assert list(copies.iterdir()) == []
     copies.chmod(0o700)
-    assert operator.call("backup", "media", expect=0).document["copy"]["files"] == 1
+    assert operator.ask("backup", "media", expect=0).document["copy"]["files"] == 1

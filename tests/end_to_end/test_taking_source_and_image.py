@@ -60,19 +60,19 @@ def copies(operator: Operator, kind: str) -> list[str]:
 
 def test_a_mirror_follows_keeps_what_was_forced_away_and_gives_any_moment_back(operator: Operator) -> None:
     add(operator, f'[[source]]\npath = "{source_of(operator)}"\nmirror = "{operator.home}/copies/docs.git"')
-    first = operator.call("backup", "source", expect=0).document["copy"]
+    first = operator.ask("backup", "source", expect=0).document["copy"]
     assert (first["kind"], first["form"]) == ("source", "mirror")
     second = git("rev-parse", "HEAD", cwd=source_of(operator))
     git("reset", "-q", "--hard", "HEAD~1", cwd=source_of(operator))
     third = commit(source_of(operator), "three", "2026-11-03T12:00:00+0000")
-    operator.call("backup", "source", expect=0)
+    operator.ask("backup", "source", expect=0)
     assert copies(operator, "sources") == ["docs.git"]
-    assert operator.call("verify", "docs.git", expect=0).document["results"][0]["ok"]
-    now = operator.call("restore-source", "--into", operator.home / "now", expect=0).document
+    assert operator.ask("verify", "docs.git", expect=0).document["results"][0]["ok"]
+    now = operator.ask("restore-source", "--into", operator.home / "now", expect=0).document
     assert now["commit"] == third
     assert (operator.home / "now" / "app.py").read_text() == "three"
     early = ("--time", "2026-11-02T00:00:00Z", "--into", operator.home / "early")
-    assert operator.call("restore-source", *early, expect=0).code == 0
+    assert operator.ask("restore-source", *early, expect=0).code == 0
     assert (operator.home / "early" / "app.py").read_text() == "one"
     mirror = operator.home / "copies" / "docs.git"
     assert git("-c", f"safe.directory={mirror}", "cat-file", "-t", second, cwd=mirror) == "commit"
@@ -81,22 +81,22 @@ def test_a_mirror_follows_keeps_what_was_forced_away_and_gives_any_moment_back(o
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-    assert not operator.call("verify", "docs.git", expect=1).document["results"][0]["ok"]
+    assert not operator.ask("verify", "docs.git", expect=1).document["results"][0]["ok"]
 
 
 def test_bundles_are_one_for_each_time_and_whole(operator: Operator) -> None:
     add(operator, f'[[source]]\npath = "{source_of(operator)}"\nbundles = "{operator.home}/copies"')
-    copy = operator.call("backup", "source", expect=0).document["copy"]
+    copy = operator.ask("backup", "source", expect=0).document["copy"]
     assert copies(operator, "sources") == [copy["id"]]
     assert sorted(path.name for path in (operator.home / "copies").iterdir()) == [
         f"{copy['id']}.bundle", f"{copy['id']}.bundle.json",
     ]  # fmt: skip
-    assert operator.call("verify", copy["id"], expect=0).document["results"][0]["ok"]
+    assert operator.ask("verify", copy["id"], expect=0).document["results"][0]["ok"]
     into = operator.home / "clone"
-    operator.call("restore-source", copy["id"], "--commit", "HEAD~1", "--into", into, expect=0)
+    operator.ask("restore-source", copy["id"], "--commit", "HEAD~1", "--into", into, expect=0)
     assert (into / "app.py").read_text() == "one"
-    assert operator.call("restore-source", copy["id"], "--into", into).code == 3
-    bad = operator.call("restore-source", copy["id"], "--commit", "--upload-pack=x", "--into", operator.home / "no")
+    assert operator.ask("restore-source", copy["id"], "--into", into).code == 3
+    bad = operator.ask("restore-source", copy["id"], "--commit", "--upload-pack=x", "--into", operator.home / "no")
     assert bad.code != 0 and not (operator.home / "no").exists()
 
 
@@ -141,7 +141,7 @@ def test_what_is_in_no_commit_is_named_before_it_is_not_copied(operator: Operato
 
 def test_a_source_that_git_cannot_read_is_refused(operator: Operator) -> None:
     add(operator, f'[[source]]\npath = "{operator.home}/nowhere"\nbundles = "{operator.home}/copies"')
-    assert "source-reachable" in operator.call("backup", "source", expect=3).document["error"]["message"]
+    assert "source-reachable" in operator.ask("backup", "source", expect=3).document["error"]["message"]
     assert list((operator.home / "copies").iterdir()) == []
 
 
@@ -155,14 +155,14 @@ def test_an_installation_folder_is_packed_without_what_has_copies_of_its_own_and
     (root / "odd [name]*").chmod(0o640)
     (root / "link").symlink_to("odd [name]*")
     add(operator, f'[media]\npath = "{root}/media"\n[environment]\npath = "{root}"\nstore = "{operator.home}/copies"')
-    said = operator.call("backup", "image", expect=0).document
+    said = operator.ask("backup", "image", expect=0).document
     copy = said["copy"]
     assert (copy["kind"], copy["form"]) == ("image", "packed")
     assert copies(operator, "images") == [copy["id"]]
     packed = operator.home / "copies" / f"{copy['id']}.tar.zst"
     assert copy["size_bytes"] == packed.stat().st_size
     into = operator.home / "unpacked"
-    operator.call("restore-image", "--into", into, expect=0)
+    operator.ask("restore-image", "--into", into, expect=0)
     assert (into / "src" / "app.py").read_text() == "two"
     assert (into / "odd [name]*").stat().st_mode & 0o777 == 0o640
     assert (into / "link").readlink() == Path("odd [name]*")
@@ -170,8 +170,8 @@ def test_an_installation_folder_is_packed_without_what_has_copies_of_its_own_and
     content = bytearray(packed.read_bytes())
     content[-10] ^= 1
     packed.write_bytes(content)
-    assert not operator.call("verify", copy["id"], expect=1).document["results"][0]["ok"]
-    broken = operator.call("restore-image", "--into", operator.home / "broken")
+    assert not operator.ask("verify", copy["id"], expect=1).document["results"][0]["ok"]
+    broken = operator.ask("restore-image", "--into", operator.home / "broken")
     assert broken.code == 1 and not (operator.home / "broken").exists()
 
 
@@ -192,12 +192,12 @@ def test_a_registered_image_is_known_by_its_checksum(operator: Operator) -> None
     image = operator.home / "docs.qcow2"
     image.write_bytes(os.urandom(3 << 20))
     add(operator, f'[environment]\nimage = "{image}"\nstore = "{operator.home}/copies"')
-    copy = operator.call("backup", "image", expect=0).document["copy"]
+    copy = operator.ask("backup", "image", expect=0).document["copy"]
     assert copy["size_bytes"] == image.stat().st_size
-    assert operator.call("verify", copy["id"], expect=0).document["results"][0]["ok"]
-    operator.call("restore-image", "--into", operator.home / "copy.qcow2", expect=0)
+    assert operator.ask("verify", copy["id"], expect=0).document["results"][0]["ok"]
+    operator.ask("restore-image", "--into", operator.home / "copy.qcow2", expect=0)
     assert (operator.home / "copy.qcow2").read_bytes() == image.read_bytes()
     content = bytearray(image.read_bytes())
     content[5] ^= 1
     image.write_bytes(content)
-    assert not operator.call("verify", copy["id"], expect=1).document["results"][0]["ok"]
+    assert not operator.ask("verify", copy["id"], expect=1).document["results"][0]["ok"]

@@ -69,12 +69,12 @@ def test_damage_after_the_planning_is_never_proven_nor_promoted(
     state = run.state
     assert state.outcome == "running"
     assert state.reached is None or not state.reached.proven
-    operator.call("cancel", run.name, "--yes", expect=0)
-    report = operator.call("report", run.name, expect=0).document
+    operator.ask("cancel", run.name, "--yes", expect=0)
+    report = operator.ask("report", run.name, expect=0).document
     assert report["outcome"] == "interrupted"
     assert standing(Path(report["data_dir"]), 1) == "behind the gate"
     path.write_bytes(whole)
-    report = operator.call("resume", run.name, "--yes", expect=0).document
+    report = operator.ask("resume", run.name, "--yes", expect=0).document
     assert report["outcome"] == "completed"
     assert report["reached"]["proven"] is True
     assert operator.rows(report) == history.cluster.rows_before(lost, 1)
@@ -95,10 +95,10 @@ def test_damage_found_in_place_leaves_production_running_and_untouched(cluster: 
     inode, server = cluster.data_dir.stat().st_ino, cluster.server.pid()
     run = start_run(operator, "--lsn", format_lsn(last.lsn), "--in-place", meanwhile=lambda: replace_file(path, data))
     run.wait_for_words("does not get past segment")
-    operator.call("cancel", run.name, "--yes", expect=0)
+    operator.ask("cancel", run.name, "--yes", expect=0)
     assert (cluster.data_dir.stat().st_ino, cluster.server.pid()) == (inode, server)
     assert {row[0] for row in cluster.sql("SELECT id FROM ledger")} == {row.id for row in cluster.rows}
-    operator.call("rollback", run.name, "--yes", expect=0)
+    operator.ask("rollback", run.name, "--yes", expect=0)
     assert (cluster.data_dir.stat().st_ino, cluster.server.pid()) == (inode, server)
     assert sorted(path.name for path in cluster.root.iterdir()) == neighbours
     replace_file(path, whole)

@@ -17,18 +17,18 @@ def cluster(lent: Cluster) -> Cluster:
 def test_all_is_right_until_a_bit_flips_and_a_segment_goes(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
     cluster.sql("CREATE TABLE ledger (id int)")
-    copy = operator.call("backup", "base", expect=0).document["copy"]
+    copy = operator.ask("backup", "base", expect=0).document["copy"]
     for number in range(3):
         cluster.sql(f"INSERT INTO ledger VALUES ({number})")
         cluster.switch()
-    results = operator.call("verify", "--all", expect=0).document["results"]
+    results = operator.ask("verify", "--all", expect=0).document["results"]
     assert {(each["kind"], each["ok"]) for each in results} == {("base", True), ("wal", True)}
     archive = next(Path(copy["path"]).glob("base.tar*"))
     content = bytearray(archive.read_bytes())
     content[len(content) // 2] ^= 1
     archive.write_bytes(content)
     sorted(path for path in cluster.archive.iterdir() if len(path.name) == 24)[-2].unlink()
-    broken = operator.call("verify", "--all", expect=1).document["results"]
+    broken = operator.ask("verify", "--all", expect=1).document["results"]
     assert {(each["kind"], each["ok"]) for each in broken} == {("base", False), ("wal", False)}
     assert all(each["findings"] for each in broken)
     shown = operator.ask("catalog", expect=0).document
@@ -39,5 +39,5 @@ def test_all_is_right_until_a_bit_flips_and_a_segment_goes(cluster: Cluster, ope
 
 def test_an_id_that_no_copy_has_is_wrong_usage(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
-    assert operator.call("verify", "nonsense").code == 2
-    assert operator.call("verify").code == 2
+    assert operator.ask("verify", "nonsense").code == 2
+    assert operator.ask("verify").code == 2

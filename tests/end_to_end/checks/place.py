@@ -102,7 +102,7 @@ class Place:
 
     def restore(self, *words: str) -> Checks:
         """`restore` that completes, in processes of its own."""
-        return Checks(self.operator.call("restore", *words, "--yes", expect=0).document)
+        return Checks(self.operator.ask("restore", *words, "--yes", expect=0).document)
 
 
 def make_place(cluster: Cluster, home: Path, data_dir: Path | None = None) -> Place:

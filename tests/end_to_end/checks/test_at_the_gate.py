@@ -57,7 +57,7 @@ def at_the_gate(place: Place, report: dict[str, Any]) -> Connection:
 
 
 def pause(place: Place, *words: str) -> dict[str, Any]:
-    return place.operator.call("restore", *words, *place.into, "--action", "pause", "--yes", expect=4).document
+    return place.operator.ask("restore", *words, *place.into, "--action", "pause", "--yes", expect=4).document
 
 
 def test_a_table_that_is_being_dropped_at_the_gate_does_not_hang_anybody(place: Place, dropped: Cluster) -> None:
@@ -81,7 +81,7 @@ def test_where_nothing_can_be_read_at_the_gate_that_is_said_and_made_up_for(plac
     checks.says("page-checksums", "warn", True, "every checksum right")
     with pytest.raises(Unreachable):
         at_the_gate(place, report)
-    finished = Checks(place.operator.call("finish", report["run"], "--yes", expect=0).document)
+    finished = Checks(place.operator.ask("finish", report["run"], "--yes", expect=0).document)
     finished.says("libraries", "refuse", True, "found in")
     with at_the_gate(place, finished.document) as connection:
         assert connection.execute("SELECT id FROM orders").fetchone() == (1,)
@@ -89,13 +89,13 @@ def test_where_nothing_can_be_read_at_the_gate_that_is_said_and_made_up_for(plac
 
 def test_a_copy_without_its_signal_file_is_never_started(place: Place, dropped: Cluster) -> None:
     report = pause(place, *before_the_drop(dropped), "--backup", "one")
-    place.operator.call("cancel", report["run"], "--yes")
+    place.operator.ask("cancel", report["run"], "--yes")
     data_dir = Path(report["data_dir"])
     kill_processes_below(data_dir)
     signal_file = data_dir / "standby.signal"
     signal_file.rename(data_dir / "elsewhere")
-    said = place.operator.call("resume", report["run"], "--yes", expect=1).document
+    said = place.operator.ask("resume", report["run"], "--yes", expect=1).document
     assert "no standby.signal" in said["error"]["message"]
     (data_dir / "elsewhere").rename(signal_file)
-    again = place.operator.call("resume", report["run"], "--yes", expect=4).document
+    again = place.operator.ask("resume", report["run"], "--yes", expect=4).document
     assert again["outcome"] == "paused" and again["reached"]["proven"]

@@ -61,11 +61,11 @@ def test_a_whole_cluster_is_read_page_by_page_and_said_so(place: Place) -> None:
 def test_a_damaged_page_is_seen_at_the_gate_and_named_with_its_table(place: Place) -> None:
     file = spoil(place, 5)
     pid = place.original.server.pid()
-    waiting = place.operator.call("restore", "--latest", "--in-place", "--action", "pause", "--yes", expect=4).document
+    waiting = place.operator.ask("restore", "--latest", "--in-place", "--action", "pause", "--yes", expect=4).document
     assert place.original.server.pid() == pid
     Checks(waiting).says("page-checksums", "warn", None, f"1 do not match their checksum: {file} block 5")
-    place.operator.call("cancel", waiting["run"], "--yes")
-    place.operator.call("rollback", waiting["run"], "--yes", expect=0)
+    place.operator.ask("cancel", waiting["run"], "--yes")
+    place.operator.ask("rollback", waiting["run"], "--yes", expect=0)
     checks = place.restore("--latest", *place.into)
     checks.says("page-checksums", "warn", False, f"{file} block 5", "they belong to orders in postgres")
 
@@ -86,12 +86,12 @@ def test_the_reading_is_left_out_where_the_operator_or_the_site_file_says_so(pla
         place.operator,
         "--latest",
         *place.into,
-        meanwhile=lambda: skipping.append(place.operator.call("skip", "latest", "--yes", expect=0).document),
+        meanwhile=lambda: skipping.append(place.operator.ask("skip", "latest", "--yes", expect=0).document),
     )
     state = run.wait_for_end("completed")
     told = [check for check in state.checks if check.name == "page-checksums"]
     assert told[-1].ok is None and "skipped" in told[-1].finding
-    said = place.operator.call("skip", "latest", "--yes", expect=2)
+    said = place.operator.ask("skip", "latest", "--yes", expect=2)
     assert "does not read pages now" in said.errors
     place.operator.site.write_text(place.operator.site.read_text() + "[verify]\npages = false\n")
     place.plan("--latest", "--into", str(place.home / "other")).says("page-checksums", "info", None, "not every page")

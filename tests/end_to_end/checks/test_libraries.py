@@ -77,24 +77,24 @@ def test_where_production_does_not_answer_the_copy_is_asked_before_production_is
     with stopped(place.original):
         with without(library):
             place.plan("--latest", "--in-place").says("libraries", "refuse", True, "looked up in the copy at the gate")
-            said = place.operator.call("restore", "--latest", "--in-place", "--yes", expect=1).document
+            said = place.operator.ask("restore", "--latest", "--in-place", "--yes", expect=1).document
         assert "libraries" in said["error"]["message"] and "mine" in said["error"]["cause"]
         assert "--accept-checks" in said["error"]["remedy"]
         outcomes = {step["name"]: step["outcome"] for step in said["steps"]}
         assert (outcomes["inspect"], outcomes["salvage"], outcomes["set-aside"]) == ("failed", "to do", "to do")
         assert place.original.data_dir.stat().st_ino == before
-        place.operator.call("rollback", said["run"], "--yes", expect=0)
+        place.operator.ask("rollback", said["run"], "--yes", expect=0)
 
 
 def test_a_missing_library_can_be_installed_or_gone_without(place: Place) -> None:
     library = place.original.root / "mine.so"
     with stopped(place.original):
         with without(library):
-            first = place.operator.call("restore", "--latest", *place.into, "--yes", expect=1).document
+            first = place.operator.ask("restore", "--latest", *place.into, "--yes", expect=1).document
             other = ("--into", str(place.home / "other"))
-            second = place.operator.call("restore", "--latest", *other, "--yes", expect=1).document
-            accepted = place.operator.call("resume", second["run"], "--accept-checks", "--yes", expect=0).document
+            second = place.operator.ask("restore", "--latest", *other, "--yes", expect=1).document
+            accepted = place.operator.ask("resume", second["run"], "--accept-checks", "--yes", expect=0).document
             assert accepted["outcome"] == "completed"
             assert Checks(accepted)["libraries"]["ok"] is False
-        mended = Checks(place.operator.call("resume", first["run"], "--yes", expect=0).document)
+        mended = Checks(place.operator.ask("resume", first["run"], "--yes", expect=0).document)
         mended.says("libraries", "refuse", True, "libraries that functions of 3 databases call found")

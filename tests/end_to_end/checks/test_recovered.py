@@ -17,7 +17,7 @@ def test_a_flipped_bit_in_the_backup_ends_the_run_before_anything_starts(place: 
     victim = max((backup / "base").rglob("[0-9]*"), key=lambda file: file.stat().st_size if file.is_file() else 0)
     rewrite(victim, flip)
     words = ("--name", "month end", "--backup", backup.name, "--timeline", "1", *place.into)
-    said = place.operator.call("restore", *words, "--yes", expect=1).document
+    said = place.operator.ask("restore", *words, "--yes", expect=1).document
     assert said["outcome"] == "failed"
     assert victim.name in json.dumps(said["error"])
     assert not list((place.home / "copy").rglob("pg_control"))
