@@ -222,6 +222,7 @@ SAYING: list[tuple[str, str, Question]] = [
     ),
     ("configuration", "/etc/pg.conf", question(survey={"config_outside": {"config_file": "/etc/pg.conf"}})),
     ("tablespaces", "places of the copy's own", question(backup={"tablespaces": (Tablespace(1, "/fast"),)})),
+    ("ownership", "belong to postgres", question(IN_PLACE, cluster={"owner": OsUser("root", 0, 0)})),
     ("ownership", "SELinux", question(survey={"selinux": True})),
     ("logind", "scope of its own", question(survey={"kill_user_processes": True, "as_root": True})),
     ("logind", "scope of its own", question(survey={"kill_user_processes": True, "as_root": False, "lingers": True})),
