@@ -27,7 +27,8 @@ def apply(step: RunningStep) -> None:
         suffix = ".before-" + aside.name.rsplit(".before-", 1)[-1]
         _set_tablespaces_aside(step, production, suffix)
         _set_wal_aside(step, production / "pg_wal", suffix)
-        step.fact(production_mode=production.stat().st_mode & 0o777)
+        if (production / "PG_VERSION").exists():  # an empty folder says nothing of who may look into a cluster
+            step.fact(production_mode=production.stat().st_mode & 0o777)
     step.safe_point()
     if layout.within_mount:
         if not aside.is_dir():

@@ -3,6 +3,7 @@ production had it elsewhere, its pg_wal."""
 
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -39,6 +40,9 @@ def apply(step: RunningStep) -> None:
             _move_wal_out(step, copy / "pg_wal", Path(wal_place))
     step.safe_point()
     if layout.within_mount:
+        if not any("owned" in record for record in step.undo_records):
+            was = production.stat()
+            step.before(owned=str(production), uid=was.st_uid, gid=was.st_gid, mode=stat.S_IMODE(was.st_mode))
         move_contents(step, copy, production)
     else:
         move(step, copy, production)
@@ -142,6 +146,11 @@ def undo(step: RunningStep) -> None:
     if into and _is_the_copy(production, into[0]):
         server_waits.stop(step, server_of(step, production))
     move_back(step, keep={Path(layout.container).name, Path(layout.set_aside or "-").name})
+    for record in step.undo_records:
+        if "owned" in record and production.is_dir():
+            if os.geteuid() == 0:
+                os.chown(production, record["uid"], record["gid"])
+            production.chmod(record["mode"])
     for record in step.undo_records:
         if "wal" in record:
             _move_wal_back(*map(Path, record["wal"]))

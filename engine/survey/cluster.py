@@ -44,6 +44,7 @@ _ASKED = (
     "dynamic_library_path",
 )
 _FILES = ("config_file", "hba_file", "ident_file")
+_PATIENCE = 10.0  # seconds; the server's own time limits are nothing to one that hangs
 _LINKS = re.compile(r"[0-9]+\Z")
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _SIZES = frozenset(1 << power for power in range(20, 31))  # IsValidWalSegSize in xlog_internal.h
@@ -78,7 +79,7 @@ def _read(
     data_dir = data_dir.resolve()
     control = _control(data_dir)
     pid = postmaster_pid(data_dir)
-    told = _ask(site, run_as, data_dir) if pid else None
+    told = within(_PATIENCE, lambda: _ask(site, run_as, data_dir), None) if pid else None
     settings = dict(told.settings) if told else settings_of_files(data_dir, site.database.config_file)
     if not told:
         settings |= _named_at_the_last_start(data_dir)

@@ -1,12 +1,15 @@
 """In place: production is set aside by a rename, the recovered cluster takes its place, and all of it can be undone."""
 
+import stat
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from engine.records.lsn import format_lsn
 from tests.clusters import Cluster
+from tests.end_to_end.checks.place import ROOT_ONLY, tmpfs
 from tests.end_to_end.middle import cancelled, start_run
 from tests.end_to_end.operator import Operator, operator_for
 from tests.end_to_end.production import make_production
@@ -65,6 +68,27 @@ def test_latest_in_place_keeps_the_tail_that_was_never_archived(operator: Operat
     report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
     assert report["outcome"] == "completed"
     assert _rows(cluster) == {row.id for row in cluster.rows}
+
+
+@pytest.mark.parametrize("mounted", [False, pytest.param(True, marks=ROOT_ONLY)])
+def test_on_a_new_machine_an_empty_folder_that_root_made_is_filled_and_given_back(
+    operator: Operator, cluster: Cluster, mounted: bool
+) -> None:
+    cluster.switch()
+    expected = {row.id for row in cluster.rows}
+    cluster.stop()
+    cluster.data_dir.rename(cluster.root / "lost")
+    cluster.data_dir.mkdir(mode=0o755)
+    with tmpfs(cluster.data_dir, "600m") if mounted else nullcontext():
+        was = cluster.data_dir.stat()
+        report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+        assert _rows(cluster) == expected
+        assert stat.S_IMODE(cluster.data_dir.stat().st_mode) == 0o700
+        operator.call("rollback", report["run"], "--yes", expect=0)
+        operator.call("discard", report["run"], "--yes", expect=0)
+        now = cluster.data_dir.stat()
+        assert (now.st_uid, now.st_gid, now.st_mode) == (was.st_uid, was.st_gid, was.st_mode)
+        assert [path.name for path in cluster.data_dir.iterdir()] == []
 
 
 def test_in_place_works_with_no_data_directory_and_no_server(operator: Operator, cluster: Cluster) -> None:

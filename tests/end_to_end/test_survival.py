@@ -28,12 +28,12 @@ from engine.records.target import RecoveryTarget
 from engine.run.control import send
 from engine.run.folder import create_run, read_plan, read_run
 from engine.run.starting import start_engine
-from tests.clusters import Cluster
+from tests.clusters import Cluster, processes_below
 from tests.end_to_end.breaking import Break
 from tests.end_to_end.dying import KILLS, MB, Dying, another, step_of, without_its_line
 from tests.end_to_end.production import Production, Tree, differences, fingerprint, make_production
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a kill in each step of a run of its own takes its time
 
 SEEDS = range(int(os.environ.get("REPRISE_TEST_SEEDS", "1")))
 
@@ -189,5 +189,27 @@ def test_a_side_copy_killed_in_every_step_and_resumed_equals_an_undisturbed_one(
     dying = Dying(another(folder), random.Random(seed), events)
     dying.through_all_steps()
     assert differences(copied, _whole_copy(production, dying.folder)) == []
+    assert fingerprint(cluster.archive) == archived
+    assert differences(there, fingerprint(*production.places(), without=VOLATILE)) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_side_copy_killed_in_every_step_and_rolled_back_leaves_nothing(production: Production, seed: int) -> None:
+    cluster, copy = production.cluster, production.operator.copy_to()
+    production.settle()
+    folder = _planned(production, copy)
+    events = _undisturbed(folder)
+    assert Dying(folder, random.Random(), {}).end("discard").outcome == "discarded"
+    archived, there = fingerprint(cluster.archive), fingerprint(*production.places(), without=VOLATILE)
+    hits: Counter[str] = Counter()
+    for step in [each.name for each in read_plan(folder).steps]:
+        dying = Dying(another(folder), random.Random(f"{seed} {step}"), events)
+        dying.kill_in(step, seed % KILLS)
+        dying.kill_in(step, act="rollback")
+        dying.take_back()
+        assert not copy.exists(), step
+        assert processes_below(copy.parent) == [], step
+        hits += dying.hits
+    assert set(hits.values()) == {2}, hits
     assert fingerprint(cluster.archive) == archived
     assert differences(there, fingerprint(*production.places(), without=VOLATILE)) == []

@@ -8,11 +8,15 @@ def server_running(question: Question) -> Check | None:
     cluster = question.survey.cluster
     if not cluster.exists:
         return inform("server-running", "there is no production cluster on this machine")
+    if cluster.mode is None:
+        finding = f"{cluster.data_dir} does not answer: whether a server runs on it is not known"
+        return inform("server-running", finding, ok=None)
     if not cluster.running:
         return inform("server-running", f"no server runs on {cluster.data_dir}")
     pid = f", pid {cluster.postmaster_pid}" if cluster.postmaster_pid else ""
     then = "stopped at the switch-over" if question.in_place else "left alone"
-    return inform("server-running", f"production runs on {cluster.data_dir}{pid}: {then}")
+    silent = ", which does not answer at the site's address," if cluster.answers is False else ""
+    return inform("server-running", f"production{silent} runs on {cluster.data_dir}{pid}: {then}")
 
 
 def managed_elsewhere(question: Question) -> Check | None:

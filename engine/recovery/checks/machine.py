@@ -95,7 +95,9 @@ def ownership(question: Question) -> Check | None:
     if user.uid == 0:
         finding = "PostgreSQL refuses to run as root"
         return refuse("ownership", False, finding, "name an ordinary user as run_as in the site file's [database]")
-    if question.in_place and cluster.exists and cluster.owner is not None and cluster.owner.uid != user.uid:
+    strange = cluster.owner is not None and cluster.owner.uid not in (user.uid, 0)  # root's own no server can use
+    if question.in_place and cluster.exists and strange:
+        assert cluster.owner is not None
         finding = f"{cluster.data_dir} belongs to {cluster.owner.name}, the recovered one would belong to {user.name}"
         return refuse(
             "ownership", False, finding, f'set run_as = "{cluster.owner.name}" in the site file\'s [database]'
