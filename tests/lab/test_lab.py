@@ -33,7 +33,7 @@ from tests.end_to_end.terminal import terminal
 from tests.paper.by_hand import commands, type_all
 from tests.transfer.backups import files_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.chains]
 
 
 @pytest.fixture(scope="module")
