@@ -1,6 +1,7 @@
 """The small files within a backup's ``base.tar``: backup_label comes first, global/pg_control last (basebackup.c)."""
 
 import os
+import stat
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def _skip_through(path: Path, facts: Facts, alive: Callable[[], None]) -> None:
                             raise DamagedCopy(f"{path.name} is cut off")
                         _keep(facts, name, data, member.mtime)
             expect_end(path, tar.offset)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
         raise DamagedCopy(f"{path.name} is damaged or cut off", cause=str(error)) from error
     facts.files_size_bytes = total
 
@@ -66,7 +67,7 @@ def _skip_through(path: Path, facts: Facts, alive: Callable[[], None]) -> None:
 def expect_end(path: Path, offset: int | None = None) -> None:
     """A whole tar ends with blocks of zeros, at ``offset`` where it is known. Raises DamagedCopy where it was cut
     off, OSError."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_open_ordinary) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 512 if offset is None else offset))
         block = file.read(512)
@@ -104,4 +105,9 @@ def _keep(facts: Facts, name: str, data: bytes, mtime: float | None) -> None:
 
 
 def _open_ordinary(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    """A pipe in a tar's place would never come to its end, nor would some devices. Raises DamagedCopy, OSError."""
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DamagedCopy(f"{os.path.basename(path)} is not an ordinary file")  # noqa: PTH119
+    return handle

@@ -21,6 +21,15 @@ _SIZE = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{0,6})?)\s*(B|kB|MB|GB|TB)?\s*")
 _UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # memory_unit_conversion_table, guc.c
 
 
+def room_for_segments(segment_size: int) -> dict[str, str]:
+    """What a server with large segments does not start without: min_wal_size and max_wal_size of two of them
+    (ReadControlFile in xlog.c). Their defaults, 80 MB and 1 GB, are for segments of 16 MB; initdb
+    raises them in a cluster's own configuration."""
+    two = 2 * segment_size >> 20
+    defaults = {"min_wal_size": 80, "max_wal_size": 1024}
+    return {name: f"{two}MB" for name, megabytes in defaults.items() if two > megabytes}
+
+
 def needed_settings(point: RecoveryPoint) -> dict[str, int]:
     """The highest value of each from the backup's start to the gate; empty where nothing is known."""
     needed: dict[str, int] = {}

@@ -19,7 +19,17 @@ from engine.site.tables import MediaRepository, Site
 
 Mistake = tuple[str, str, str]
 
-_PLAIN_WORDS = {"str": "text in quotes", "int": "a whole number", "array": "a list", "object": "a table"}
+_PLAIN_WORDS = {
+    "str": "text in quotes",
+    "int": "a whole number",
+    "float": "a number with a point",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "datetime": "a time without quotes",
+    "date": "a date without quotes",
+    "time": "a time of day without quotes",
+}
 _CHOICES = {
     "database.repository.kind": 'kind = "directory"',
     "media.repository.kind": 'kind = "directory", "rsync", "restic" or "borg"',

@@ -20,6 +20,7 @@ from engine.formats.settings_file import quote_setting, read_settings
 from engine.records.errors import RunFailed
 from engine.records.plan import Layout, Plan
 from engine.records.target import RecoveryPoint
+from engine.recovery.settings import room_for_segments
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.layout import control_of, layout_of, put_standby_signal, spool_of, write_file
 from engine.steps.shared.points import current_point
@@ -116,7 +117,8 @@ def side_copy_settings(plan: Plan, point: RecoveryPoint, control: ControlFile) -
         "lc_messages": "C",
         "password_encryption": "scram-sha-256",
     }
-    return settings | needed_settings(plan, point, control) | room_for_origins(control)
+    needed = needed_settings(plan, point, control) | room_for_origins(control)
+    return settings | needed | room_for_segments(control.segment_size)
 
 
 def needed_settings(

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from engine.records.copies import WalFile
 from engine.wal.cache import signed
+from engine.wal.pages import LARGEST_SEGMENT, SMALLEST_SEGMENT
 
 Place = tuple[int, int]  # a segment: timeline, number
 
@@ -51,7 +52,7 @@ def compare(connection: sqlite3.Connection, files: Sequence[WalFile]) -> Differe
 
 
 def _chosen(files: Sequence[WalFile], found: Difference) -> Iterator[tuple[int, WalFile]]:
-    """One file for each segment, with its index. Of several copies a plain one is preferred."""
+    """One file for each segment, with its index. Of several copies a plain one is preferred, unless it was cut off."""
     for _, copies in groupby(enumerate(files), lambda each: (each[1].timeline, each[1].number)):
         whole = []
         for index, file in copies:
@@ -60,4 +61,11 @@ def _chosen(files: Sequence[WalFile], found: Difference) -> Iterator[tuple[int, 
             else:
                 whole.append((index, file))
         if whole:
-            yield min(whole, key=lambda each: (each[1].compression is not None, each[1].path))
+            yield min(whole, key=lambda each: (_cut_off(each[1]), each[1].compression is not None, each[1].path))
+
+
+def _cut_off(file: WalFile) -> bool:
+    """Whether a plain file's size is none that a segment has (IsValidWalSegSize): that of a copy which was not
+    finished."""
+    size = file.size_bytes
+    return file.compression is None and not (SMALLEST_SEGMENT <= size <= LARGEST_SEGMENT and size & (size - 1) == 0)

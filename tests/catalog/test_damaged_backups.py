@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,28 @@ def test_a_tar_without_its_last_blocks_is_cut_off(shelf: Shelf) -> None:
     size = path.stat().st_size
     os.truncate(path, size + (-size % 512))
     assert "cut off" in (shelf.read().base_backups[0].reason or "")
+
+
+@pytest.mark.parametrize("name", ["base.tar", "pg_wal.tar"])
+def test_a_pipe_in_a_tars_place_makes_that_backup_unusable_and_hides_no_other(shelf: Shelf, name: str) -> None:
+    shelf.put("plain")
+    folder = shelf.put("tar")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    found = {each.id: each for each in shelf.read(patience=5).base_backups}
+    assert found["plain"].usable
+    assert f"{name} is not an ordinary file" in (found["tar"].reason or "")
+
+
+def test_headers_without_end_before_a_tars_first_member_are_damage(shelf: Shelf) -> None:
+    """Each says that the next one has a long name: a reader that follows them one in another runs out of stack."""
+    folder = shelf.put("tar")
+    long_name = tarfile.TarInfo("././@LongLink")
+    long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 4
+    block = long_name.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0")
+    (folder / "base.tar").write_bytes(block * 3000 + (folder / "base.tar").read_bytes())
+    (backup,) = shelf.read().base_backups
+    assert not backup.usable and "base.tar" in (backup.reason or "")
 
 
 def test_a_tablespaces_tar_must_be_there_and_whole(shelf: Shelf) -> None:

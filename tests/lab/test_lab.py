@@ -29,10 +29,11 @@ from engine.records.survey import Programs
 from engine.records.target import RecoveryTarget
 from engine.site import read_site
 from tests.clusters import Cluster, kill_processes_below, processes_below, test_root, wait_until
+from tests.end_to_end.terminal import terminal
 from tests.paper.by_hand import commands, type_all
 from tests.transfer.backups import files_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.chains]
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +217,26 @@ def test_a_second_start_uses_it_again(lab: Lab) -> None:
     assert (again.programs, again.user, again.port) == (lab.programs, lab.user, lab.port)
     assert (lab.directory / DONE).stat().st_ino == before.st_ino
     assert steps == []
+
+
+@pytest.mark.parametrize("how", ["q", "hang up", "SIGTERM"])
+def test_leaving_the_program_leaves_no_process_behind(lab: Lab, how: str) -> None:
+    lab.stop_server()
+    state = state_of(lab.directory)
+    with terminal("-m", "tui", "--state", str(state), "demo", "--dir", str(lab.directory)) as shown:
+        shown.until("REACHABLE")
+        assert lab.server.pid() is not None
+        if how == "q":
+            shown.press("q")
+            assert shown.ended() == 0
+        elif how == "hang up":
+            shown.hang_up()
+        else:
+            os.kill(shown.pid, signal.SIGTERM)
+            shown.ended()
+    assert lab.server.pid() is None
+    assert processes_below(lab.directory) == []
+    assert not [each for each in Path("/proc").glob("[0-9]*/cmdline") if _mentions(each, lab)]
 
 
 def test_a_lab_of_another_postgresql_than_the_one_that_is_asked_for_is_left_alone(lab: Lab) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.records.errors import SiteError
-from engine.site import Media, find_site, read_site, write_site
+from engine.site import Media, find_site, read_site, state_dir, write_site
 
 WHOLE = """
 [site]
@@ -142,6 +142,13 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ('bandwidth = "50MB/s"', "nice = -5", "proof.nice", "0"),
         ('bandwidth = "50MB/s"', 'files = "all"', "proof.files", "check"),
         ('rto = "1h"', 'rto = ""', "objectives.rto", "1h"),
+        ('name = "archive"', "name = 2026-11-22T14:03:10", "site.name", "text in quotes"),
+        ('sql = ["SELECT count(*) > 0 FROM documents"]', 'sql = "SELECT true"', "verify.sql", "a list"),
+        ('sql = ["SELECT count(*) > 0 FROM documents"]', "sql = [1]", "verify.sql", "text in quotes"),
+        ('sql = ["SELECT count(*) > 0 FROM documents"]', 'pages = "no"', "verify.pages", "true or false"),
+        ('run_as = "postgres"', "port = 5432.0", "database.port: is a number with a point", "a whole number"),
+        ("[site]", "[[site]]", "site", "a table"),
+        ("[[database.repository]]", "[database.repository]", "database.repository", "a list"),
         ("[site]", "[site", "not TOML", "port = 5432"),
         ('sql = ["SELECT count(*) > 0 FROM documents"]', f"sql = {'[' * 5000}", "not TOML", "port = 5432"),
         ('sql = ["SELECT count(*) > 0 FROM documents"]', f"sql = {'[' * 900}{']' * 900}", "not TOML", "port = 5432"),
@@ -171,6 +178,23 @@ def test_a_missing_file_and_no_file_at_all_say_how_to_write_one(
         with pytest.raises(SiteError) as caught:
             find_site(None)
         assert "reprise init" in (caught.value.remedy or "")
+
+
+def test_what_is_named_comes_first_then_the_environment_then_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    own = tmp_path / "config" / "reprise" / "site.toml"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    monkeypatch.setenv("REPRISE_SITE", "/named/site.toml")
+    monkeypatch.setenv("REPRISE_STATE", "/named/state")
+    assert find_site(Path("/given.toml")) == Path("/given.toml") and state_dir(Path("/given")) == Path("/given")
+    assert find_site(None) == Path("/named/site.toml") and state_dir(None) == Path("/named/state")
+    monkeypatch.delenv("REPRISE_SITE")
+    monkeypatch.delenv("REPRISE_STATE")
+    assert find_site(None) == own and state_dir(None) == tmp_path / "state" / "reprise"
 
 
 def test_a_mark_before_the_text_does_not_matter(tmp_path: Path) -> None:

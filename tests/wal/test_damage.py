@@ -239,6 +239,17 @@ def test_packed_segments_say_the_same(archive: Archive, open_index: Open, packin
     assert index.problems() == []
 
 
+def test_of_a_cut_off_segment_and_a_whole_packed_one_the_whole_one_is_read(archive: Archive, open_index: Open) -> None:
+    """And of two whole ones the plain one, with nothing said of the other's damage."""
+    cut, plain = sorted(archive.folder.iterdir())[2:4]
+    cut.with_name(f"{cut.name}.gz").write_bytes(gzip.compress(cut.read_bytes(), 1))
+    cut.write_bytes(cut.read_bytes()[:5000])
+    plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes(), 1)[:5000])
+    index = archive.refresh(open_index())
+    assert archive.mine(index) == archive.expect(lambda each: True)
+    assert index.problems() == []
+
+
 @pytest.mark.parametrize("packing", ["gz", "lz4", "zst"])
 def test_a_packed_segment_that_is_cut_off_is_damaged(archive: Archive, open_index: Open, packing: str) -> None:
     pack = {"gz": partial(gzip.compress, compresslevel=1), "lz4": lz4.frame.compress, "zst": zstd.compress}[packing]

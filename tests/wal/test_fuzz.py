@@ -3,18 +3,21 @@
 import contextlib
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import crc32c
 import pytest
 
-from engine.records.lsn import LONG_PAGE_HEADER
+from engine.records.history import Piece
+from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE
 from engine.wal import packing
 from engine.wal.files import DamagedFile, open_segment
+from engine.wal.index import WalIndex
 from engine.wal.reading import SegmentReading
 from engine.wal.records import End
 from engine.wal.segment import read_places, read_segment
-from tests.wal.real_wal import MB, RealWal
+from tests.wal.real_wal import MB, RealWal, list_files
 
 ROUNDS = 90
 
@@ -111,6 +114,44 @@ def test_records_that_lie_under_a_right_checksum_are_damage(segments: list[tuple
         assert packing.summarise(packing.unpack(reading.ends), [x for x, _ in reading.found.subtransactions]) == (
             reading.summary
         )
+
+
+def test_a_spoiled_archive_has_in_its_unbroken_runs_all_that_is_true_and_nothing_else(
+    segments: list[tuple[int, bytes]], open_index: Callable[..., WalIndex], tmp_path: Path
+) -> None:
+    """Segments spoiled, gone, empty, and under each other's names; read as an archive, linked from one to the next."""
+    rng = random.Random(13)
+
+    def indexed(contents: dict[int, bytes], name: str) -> WalIndex:
+        folder = tmp_path / name
+        folder.mkdir()
+        for number, data in contents.items():
+            (folder / f"{1:08X}{number // 4096:08X}{number % 4096:08X}").write_bytes(data)
+        index = open_index(f"{name}.sqlite")
+        assert index.refresh(list_files(folder, MB), {})
+        return index
+
+    true = indexed(dict(segments), "true").ends(Piece(1, 0, 1 << 64), limit=1 << 30)
+    assert len(true) > 100
+    for turn in range(15):
+        contents = dict(segments)
+        for _ in range(rng.randrange(1, 4)):
+            number, other = rng.sample(sorted(contents), 2)
+            spoiled = bytearray(contents[number])
+            how = rng.randrange(5)
+            if how == 0:
+                del contents[number]
+                continue
+            if how == 1:
+                spoiled = bytearray(contents[other])
+            elif len(spoiled) > PAGE_SIZE:
+                spoil(rng, spoiled)
+            contents[number] = bytes(spoiled)
+        index = indexed(contents, f"spoiled-{turn}")
+        for run in index.runs(1):
+            low = run.first * MB
+            found = index.ends(Piece(1, low, run.valid_to), limit=1 << 30)
+            assert found == [end for end in true if low <= end.lsn and end.end_lsn <= run.valid_to], turn
 
 
 def test_files_that_are_no_segments_are_damaged(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from engine.paper.runbook.switching import switch
 from engine.paper.runbook.unpacking import combine, unpack
 from engine.records.lsn import format_lsn
 from engine.records.target import RecoveryPoint
+from engine.recovery.settings import room_for_segments
 
 
 def database(book: Book) -> list[Block]:
@@ -114,6 +115,7 @@ def _recovery(book: Book, point: RecoveryPoint) -> Iterator[Block]:
         "max_logical_replication_workers": "0",
         **({"shared_preload_libraries": ", ".join(book.libraries)} if book.libraries else {}),
         **dict(book.settings),
+        **room_for_segments(point.segment_size),
         "recovery_target_timeline": str(point.timeline),
     }
     lines = [f"{name} = {quote_setting(value)}" for name, value in settings.items()]
