@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import random
 import subprocess
 import time
@@ -43,6 +44,7 @@ def test_a_full_backup_is_taken_verified_and_listed_and_can_be_restored(cluster:
     assert sorted(path.name for path in cluster.backups.iterdir()) == [copy["id"], beside.name]
     told = json.loads((beside / "cluster.json").read_text())
     assert told["databases"]["postgres"]["extensions"]["plpgsql"] == "1.0"
+    assert told["system"]["libc"] == " ".join(platform.libc_ver()) and told["system"]["os"]
     default = told["databases"]["postgres"]["default_collation"]
     assert default["collate"] == cluster.value("SELECT datcollate FROM pg_database WHERE datname = 'postgres'")
     if cluster.programs.version >= 15:
