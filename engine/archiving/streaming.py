@@ -5,12 +5,17 @@ fills the server's disk, and the server stops. Beyond that size the slot is lost
 (PostgreSQL's manual, "Replication Slots").
 """
 
+import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from engine.archiving.settings import SUMMARIES_SINCE, differing
 from engine.records.status import Change
 
 _MEBIBYTE = 1 << 20
+_ZEROS = bytes(_MEBIBYTE)
 _SHARE = 2  # of what is free where pg_wal lies, half: the rest is everybody else's
 
 
@@ -37,3 +42,20 @@ def stream_changes(now: Mapping[str, str], free_bytes: int | None, version: int)
     if version >= SUMMARIES_SINCE:
         wanted.append(("summarize_wal", "on", False))
     return differing(now, wanted)
+
+
+def empty_unwritten(archive: Path, segment_size: int) -> None:
+    """Where the disk was full, pg_receivewal leaves a new segment that is too short, and never goes on with it: it
+    takes one of no bytes, or of all (open_walfile in receivelog.c). Such a one, in which nothing was ever written but
+    the zeros that it begins with, is emptied. Whoever streams has closed it by now, and opens no short one."""
+    for path in archive.glob("*.partial"):
+        with suppress(OSError):
+            opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(opened, "r+b", buffering=0) as file:
+                status = os.fstat(opened)
+                if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size < segment_size:
+                    continue
+                while (block := file.read(_MEBIBYTE)) and block == _ZEROS[: len(block)]:
+                    pass
+                if not block:
+                    file.truncate(0)
