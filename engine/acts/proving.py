@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
+from engine.acts.mounted import emptied, not_mounted, recall, unmarked
 from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
@@ -46,7 +47,7 @@ _OWN_CHECK = {"restic": "restic check --read-data", "borg": "borg check --verify
 
 
 class _Unprovable(Exception):
-    """All of it can be read, and there is nothing to hold it against."""
+    """There is nothing to hold it against, or it is not what is there now."""
 
 
 class _NotOurs(_Unprovable):
@@ -196,7 +197,11 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
     """Every archived segment read anew, record by record, with no help of what the index remembers."""
     contents = contents_of(desk, repository)
     if not contents.archive_answers:
-        raise Unreachable(f"the archive {repository.wal} does not answer", cause=contents.archive_problem)
+        raise _Unprovable(f"the archive {repository.wal} does not answer: {contents.archive_problem}")
+    seen = recall(desk.state, repository.wal)
+    away = not_mounted(repository.wal) or emptied(repository.wal, contents, seen, indexed=False)
+    if why := away or unmarked(repository.wal, contents, seen):
+        raise _Unprovable(why)
     with _scratch(desk) as place:
         index = WalIndex.open(Path(place) / "wal.sqlite")
         try:
