@@ -59,6 +59,21 @@ def test_an_archive_that_is_not_there_now_is_neither_damaged_nor_proven(
     assert ("does not answer" if how == "away" else "is empty, and had WAL") in results[1]["findings"][0]
 
 
+def test_all_is_not_well_while_a_place_of_copies_is_away(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    operator.call("backup", "base", expect=0)
+    away = cluster.backups.rename(cluster.backups.with_name("away"))
+    try:
+        results = operator.call("verify", "--all", expect=1).document["results"]
+    finally:
+        away.rename(cluster.backups)
+    (told,) = [each for each in results if each["kind"] == "base"]
+    assert (told["id"], told["ok"]) == (str(cluster.backups), None)
+    assert "not there, or does not answer" in told["findings"][0]
+    operator.call("verify", "--all")
+    assert str(cluster.backups) not in {proof.id for proof in read_proofs(operator.home / "state").values()}
+
+
 def test_an_id_that_no_copy_has_is_wrong_usage(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
     assert operator.call("verify", "nonsense").code == 2
