@@ -9,6 +9,7 @@ looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
 archiving   the live cluster's WAL on its way into the archive
+adopting    unfinished segments, where nobody writes them any more
 checking    the users' files held against the database
 copying     a plan that takes a copy
 bringing    users' files brought back
@@ -28,14 +29,16 @@ writing_runbook  the page for the safe
 reporting   the report of a run as a file, and what all recoveries have taught
 querying    psql on a run's server
 running     starting a run, and what is said to it
-practising  the lab
+practising  the lab, and what an operator does on it
 drilling    guided drills in a lab of their own
+playing     those that play by themselves
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.acts.adopting import adopt_unfinished as adopt_unfinished
     from engine.acts.archiving import plan_archiving as plan_archiving
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
@@ -72,7 +75,6 @@ if TYPE_CHECKING:
     from engine.acts.drilling import drill_state as drill_state
     from engine.acts.drilling import drills as drills
     from engine.acts.drilling import end_drill as end_drill
-    from engine.acts.drilling import play_drill as play_drill
     from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from engine.acts.looking import look as look
     from engine.acts.looking import moment as moment
     from engine.acts.looking import read_archive as read_archive
+    from engine.acts.playing import play_drill as play_drill
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import proofs as proofs
@@ -127,6 +130,7 @@ if TYPE_CHECKING:
     from engine.acts.writing_runbook import write_runbook as write_runbook
 
 _WHERE = {
+    "adopting": ("adopt_unfinished",),
     "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
     "bringing": ("plan_files",),
     "browsing": (
@@ -156,12 +160,12 @@ _WHERE = {
         "drill_state",
         "drills",
         "end_drill",
-        "play_drill",
     ),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
+    "playing": ("play_drill",),
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),

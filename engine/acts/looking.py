@@ -116,7 +116,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         indexes[name] = index
         problems += index.problems()
         found = contents_of(desk, repository, list_wal=list_wal)
-        backups.append([_consistent(backup, index) for backup in found.base_backups])
+        backups.append([_consistent(_judged(backup, index), index) for backup in found.base_backups])
         dumps += found.dumps
         problems += found.problems
     media = []
@@ -211,6 +211,17 @@ def media_of(desk: Desk, repository: MediaRepository) -> MediaContents:
 def backup_cache(desk: Desk) -> Path:
     """Where it is remembered what was read of each base backup."""
     return desk.state / "index" / "backups.json"
+
+
+def _judged(backup: BaseBackup, index: WalIndex) -> BaseBackup:
+    """A backup of another cluster than the archive's: no WAL here replays on it, and it serves nobody."""
+    own = index.system_identifier
+    if own in (None, 0) or backup.system_identifier in (None, own):
+        return backup
+    reason = f"it is of another cluster: system identifier {backup.system_identifier}, the WAL's is {own}"
+    if not backup.usable:
+        return replace(backup, stranger=True)
+    return replace(backup, stranger=True, usable=False, reason=reason, failed_check="major-version")
 
 
 def _consistent(backup: BaseBackup, index: WalIndex) -> BaseBackup:

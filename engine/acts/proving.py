@@ -242,7 +242,7 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
         index = WalIndex.open(Path(place) / "wal.sqlite")
         try:
             index.refresh(contents.wal_files, contents.histories, progress=tell)
-            findings = [f"{problem.where}: {problem.what}" for problem in index.problems()]
+            findings = [f"{problem.where}: {problem.what}" for problem in index.damaged()]
             findings += [f"missing on timeline {gap.timeline}: {name_missing([gap])}" for gap in index.gaps()]
         finally:
             index.close()

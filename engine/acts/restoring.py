@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from engine.acts.adopting import unfinished_segments
 from engine.acts.bringing import plan_beside_database
 from engine.acts.desk import Desk
 from engine.acts.following import measured
@@ -76,7 +77,7 @@ def plan(
         action=action,
         created_at=datetime.now(UTC),
         port=port,
-        wal=_wal_facts(view, point),
+        wal=_wal_facts(desk, view, point),
         measured=measured(desk),
     )
     return _with_files(desk, planned, view, files)
@@ -152,7 +153,7 @@ def _survey(
         run_as=run_as,
         programs=programs,
         backup_settings=backup_settings(backup, cache=backup_cache(desk)) if backup else None,
-        is_archived=(lambda timeline, number: index.segment_file(timeline, number) is not None) if index else None,
+        is_archived=index.is_whole if index else None,
         archived_timelines=tuple(index.timelines()) if index else (),
         site_lock=lock_holder(site_lock(desk.state, desk.site.name)),
         held_by=lock_holder(folder_lock(desk.state, Path(destination.path))),
@@ -165,18 +166,19 @@ def _index_of(view: View, point: RecoveryPoint | None) -> WalIndex | None:
     return found if isinstance(found, WalIndex) else None
 
 
-def _wal_facts(view: View, point: RecoveryPoint | None) -> WalFacts:
+def _wal_facts(desk: Desk, view: View, point: RecoveryPoint | None) -> WalFacts:
     index = _index_of(view, point)
+    repository = point.backup.repository if point else next(iter(view.histories), "")
     if index is None or point is None:
-        return WalFacts()
+        return WalFacts(unfinished=unfinished_segments(desk, view, repository))
     start = point.backup.start_lsn or 0
     stop = point.backup.stop_lsn or start
     timeline = point.backup.timeline or point.timeline
     return WalFacts(
-        system_identifiers=tuple(sorted(index.system_identifiers())),
+        system_identifier=index.system_identifier,
         compression=tuple(sorted({method for piece in point.pieces for method in index.compression_methods(piece)})),
         overflowed=index.running_xacts_overflow(timeline, start, max(stop, start + 1)),
-        partial=tuple(problem.where for problem in index.problems() if problem.where.endswith(".partial")),
+        unfinished=unfinished_segments(desk, view, repository),
         history_files=tuple(number for number, each in index.timelines().items() if each.parent is not None),
         timelines=tuple(index.timelines()),
     )

@@ -23,7 +23,8 @@ from engine.transfer.opening import compression_of
 _PACKED: dict[str, Compression] = {".gz": "gzip", ".lz4": "lz4", ".zst": "zstd"}
 _OTHER_PACKING = (".bz2", ".xz", ".lzo", ".snappy")
 
-_SEGMENT = re.compile(r"([0-9A-F]{24})(?:-[0-9a-f]{40})?(\.partial)?(\.gz|\.lz4|\.zst)?\Z")
+# Unfinished: ``.partial.gz`` from an archive command that packs, ``.gz.partial`` from pg_receivewal.
+_SEGMENT = re.compile(r"([0-9A-F]{24})(?:-[0-9a-f]{40})?(\.partial)?(\.gz|\.lz4|\.zst)?(?(2)|(\.partial)?)\Z")
 _UNSUPPORTED = re.compile(r"[0-9A-F]{24}(?:-[0-9a-f]{40})?(?:\.partial)?(\.bz2|\.xz|\.lzo|\.snappy)\Z")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history(\.gz|\.lz4|\.zst)?\Z")
 _BACKUP = re.compile(r"([0-9A-F]{24}\.[0-9A-F]{8}\.backup)(?:-[0-9a-f]{40})?(\.gz|\.lz4|\.zst)?\Z")
@@ -105,7 +106,7 @@ def _list_folder(
             if not stat.S_ISREG(status.st_mode):
                 listing.problems.append(Problem(entry.path, "has a segment's name but is no file"))
                 continue
-            add(found[1], name[24:], found[2] is not None, status)
+            add(found[1], name[24:], ".partial" in name, status)
     alive()
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from engine import __version__
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 
@@ -117,6 +118,7 @@ def _parser(words: Sequence[str]) -> _Parser:
     parser = _Parser(
         prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
     )
+    parser.add_argument("--version", action="version", version=f"reprise {__version__}", help="tell it and leave")
     _screen_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
@@ -157,11 +159,12 @@ def _parser(words: Sequence[str]) -> _Parser:
     schedule = command("schedule", "what runs by itself, from [schedule] in the site file", yes)
     schedule.add_argument("act", nargs="?", choices=["show", "install", "remove"], default="show")
     archiving = command("archiving", "the live cluster's WAL on its way into the archive", yes)
-    archiving.add_argument("act", choices=["set-up", "test", "stream"])
+    archiving.add_argument("act", choices=["set-up", "test", "stream", "adopt"], help="adopt: an unfinished segment")
     way = archiving.add_mutually_exclusive_group()
     way.add_argument("--zstd", action="store_true", help="set-up: the archive command compresses")
     way.add_argument("--stream", action="store_true", help="set-up: what `archiving stream` needs, its slot bounded")
     way.add_argument("--accept-gap", action="store_true", help="stream: begin with what is written now")
+    way.add_argument("--apply", action="store_true", help="adopt: write it under the segment's own name")
     archiving.add_argument("--restart", action="store_true", help="set-up: restart the server where that is needed")
     command("push", "send every copy, and all archived WAL, that the second places have not yet")
     fetch = command("fetch", "bring a second place back into a folder, verified by checksum", into)

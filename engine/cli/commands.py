@@ -243,6 +243,8 @@ def _schedule(given: Given) -> int:
 
 def _archiving(given: Given) -> int:
     desk, done = _desk(given), False
+    if given.act == "adopt":
+        return _adopt(given, desk)
     if given.act == "set-up":
         found = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
         if found.ok:
@@ -262,6 +264,22 @@ def _archiving(given: Given) -> int:
     else:
         telling.archiving(found, done=done)
     return 0 if found.ok else 1
+
+
+def _adopt(given: Given, desk: acts.Desk) -> int:
+    """What is adopted is shown before it is confirmed; without --apply nothing is written."""
+    if given.apply and not given.yes:
+        found = acts.adopt_unfinished(desk)
+        if not given.json:
+            telling.adoption(found, desk.site.zone)
+        if found.adopting:
+            following.confirm(given, "Write these into the archive? [yes/no] ", "yes")
+    found = acts.adopt_unfinished(desk, apply=given.apply)
+    if given.json:
+        documents.write(keeping.adoption(found, applied=given.apply))
+    else:
+        telling.adoption(found, desk.site.zone, applied=given.apply)
+    return 3 if found.refused else 0
 
 
 def _push(given: Given) -> int:

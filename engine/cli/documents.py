@@ -142,10 +142,7 @@ def refusal(planned: Plan) -> Document:
         "host": None,
         "port": None,
         "reached": None,
-        "steps": [
-            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
-            for step in planned.steps
-        ],
+        "steps": _to_do(planned),
         "error": _refusal(planned),
         **({"rpo_seconds": None, "rto_seconds": None} if planned.proof is not None else {}),
     }
@@ -228,13 +225,17 @@ def copy_refusal(planned: Plan) -> Document:
         "run": None,
         "outcome": "refused",
         "copy": None,
-        "steps": [
-            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
-            for step in planned.steps
-        ],
+        "steps": _to_do(planned),
         "checks": [check(each) for each in planned.checks],
         "error": _refusal(planned),
     }
+
+
+def _to_do(planned: Plan) -> list[Document]:
+    return [
+        {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
+        for step in planned.steps
+    ]
 
 
 def _steps(state: RunState) -> list[Document]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from engine.cli.documents import Document, time
+from engine.cli.documents import Document, lsn, time
 from engine.records.copying import Proof
 from engine.records.keeping import Expiry
-from engine.records.status import Archiving, ScheduleState, SiteStatus, Thing
+from engine.records.status import Adoption, Archiving, ScheduleState, SiteStatus, Thing
 
 
 def status(found: SiteStatus) -> Document:
@@ -56,6 +56,29 @@ def archiving(found: Archiving) -> Document:
         ],
         "segment": found.segment,
         "seconds": found.seconds,
+        "findings": list(found.findings),
+    }
+
+
+def adoption(found: Adoption, *, applied: bool) -> Document:
+    return {
+        "applied": applied,
+        "adopt": [
+            {
+                "segment": each.segment,
+                "timeline": each.timeline,
+                "path": str(each.path),
+                "commits": each.commits,
+                "last_commit_at": time(each.last_commit_at),
+                "end_lsn": lsn(each.end_lsn),
+                "ended_by": each.ended_by,
+            }
+            for each in found.adopting
+        ],
+        "leave": [
+            {"path": str(each.path), "why": each.why_not, "refused": each.refused, "remedy": each.remedy}
+            for each in found.leaving
+        ],
         "findings": list(found.findings),
     }
 

@@ -1,5 +1,6 @@
 """The documents for people, as plain lines: what a monitor's log, a dumb terminal or a careful reader wants."""
 
+import shlex
 import sys
 import time as clock
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,7 @@ from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan, ProofDrill
 from engine.records.runs import RunState
-from engine.records.status import Archiving, ScheduleState
+from engine.records.status import Adoption, Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
 
 SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
@@ -65,6 +66,11 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         say(f"last kept   {_end(point.kept, zone)}")
         say(f"first lost  {_end(point.lost, zone)}")
         say(f"loses       {point.lost_commits} commits that the repository holds")
+        if point.wal_first is not None:
+            many = "1 segment" if point.wal_segments == 1 else f"{point.wal_segments} segments"
+            say(f"WAL         {point.wal_first} to {point.wal_last}, {many}, {size(point.wal_bytes)}")
+        if planned.files is None and point.media:
+            say(f"media       {', '.join(each.id for each in point.media)}")
     if planned.files is not None:
         at = moment(planned.files.moment, zone) if planned.files.moment else "as the newest or named snapshot has them"
         say(f"files       {at}")
@@ -148,6 +154,25 @@ def archiving(found: Archiving, *, done: bool = False) -> None:
         say("nothing needs to be changed")
 
 
+def adoption(found: Adoption, zone: ZoneInfo, *, applied: bool = False) -> None:
+    say(("adopted" if applied else "can be adopted") + ("" if found.adopting else ": nothing"))
+    for each in found.adopting:
+        number = f"{each.commits} commits" if each.commits != 1 else "one commit"
+        until = f", the last at {moment(each.last_commit_at, zone)}" if each.last_commit_at else ""
+        say(f" {SIGNS['ok']} {each.segment}: {number} more on timeline {each.timeline}{until}")
+        say(f"      its WAL ends at {format_lsn(each.end_lsn or 0)}; from {each.path}, which stays")
+        if each.ended_by is not None:
+            say(f" {SIGNS['warn']}    what is behind that is left out: {each.ended_by}")
+    for each in found.leaving:
+        say(f" {SIGNS['bad' if each.refused else 'info']} {each.path.name} is left as it is: {each.why_not}")
+        if each.remedy is not None:
+            say(f"      {each.remedy}")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
+    if found.adopting and not applied:
+        say("nothing was written; do it with: reprise archiving adopt --apply")
+
+
 def proofs(found: Iterable[Proof]) -> None:
     for each in found:
         sign = SIGNS[{True: "ok", False: "bad", None: "warn"}[each.ok]]
@@ -223,14 +248,15 @@ def report(state: RunState, zone: ZoneInfo) -> None:
     elif state.recovery and state.recovery.rto_seconds is not None:
         waited = f", and {duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
         say(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
-        say(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
+        lost = state.recovery.rpo_seconds
+        say(f"lost        {'not known' if lost is None else f'{duration(lost)} of commits'}")
     if state.files:
         _files(state.files, copied=any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps))
     for each in state.checks:
         if each.ok is not True:
             _check(each)
     if state.host:
-        database = f"psql -h {state.host} -p {state.port}"
+        database = f"psql -h {shlex.quote(state.host)} -p {state.port}"
         say(f"server      {database}   data directory {state.data_dir}")
     if state.error:
         say(f"error       {state.error.message}")

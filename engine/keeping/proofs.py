@@ -3,7 +3,6 @@ for what the last proof drill that restored it came to: it never stands for a co
 site whose last proof drill was refused: nobody may have seen that."""
 
 import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import msgspec
 from engine.records.coding import from_json, to_json
 from engine.records.copying import Proof, RefusedProof
 from engine.records.errors import RepriseError
+from engine.transfer.durable import put_file
 
 _REFUSED = "refused-proofs"
 
@@ -56,11 +56,9 @@ def keep_proof(state: Path, proof: Proof) -> None:
 
 
 def _keep(folder: Path, name: str, record: object) -> None:
-    draft = folder / f"{name}.{os.getpid()}.new"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.write_bytes(to_json(record))
-        draft.replace(folder / f"{name}.json")
+        put_file(folder / f"{name}.json", to_json(record))
     except OSError as error:
         raise RepriseError(
             f"what was verified cannot be kept in {folder}", cause=error.strerror, remedy="make room there"
@@ -83,13 +81,6 @@ def read_refusal(state: Path, site: str) -> RefusedProof | None:
     with suppress(OSError, msgspec.DecodeError, ValueError):
         return from_json((state / _REFUSED / f"{_name((site,))}.json").read_bytes(), RefusedProof)
     return None
-
-
-def forget_proofs(state: Path, gone: set[tuple[str, str, str]]) -> None:
-    """Drop the proofs of copies that are no more."""
-    for kind, *copy in gone:
-        for each in (kind, _drilled(kind)):
-            (state / "proofs" / f"{_name((each, *copy))}.json").unlink(missing_ok=True)
 
 
 def _name(key: tuple[str, ...]) -> str:

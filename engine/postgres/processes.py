@@ -128,6 +128,21 @@ def wake_archiver(pid: int) -> None:
                 os.kill(child, signal.SIGUSR1)
 
 
+def running_on(program: str, folder: Path) -> list[int]:
+    """Every live ``program`` that names this folder, or one in it, among its words."""
+    names = {os.fspath(folder), os.path.realpath(folder)}
+
+    def named(words: Sequence[str]) -> bool:
+        return any(word.endswith(name) or f"{name}/" in word for word in words for name in names)
+
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if _is_stray(process, program, named):
+                found.append(process.pid)
+    return found
+
+
 def end_strays(program: str, folder: Path) -> None:
     """End every ``program`` that an engine which died left behind, with this folder or one in it among its words: it
     would go on writing there. Raises RepriseError where one cannot be ended."""

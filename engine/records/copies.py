@@ -12,10 +12,12 @@ Compression = Literal["gzip", "lz4", "zstd"]
 
 @dataclass(frozen=True, slots=True)
 class Tablespace:
-    """A tablespace as the backup knows it: its OID, and where it lay on the origin."""
+    """A tablespace as the backup knows it: its OID, where it lay on the origin, what it will occupy when unpacked
+    (None: unknown)."""
 
     oid: int
     location: str
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class BaseBackup:
     reason: str | None = None
     failed_check: str | None = None  # the check that the reason belongs to: backup-incomplete, backup-label …
     doubt: str | None = None  # what its last reading found wrong: another is taken where one reaches as far
+    stranger: bool = False  # of another cluster than the archived WAL beside it
 
 
 class WalFile(NamedTuple):
@@ -68,6 +71,29 @@ class WalFile(NamedTuple):
     mtime_ns: int
     inode: int
     partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedSegment:
+    """A ``.partial``: a segment that was not full when its writing ended. ``archive`` is the folder that it lies in,
+    ``segment`` its file name when it is whole.
+
+    ``commits`` are those that it adds to the unbroken WAL of that archive, ``last_commit_at`` is the last one's time.
+    Its sound WAL ends at ``end_lsn``; ``ended_by`` says why, where that is not because nothing more was written.
+    ``why_not``: why it is not adopted (None: it can be); ``refused``: only because somebody may still write it.
+    """
+
+    path: Path
+    archive: str
+    segment: str
+    timeline: int
+    end_lsn: Lsn | None = None
+    commits: int = 0
+    last_commit_at: datetime | None = None
+    ended_by: str | None = None
+    why_not: str | None = None
+    remedy: str | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Literal
 
+from engine.records.copies import UnfinishedSegment
+
 ThingName = Literal["database-full", "database-incremental", "files", "source", "environment"]
 
 THINGS: tuple[ThingName, ...] = ("database-full", "database-incremental", "files", "source", "environment")
@@ -94,8 +96,9 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class ArchiverFacts:
     """How the live server's archiving stands (pg_stat_archiver, pg_replication_slots, pg_wal). ``waiting`` segments
-    are not archived yet; ``behind`` is whether it has written anything behind the last archived segment. ``slots``:
-    name and the bytes of WAL that it holds back, of all but the one of our ``stream`` (None: there is none)."""
+    are not archived yet; ``segment`` is the one that the server writes now, and ``begun`` whether anything stands in
+    it. ``slots``: name and the bytes of WAL that it holds back, of all but the one of our ``stream`` (None: there is
+    none)."""
 
     mode: str
     command: str
@@ -104,7 +107,8 @@ class ArchiverFacts:
     archived_at: datetime | None
     archived_segment: str | None
     waiting: int
-    behind: bool
+    segment: str
+    begun: bool
     wal_bytes: int
     max_wal_bytes: int
     slots: tuple[tuple[str, int], ...] = ()
@@ -154,3 +158,18 @@ class Archiving:
     segment: str | None = None
     seconds: float | None = None
     findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Unfinished segments: those that can be adopted, or were, and those that are left as they are. ``findings`` is
+    what else an operator should know."""
+
+    adopting: tuple[UnfinishedSegment, ...] = ()
+    leaving: tuple[UnfinishedSegment, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is adopted, because somebody may still write what could be."""
+        return not self.adopting and any(each.refused for each in self.leaving)

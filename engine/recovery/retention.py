@@ -101,6 +101,8 @@ def _kept_backups(
     for each in backups:
         if each.id in in_use:
             keep(each, "a run reads it now")
+        elif each.stranger:
+            keep(each, "it is of another cluster")
         elif each.started_at is None or each.timeline is None:
             keep(each, "when it was taken is not known")
         elif (each.stopped_at or each.started_at) >= now - _FRESH:

@@ -30,8 +30,9 @@ class PushedWal(NamedTuple):
 
 def push_wal(folder: Path, into: RemotePlace, progress: Progress) -> PushedWal:
     """Send every archived file that is not there yet. What is there is never replaced, so a segment that is shorter
-    than a segment is not sent. Then all are held against what is there: by their sizes; by
-    checksum what was sent now, what has another time there, and some others, other ones each time.
+    than a segment is not sent, nor an unfinished one. One that was adopted is: it tells that of the segment beside it.
+    Then all are held against what is there: by their sizes; by checksum what was sent now, what has another time there,
+    and some others, other ones each time.
 
     Raises DamagedCopy, Unreachable, RepriseError.
     """
@@ -74,7 +75,7 @@ def _archived(folder: Path) -> tuple[list[str], list[str]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(place, name)
-            if not name.startswith(".") and not name.endswith(".partial"):
+            if not name.startswith(".") and (not name.endswith(".partial") or name[:24] in files):
                 kept = short if _SEGMENT.match(name) and _is_short(path) else whole
                 kept.append(os.fspath(path.relative_to(folder)))
     return sorted(whole), sorted(short)

@@ -1,5 +1,6 @@
-"""Save what only production has: the segments and history files of its pg_wal that the archive has not, and resolve
-``--latest`` again with them. The server is stopped by now, so nothing comes after them."""
+"""Save what only production has: the segments and history files of its pg_wal that the archive has not, or has adopted
+while they were unfinished; and resolve ``--latest`` again with them. The server is stopped by now, so nothing comes
+after them."""
 
 import os
 import re
@@ -22,9 +23,11 @@ from engine.steps.shared.production import production_dir
 from engine.steps.shared.recovering import SALVAGED, wal_roots
 from engine.steps.shared.resolving_again import ReadAgain, resolve_again
 from engine.transfer.durable import sync_folder
+from engine.wal.tail import read_tail
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")
+_UNFINISHED = (".partial", ".partial.gz", ".partial.lz4", ".partial.zst", ".gz.partial", ".lz4.partial")
 _PAGE_BEGIN = Struct("=HHIQ")  # XLogPageHeaderData in xlog_internal.h: magic, info, tli, pageaddr
 
 
@@ -70,7 +73,7 @@ def undo(step: RunningStep) -> None:
 def _not_archived(step: RunningStep, wal: Path, point: RecoveryPoint) -> list[Path]:
     """Segments and history files that are not in the archive, or not yet said to be (``.ready``). Files that were
     recycled for WAL to come still hold old pages, or none: their first page does not bear their name."""
-    archived = _archived(step, point, sorted(path.name for path in wal.iterdir()))
+    archived = _archived(step, point, sorted(wal.iterdir()))
     found = []
     for path in sorted(wal.iterdir()):
         segment = bool(_SEGMENT.match(path.name))
@@ -107,15 +110,17 @@ def _is_read_to_its_end(step: RunningStep, wal: Path, point: RecoveryPoint, agai
     )
 
 
-def _archived(step: RunningStep, point: RecoveryPoint, names: list[str]) -> set[str]:
-    """Which of these the archive has; where it is away, none of them counts as archived. Raises Unreachable where that
-    leaves ``--latest`` undecided: what production wrote last must not be given up without a word."""
+def _archived(step: RunningStep, point: RecoveryPoint, paths: list[Path]) -> set[str]:
+    """Which of these the archive has, no shorter; where it is away, none of them counts as archived. Raises Unreachable
+    where that leaves ``--latest`` undecided: what production wrote last must not be given up without a word."""
     roots = tuple(root for root in wal_roots(step, point) if Path(root).name != SALVAGED)
 
     def listed(alive: Alive) -> list[str]:
         archive = Archive(roots)
         archive.refresh()
-        return [name for name in names if archive.find(name, fresh_within=float("inf"))]
+        found = {path: archive.find(path.name, fresh_within=float("inf")) for path in paths}
+        size = point.segment_size
+        return [path.name for path, copies in found.items() if copies and not _goes_further(path, copies, size)]
 
     try:
         return set(patiently(step, listed, f"the archive {', '.join(roots)}"))
@@ -128,6 +133,15 @@ def _archived(step: RunningStep, point: RecoveryPoint, names: list[str]) -> set[
             ) from None
         step.log(f"{error.message}: all of pg_wal is salvaged")
         return set()
+
+
+def _goes_further(path: Path, copies: list[Path], segment_size: int) -> bool:
+    """Whether a segment ends behind its archived copy, which was unfinished when it was adopted."""
+    if not any(copy.with_name(copy.name + rest).exists() for copy in copies for rest in _UNFINISHED):
+        return False
+    name = parse_segment(path.name, segment_size)
+    own, *others = (read_tail(each, *name) for each in (path, *copies))
+    return own is not None and all(each is None or each.valid_to < own.valid_to for each in others)
 
 
 def _is_written(path: Path, segment_size: int) -> bool:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import psutil
 
 from engine.records.errors import RepriseError
-from engine.records.survey import FileSystem
+from engine.records.survey import FileSystem, OsUser
 from engine.survey.patience import within
+from engine.system import users
 from engine.system.programs import run_program
 
 FSTAB = Path("/etc/fstab")
@@ -40,6 +41,19 @@ def _file_system(path: str) -> FileSystem | None:
         total_bytes=room.f_blocks * room.f_frsize,
         writable=os.access(nearest, os.W_OK | os.X_OK),
     )
+
+
+def closed_to(user: OsUser, folder: Path) -> str | None:
+    """The first folder on the way down to this one that a user may not enter; None: he may enter all. What the mode
+    bits forbid an access list may allow: then it is tried as that user. Raises OSError."""
+    closed = users.closed_to(user, folder)
+    if closed is None:
+        return None
+    try:
+        run_program(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)], user, timeout=3)
+    except RepriseError:
+        return str(closed)
+    return None
 
 
 def mount_point_of(folder: Path) -> Path:

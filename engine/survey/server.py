@@ -17,8 +17,11 @@ SELECT current_setting('server_version_num')::int / 10000,
        pg_is_in_recovery(),
        (SELECT count(*) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '')
 """
-
-
+_WRITES = """
+SELECT (SELECT system_identifier FROM pg_control_system()),
+       CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())::bigint
+            ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint END
+"""
 _DATABASES = """
 SELECT datname, pg_database_size(oid) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname
 """
@@ -46,3 +49,15 @@ def ask_server(site: Site, run_as: OsUser) -> LiveServer:
     return LiveServer(
         version, identifier % (1 << 64), timeline, size, summarizes, senders, bool(replicates), recovering, spaces
     )
+
+
+def ask_timeline(site: Site, run_as: OsUser) -> tuple[int, int]:
+    """The system identifier of the server that answers, and the timeline that it writes, or follows. Raises
+    Unreachable."""
+    with connect_site(site.database, run_as, timeout=5) as connection:
+        try:
+            row = connection.execute(_WRITES).fetchone()
+        except QueryFailed as failure:
+            raise Unreachable("the server does not say what it writes", cause=str(failure).strip()) from None
+    assert row is not None
+    return int(row[0]) % (1 << 64), int(row[1])

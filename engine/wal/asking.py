@@ -5,7 +5,7 @@ import sqlite3
 from engine.records.errors import DamagedCopy
 from engine.records.history import Piece
 from engine.records.lsn import segment_of
-from engine.wal.cache import Cache
+from engine.wal.cache import Cache, unsigned
 
 HIGHEST = 1 << 62  # an LSN or segment number above all that SQLite can hold
 
@@ -23,6 +23,12 @@ class Asking:
         row = self._ask("SELECT value FROM fact WHERE name = 'home'").fetchone()
         size = int(row[0].split()[1]) if row else 0
         return size or _DEFAULT_SEGMENT_SIZE
+
+    @property
+    def system_identifier(self) -> int | None:
+        """Whose WAL the archive's is; None where nothing was read yet. Single segments may be another's."""
+        row = self._ask("SELECT value FROM fact WHERE name = 'home'").fetchone()
+        return unsigned(int(row[0].split()[0])) if row else None
 
     def _connection(self) -> sqlite3.Connection:
         return self._cache.connection()

@@ -11,6 +11,7 @@ from engine.wal.cache import signed
 
 Place = tuple[int, int]  # a segment: timeline, number
 
+_REQUEST = "where its server is gone for good: reprise archiving adopt"
 _KNOWN = "SELECT timeline, number, path, size_bytes, mtime_ns, inode FROM segment ORDER BY timeline, number"
 
 
@@ -55,7 +56,7 @@ def _chosen(files: Sequence[WalFile], found: Difference) -> Iterator[tuple[int, 
         whole = []
         for index, file in copies:
             if file.partial:
-                found.apart.append((file.path, "an unfinished segment: replayed only on request", None))
+                found.apart.append((file.path, "an unfinished segment: replayed only on request", _REQUEST))
             else:
                 whole.append((index, file))
         if whole:

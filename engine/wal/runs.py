@@ -5,10 +5,19 @@ from pathlib import Path
 
 from engine.records.copies import Problem, Timeline, WalGap
 from engine.records.history import Piece, SegmentRun
-from engine.records.lsn import Lsn, SegmentName
+from engine.records.lsn import Lsn, SegmentName, format_lsn
 from engine.wal import forks, tree
 from engine.wal.asking import HIGHEST, Asking
-from engine.wal.cache import path_of, timelines, unsigned
+from engine.wal.cache import path_of, timelines
+
+# What `archiving adopt` leaves: zeros behind the WAL, the unfinished file beside it, and nothing that goes on from it.
+_TROUBLED = "(damage IS NOT NULL OR trouble IS NOT NULL)"  # as the index segment_trouble has it
+_ADOPTED = (
+    "damage IS NOT NULL AND damage LIKE '%zeroed from%' AND NOT void AND trouble IS NULL "
+    "AND EXISTS (SELECT 1 FROM apart WHERE substr(apart.path, 1, length(segment.path) + 1) = segment.path || '.') "
+    "AND NOT EXISTS (SELECT 1 FROM segment AS next "
+    "WHERE next.timeline = segment.timeline AND next.number = segment.number + 1)"
+)
 
 
 class AskingForRuns(Asking):
@@ -31,7 +40,8 @@ class AskingForRuns(Asking):
         ]
         for first, following in zip(starts, [*starts[1:], HIGHEST], strict=False):
             row = self._ask(
-                "SELECT number, valid_to, damage, tail_lsn, all_head, segment_size FROM segment "
+                f"SELECT number, valid_to, CASE WHEN {_ADOPTED} THEN NULL ELSE damage END, tail_lsn, all_head, "
+                "segment_size FROM segment "
                 "WHERE timeline = ? AND number >= ? AND number < ? AND NOT void ORDER BY number DESC LIMIT 1",
                 timeline, first, following,
             ).fetchone()  # fmt: skip
@@ -88,26 +98,46 @@ class AskingForRuns(Asking):
         return [row[0] for row in rows]
 
     def problems(self) -> list[Problem]:
-        """Damaged, foreign, unfinished and unconnected segments, each with its reason."""
-        found = []
-        for path, damage, trouble in self._ask(
-            "SELECT path, damage, trouble FROM segment WHERE damage IS NOT NULL OR trouble IS NOT NULL "
-            "ORDER BY timeline, number"
-        ):
-            found.append(
-                Problem(
-                    path,
-                    damage or f"does not continue the segment before it: {trouble}",
-                    "fetch this segment again from another copy of the archive, if there is one",
-                )
+        """Damaged, foreign, unconnected, adopted and unfinished segments, each with its reason."""
+        found = self.damaged()
+        found += [
+            Problem(path, f"adopted while it was unfinished: its WAL ends at {format_lsn(valid_to)}")
+            for path, valid_to in self._ask(
+                f"SELECT path, valid_to FROM segment WHERE {_TROUBLED} AND {_ADOPTED} ORDER BY path"
             )
+        ]
         found += [Problem(*row) for row in self._ask("SELECT path, what, remedy FROM apart ORDER BY path")]
         return found
 
-    def system_identifiers(self) -> set[int]:
-        """All that the segments' headers name."""
-        rows = self._ask("SELECT DISTINCT system_identifier FROM segment WHERE segment_size > 0")
-        return {unsigned(row[0]) for row in rows}
+    def damaged(self) -> list[Problem]:
+        """Damaged, foreign and unconnected segments, each with its reason."""
+        return [
+            Problem(
+                path,
+                damage or f"does not continue the segment before it: {trouble}",
+                "fetch this segment again from another copy of the archive, if there is one",
+            )
+            for path, damage, trouble in self._ask(
+                f"SELECT path, damage, trouble FROM segment WHERE {_TROUBLED} AND NOT ({_ADOPTED}) "
+                "ORDER BY timeline, number"
+            )
+        ]
+
+    def unfinished(self) -> list[Path]:
+        """The files of segments that were not full when their writing ended."""
+        return [Path(path) for (path,) in self._ask("SELECT path FROM apart ORDER BY path")]
+
+    def is_whole(self, timeline: int, number: int) -> bool:
+        """Whether the archive has a segment that was not adopted while it was unfinished; damaged or not."""
+        query = f"SELECT 1 FROM segment WHERE timeline = ? AND number = ? AND NOT ({_ADOPTED})"
+        return self._ask(query, timeline, number).fetchone() is not None
+
+    def record_border(self, timeline: int, number: int) -> int:
+        """The last segment up to this one that is more than the middle of one long record."""
+        row = self._ask(
+            "SELECT max(number) FROM segment WHERE timeline = ? AND number <= ? AND NOT all_head", timeline, number
+        ).fetchone()  # fmt: skip
+        return number if row[0] is None else int(row[0])
 
     def segment_file(self, timeline: int, number: int) -> Path | None:
         """The file of a segment, damaged or not; None where the archive has none."""

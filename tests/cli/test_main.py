@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine import acts, cli
+from engine import __version__, acts, cli
 from engine.cli import commands, following, monitoring, printing
 from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError
@@ -43,6 +43,11 @@ wal = "/nowhere/wal"
 def options(tmp_path: Path) -> list[str]:
     (tmp_path / "site.toml").write_text(SITE)
     return ["--site", str(tmp_path / "site.toml"), "--state", str(tmp_path / "state")]
+
+
+def test_the_version_is_told() -> None:
+    done = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"reprise {__version__}\n" and not done.stderr
 
 
 def raising(error: BaseException) -> Callable[..., NoReturn]:

@@ -25,6 +25,9 @@ def test_wal_is_added_and_never_replaced_and_drafts_stay_here(vault: tuple[Remot
     (wal / "000000010000000000000002.partial").write_bytes(b"half")
     assert push_wal(wal, place, silent).short == []
     assert [path.name for path in folder.iterdir()] == [one.name]
+    adopted = wal / f"{one.name}.partial"
+    adopted.write_bytes(b"1")
+    assert push_wal(wal, place, silent).sent == [one.name, adopted.name]
     one.write_bytes(b"2" * MIB)
     with pytest.raises(DamagedCopy) as caught:
         push_wal(wal, place, silent)

@@ -1,5 +1,8 @@
 """Checks of the WAL and its archive."""
 
+from datetime import UTC
+
+from engine.records.copies import UnfinishedSegment
 from engine.records.lsn import SegmentName
 from engine.records.plan import Check
 from engine.recovery.checks.question import Question, inform, refuse, warn
@@ -26,18 +29,36 @@ def archive_unreachable(question: Question) -> Check | None:
 
 
 def partial_segment(question: Question) -> Check | None:
-    partial = question.wal.partial
-    if not partial:
+    unfinished = question.wal.unfinished
+    if not unfinished:
         return None
-    shown = ", ".join(partial[:3]) + (f" and {len(partial) - 3} more" if len(partial) > 3 else "")
-    remedy = "only where production is gone for good: copy it to its name without .partial, then plan again"
+    told = [_unfinished(each) for each in sorted(unfinished, key=lambda each: each.why_not is not None)]
+    shown = ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+    remedy = None
+    if any(each.why_not is None for each in unfinished):
+        remedy = "only where production is gone for good: reprise archiving adopt, then plan again"
+        if question.in_place and question.survey.cluster.exists:
+            remedy = f"production's own pg_wal holds more, and is salvaged; {remedy}"
     return inform("partial-segment", f"not used, since unfinished: {shown}", ok=False, remedy=remedy)
+
+
+def _unfinished(segment: UnfinishedSegment) -> str:
+    name = segment.path.name
+    if segment.why_not is not None:
+        return name
+    number = f"{segment.commits} commits" if segment.commits != 1 else "one commit"
+    at = segment.last_commit_at
+    until = f" until {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at is not None else ""
+    return f"{name} holds {number} more{until}"
 
 
 def unarchived_tail(question: Question) -> Check | None:
     tail, point = question.survey.cluster.wal_tail, question.point
     if not question.survey.cluster.exists:
         return None
+    if tail is None:
+        finding = "production's pg_wal cannot be read: whether it holds WAL that the archive has not is not known"
+        return warn("unarchived-tail", None, finding, "look at it before you discard what is set aside")
     if not tail:
         return warn("unarchived-tail", True, "production's pg_wal holds nothing that the archive has not")
     number = (

@@ -74,13 +74,14 @@ def ensure_feed(step: RunningStep, data_dir: Path) -> Feed:
 
 
 def wal_roots(step: RunningStep, point: RecoveryPoint) -> tuple[str, ...]:
-    """The archive of the repository that the backup comes from, then what was salvaged. Another repository of the
-    site is another archive: its being away must not stop this recovery."""
+    """What was salvaged, which may go further than a segment that was adopted unfinished; then the archive of the
+    repository that the backup comes from. Another repository of the site is another archive: its being away must not
+    stop this recovery."""
     repositories = step.site.database.repository
     own = [each for each in repositories if point.backup.path.is_relative_to(each.base_backups)]
     roots = [each.wal for each in own or repositories]
     salvaged = Path(layout_of(step.plan).work) / SALVAGED
-    return (*dict.fromkeys(roots), *([str(salvaged)] if salvaged.is_dir() else []))
+    return (*([str(salvaged)] if salvaged.is_dir() else []), *dict.fromkeys(roots))
 
 
 def feed_lives(step: RunningStep) -> bool:

@@ -15,7 +15,7 @@ from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Alive
 from engine.steps.shared.layout import layout_of
 from engine.steps.shared.points import gate_lsn
-from engine.steps.shared.recovering import wal_roots
+from engine.steps.shared.recovering import SALVAGED, wal_roots
 from engine.wal.index import WalIndex
 
 
@@ -89,7 +89,7 @@ def _behind_the_gate(step: RunningStep, point: RecoveryPoint) -> list[WalFile]:
     number = segment_of(gate_lsn(point), size)
     files: list[WalFile] = []
     while found := archive.find(SegmentName(timeline, number).text(size), fresh_within=float("inf") if files else 0):
-        for path in found:
+        for path in [path for path in found if path.parent.name == SALVAGED] or found:  # the archive's may end earlier
             status = path.stat()
             compression = {".gz": "gzip", ".lz4": "lz4", ".zst": "zstd"}.get(path.suffix)
             files.append(
