@@ -29,6 +29,9 @@ _FILES = """
 SELECT setting FROM pg_settings WHERE name IN ('config_file', 'hba_file', 'ident_file') AND setting <> ''
 UNION SELECT DISTINCT sourcefile FROM pg_file_settings
 """
+_INCLUDED = (  # by those for authentication, from PostgreSQL 16 on
+    "SELECT DISTINCT file_name FROM pg_hba_file_rules", "SELECT DISTINCT file_name FROM pg_ident_file_mappings",
+)  # fmt: skip
 _CLUSTER = """
 SELECT version(), current_setting('shared_preload_libraries'), current_setting('lc_collate', true),
        current_setting('data_checksums')
@@ -102,7 +105,8 @@ def _ask(step: RunningStep) -> tuple[list[Path], dict[str, Any]]:
         names = [name for (name,) in connection.execute(_DATABASES).fetchall()]
         files = []
         with suppress(QueryFailed):  # pg_file_settings is the superuser's
-            files = [Path(name) for (name,) in connection.execute(_FILES).fetchall() if name]
+            for query in (_FILES, *_INCLUDED):
+                files += [Path(name) for (name,) in connection.execute(query).fetchall() if name]
     cluster: dict[str, Any] = dict(
         zip(("version", "shared_preload_libraries", "lc_collate", "data_checksums"), found, strict=True)
     )
