@@ -1,6 +1,7 @@
 """The map of the engine is the engine: each room's row in its README, and each room's own list of files."""
 
 import ast
+import pkgutil
 import re
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_a_room_imports_what_its_row_says(room: str) -> None:
     above = list(rows())[: list(rows()).index(room)]
     said = set(above) - words if row.startswith(ALL_BUT) else words - {"nothing"}
     assert imports(room) == said
+
+
+def test_every_name_in_the_map_is_there() -> None:
+    names = re.findall(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`", (ENGINE / "README.md").read_text())
+    assert len(names) > 50
+    for name in names:
+        pkgutil.resolve_name(f"engine.{name}")
 
 
 @pytest.mark.parametrize("folder", LISTING, ids=lambda folder: str(folder.relative_to(HOME)))

@@ -17,7 +17,7 @@ loading     a dump restored
 keeping     what the policy lets go, deleted (judging, judging_there: what that is, here and at the second places)
 apart       places that are one on disk
 mounted     whether the folder that is there can be the archive of before
-distant     the second places
+second_places  the copies sent there, and fetched back
 proving     copies verified
 proving_recovery  proof drills: copies restored and thrown away
 drilled     what was proven of each copy, by verifying and by drills
@@ -65,8 +65,6 @@ if TYPE_CHECKING:
     from engine.acts.copying import plan_source_copies as plan_source_copies
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
-    from engine.acts.distant import fetch_back as fetch_back
-    from engine.acts.distant import push_all as push_all
     from engine.acts.drilling import HeldDrill as HeldDrill
     from engine.acts.drilling import begin_drill as begin_drill
     from engine.acts.drilling import check_drill as check_drill
@@ -123,6 +121,8 @@ if TYPE_CHECKING:
     from engine.acts.scheduling import install_schedule as install_schedule
     from engine.acts.scheduling import remove_schedule as remove_schedule
     from engine.acts.scheduling import show_schedule as show_schedule
+    from engine.acts.second_places import fetch_back as fetch_back
+    from engine.acts.second_places import push_all as push_all
     from engine.acts.unpacking import restore_image as restore_image
     from engine.acts.unpacking import restore_source as restore_source
     from engine.acts.watching import status as status
@@ -150,7 +150,6 @@ _WHERE = {
     "checking": ("check_site_files", "file_findings"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
-    "distant": ("fetch_back", "push_all"),
     "drilling": (
         "HeldDrill",
         "begin_drill",
@@ -169,6 +168,7 @@ _WHERE = {
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
+    "second_places": ("fetch_back", "push_all"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),

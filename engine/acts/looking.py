@@ -235,7 +235,7 @@ def _doubted(backup: BaseBackup, proofs: Proofs) -> BaseBackup:
     """A backup with what its last proof found wrong. That makes it no worse than any other that is all there is: it may
     have been mended, or was only out of reach."""
     proof = proofs.get(("base", backup.repository, backup.id))
-    if proof is None or proof.ok is not False:
+    if proof is None or proof.ok is not False or (backup.started_at is not None and proof.at < backup.started_at):
         return backup
     found = proof.findings[0] if proof.findings else "it is not right"
     return replace(backup, doubt=f"read on {proof.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {found}")

@@ -28,7 +28,8 @@ def _desk(given: Given) -> acts.Desk:
 def _catalog(given: Given) -> int:
     desk = _desk(given)
     acts.read_archive(desk, telling.reading(given.json))
-    view, proofs = acts.look(desk, list_wal=True), acts.proofs(desk)
+    view = acts.look(desk, list_wal=True)
+    proofs = acts.proofs(desk, view.catalog)
     if given.json:
         documents.write(catalog.document(view.catalog, proofs))
     else:

@@ -4,11 +4,13 @@ site whose last proof drill was refused: nobody may have seen that."""
 
 import hashlib
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from engine.records.coding import from_json, to_json
+from engine.records.copies import Catalog
 from engine.records.copying import Proof, RefusedProof
 from engine.records.errors import RepriseError
 from engine.transfer.durable import put_file
@@ -24,6 +26,24 @@ def key_of(proof: Proof) -> tuple[str, str, str]:
 
 def _drilled(kind: str) -> str:
     return f"{kind} in a drill"
+
+
+def of_copies(proofs: Proofs, catalog: Catalog) -> Proofs:
+    """Those of the archived WAL and of the copies in a catalog. A copy that began after its proof has taken the place
+    of another that had its name: nothing was proven of it."""
+    began: dict[tuple[str, str, str], datetime | None] = {}
+    began |= {("base", each.repository, each.id): each.started_at for each in catalog.base_backups}
+    began |= {("dump", each.repository, each.id): each.started_at for each in catalog.dumps}
+    began |= {("media", each.repository, each.id): each.started_at for each in catalog.media_snapshots}
+    began |= {("source", str(each.path.parent), each.id): each.started_at for each in catalog.sources}
+    began |= {("image", str(each.path.parent), each.id): each.started_at for each in catalog.images}
+
+    def counts(proof: Proof) -> bool:
+        copy = (proof.kind, proof.repository, proof.id)
+        at = began.get(copy)
+        return proof.kind == "wal" or (copy in began and (at is None or at <= proof.at))
+
+    return {key: proof for key, proof in proofs.items() if counts(proof)}
 
 
 def one_for_each(proofs: Proofs) -> list[Proof]:

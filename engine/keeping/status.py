@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from humanize import naturalsize, precisedelta
 
-from engine.keeping.proofs import Proofs
+from engine.keeping.proofs import Proofs, of_copies
 from engine.records.copies import Catalog
 from engine.records.copying import Proof, RefusedProof
 from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Stream, Thing, ThingName, worst
@@ -123,11 +123,8 @@ _KINDS: Mapping[ThingName, tuple[str, ...]] = {
 
 def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]:
     """The proofs of a thing's copies that are still there, newest first."""
-    there = {each.id for each in catalog.base_backups} | {each.id for each in catalog.dumps}
-    there |= {each.id for each in catalog.media_snapshots} | {each.id for each in catalog.sources}
-    there |= {each.id for each in catalog.images}
     kinds = _KINDS[name]
-    found = [proof for proof in proofs.values() if proof.kind in kinds and (proof.kind == "wal" or proof.id in there)]
+    found = [proof for proof in of_copies(proofs, catalog).values() if proof.kind in kinds]
     found.sort(key=lambda proof: proof.at, reverse=True)
     newest = next((proof.drill for proof in found if proof.drill is not None), None)
     return [proof for proof in found if proof.drill in (None, newest)]  # a drill tries what those before it tried

@@ -23,7 +23,7 @@ cache         the index's SQLite file
 tree          sums over many segments
 density       commits on a time axis
 comparing     what is new in an archive
-keeping       writing into the index
+storing       writing into the index
 refresh       bringing the index up to date with an archive
 forks         `.history` files
 places        the records around an LSN

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.acts.desk import Desk, open_desk
-from engine.acts.distant import push_all
 from engine.acts.keeping import expire
+from engine.acts.second_places import push_all
 from engine.records.errors import RepriseError
 from engine.remote.sent import Memory
 from engine.run.locks import second_lock, take_lock

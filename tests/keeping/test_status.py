@@ -165,20 +165,28 @@ def test_a_failed_proof_is_critical_and_one_of_a_copy_that_is_gone_counts_for_no
     assert status(proofs=(replace(bad, id="m0"),))["files"].proof_ok is None
 
 
+def test_nothing_is_proven_of_a_copy_that_has_taken_the_place_of_the_one_that_was() -> None:
+    for ok in (True, False):
+        proof = Proof("b1", "base", "/backup/base", ago(30), ok, () if ok else ("base.tar: checksum",))
+        replaced, same = (status(minutes, proofs=(proof,))["database-full"] for minutes in (20, 40))
+        assert (replaced.level, replaced.proven_at, replaced.findings) == (Level.OK, None, ("never verified",))
+        assert (same.proven_at, same.proof_ok) == (proof.at, ok)
+
+
 def test_a_failed_proof_drill_is_critical_until_a_later_one_is_well_and_hides_no_damage_that_verifying_found() -> None:
     def drilled(run: str, minutes: float, ok: bool) -> Proof:
         why = () if ok else ("verify: SELECT 1 = 2: False",)
         return Proof("b1", "base", "/backup/base", ago(minutes), ok, why, drill=run)
 
-    failed = status(proofs=(drilled("r1", 9, False),))["database-full"]
+    failed = status(30, proofs=(drilled("r1", 9, False),))["database-full"]
     assert (failed.level, failed.proof_ok, failed.proof_drill) == (Level.CRITICAL, False, "r1")
     assert failed.findings[0] == "b1 failed its proof drill (r1): verify: SELECT 1 = 2: False"
     assert advise([failed])[0].act == "look"
     older = replace(drilled("r0", 20, False), id="b0")  # of another backup, whose own result it stays
-    well = status(proofs=(older, drilled("r1", 2, True)))["database-full"]
+    well = status(30, proofs=(older, drilled("r1", 2, True)))["database-full"]
     assert (well.level, well.proof_ok) == (Level.OK, True)
     damaged = Proof("b1", "base", "/backup/base", ago(8), False, ("base.tar: checksum",))
-    both = status(proofs=(damaged, drilled("r1", 2, True)))["database-full"]
+    both = status(30, proofs=(damaged, drilled("r1", 2, True)))["database-full"]
     assert both.level is Level.CRITICAL and "is damaged" in both.findings[0]
 
 
