@@ -17,6 +17,7 @@ from engine.survey.machine import file_system, is_mount_point, unmounted_above
 from engine.survey.managers import find_managers
 from engine.survey.patience import within
 from tests.clusters import Cluster
+from tests.end_to_end.mounts import small_disk
 
 ME = OsUser("nobody", 65534, 65534)
 
@@ -255,3 +256,14 @@ def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_this_machine_has_no_cluster_manager_running_for_a_test() -> None:
     assert find_managers(None, "") == ()
+
+
+def test_a_disk_that_takes_no_more_files_is_seen_whatever_room_is_left(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", tmp_path / "disk.img", 8) as disk:
+        before = file_system(str(disk))
+        assert before is not None and 0 < before.free_files <= before.total_files
+        for number in range(10):
+            (disk / f"{number}").touch()
+        after = file_system(str(disk))
+        assert after is not None and after.free_files == before.free_files - 10
+        assert after.free_bytes > 0

@@ -14,6 +14,7 @@ from engine.acts.mounted import emptied, not_mounted, recall, remember, unmarked
 from engine.archiving.command import MARK, SCRIPT_NAME, archive_command, mark_archive, write_script
 from engine.archiving.settings import ASKED, changes, obstacles
 from engine.archiving.streaming import (
+    empty_unwritten,
     goes_on_with,
     is_known_to,
     slot_of,
@@ -160,6 +161,9 @@ def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], Non
     slot = slot_of(desk.site.name)
     findings = []
     with _asked(desk, user) as (connection, now, version):
+        size = int(
+            connection.execute("SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'").fetchall()[0][0]
+        )
         row = connection.execute(_LOST, (slot,)).fetchone()
         lost = row is not None and bool(row[0])
         if lost and not accept_gap:
@@ -182,9 +186,15 @@ def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], Non
     reach = ["-h", database.host, "-p", str(database.port), "-U", database.user, "--no-password"]
     run(programs, "pg_receivewal", *reach, f"--slot={slot}", "--create-slot", "--if-not-exists", user=user)
     words = [*reach, f"--slot={slot}", f"--directory={folder}", "--synchronous", "--verbose"]
+
+    def hear(line: str) -> None:
+        say(line)
+        if "error:" in line:  # it tries again in five seconds
+            empty_unwritten(folder, size)
+
     previous = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        run(programs, "pg_receivewal", *words, user=user, timeout=None, on_line=say)
+        run(programs, "pg_receivewal", *words, user=user, timeout=None, on_line=hear)
     except KeyboardInterrupt:
         return Archiving(True, findings=tuple(findings))
     finally:

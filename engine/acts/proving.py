@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +11,9 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
+from engine.acts.mounted import emptied, not_mounted, recall, unmarked
 from engine.backup.chains import COMBINES_FROM, try_chain
+from engine.catalog.waiting import PATIENCE
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
 from engine.environment.images import verify_image
@@ -22,9 +24,10 @@ from engine.records.copies import BaseBackup, Catalog, Dump, ImageCopy, MediaSna
 from engine.records.copying import CopyKind, Proof
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
 from engine.recovery.lines import name_missing
-from engine.site import DatabaseRepository
+from engine.site import DatabaseRepository, Site
 from engine.source.copies import check_bundle, check_repository
 from engine.source.git import who_reads
+from engine.survey.patience import within
 from engine.system.users import current_user
 from engine.transfer.verifying import verify_backup
 from engine.wal.index import WalIndex
@@ -46,11 +49,15 @@ _OWN_CHECK = {"restic": "restic check --read-data", "borg": "borg check --verify
 
 
 class _Unprovable(Exception):
-    """All of it can be read, and there is nothing to hold it against."""
+    """There is nothing to hold it against, or it is not what is there now."""
 
 
 class _NotOurs(_Unprovable):
     """Another program's copy, which that program verifies: nothing of it is remembered, nor held against it."""
+
+
+class _Away(_Unprovable):
+    """A place of copies that cannot be looked into now: it is told, and nothing of it is remembered."""
 
 
 def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda what, done, total: None) -> list[Proof]:
@@ -65,6 +72,8 @@ def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda w
     for id in wanted:
         if id not in known:
             raise UsageError(f"there is no copy {id!r}", remedy="list them with: reprise catalog")
+    if not wanted:  # all is not well where nobody can see what there is
+        subjects += _away(desk.site)
     return [_prove(desk, each, progress) for each in subjects if not wanted or each.id in wanted]
 
 
@@ -79,7 +88,7 @@ def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:
         findings = subject.work(lambda done, total: progress(subject.id, done, total))
         ok = not findings
     except _Unprovable as why:
-        findings, ours = [str(why)], not isinstance(why, _NotOurs)
+        findings, ours = [str(why)], not isinstance(why, _NotOurs | _Away)
     except (DamagedCopy, Unreachable) as error:
         ok = False
         findings = [f"{error.message}: {error.cause}" if error.cause else error.message]
@@ -121,6 +130,34 @@ def _subjects(desk: Desk, view: View, wanted: list[str]) -> Iterable[_Subject]:
     for number, repository in enumerate(desk.site.database.repository):
         id = "wal" if number == 0 else f"wal-{number + 1}"
         yield _Subject(id, "wal", repository.wal, partial(_wal, desk, repository))
+
+
+def _away(site: Site) -> Iterator[_Subject]:
+    """The folders of copies that are not there now, each as if it were a copy."""
+
+    def fail(why: str, tell: object) -> list[str]:
+        raise _Away(why)
+
+    for kind, place in _places(site):
+        why = not_mounted(place)
+        if why is None and not within(PATIENCE, Path(place).is_dir, False):
+            why = f"{place} is not there, or does not answer"
+        if why is not None:
+            yield _Subject(place, kind, place, partial(fail, why))
+
+
+def _places(site: Site) -> Iterator[tuple[CopyKind, str]]:
+    for repository in site.database.repository:
+        yield "base", repository.base_backups
+        if repository.dumps is not None:
+            yield "dump", repository.dumps
+    for media in site.media.repository if site.media else ():
+        if media.kind in ("directory", "rsync"):
+            yield "media", media.path
+    for source in site.source:
+        yield "source", str(Path(source.mirror).parent) if source.mirror else source.bundles or ""
+    if site.environment is not None:
+        yield "image", site.environment.store
 
 
 def _base(
@@ -196,7 +233,11 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
     """Every archived segment read anew, record by record, with no help of what the index remembers."""
     contents = contents_of(desk, repository)
     if not contents.archive_answers:
-        raise Unreachable(f"the archive {repository.wal} does not answer", cause=contents.archive_problem)
+        raise _Unprovable(f"the archive {repository.wal} does not answer: {contents.archive_problem}")
+    seen = recall(desk.state, repository.wal)
+    away = not_mounted(repository.wal) or emptied(repository.wal, contents, seen, indexed=False)
+    if why := away or unmarked(repository.wal, contents, seen):
+        raise _Unprovable(why)
     with _scratch(desk) as place:
         index = WalIndex.open(Path(place) / "wal.sqlite")
         try:

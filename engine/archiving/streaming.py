@@ -8,8 +8,12 @@ pg_receivewal goes on behind the newest segment in its folder, whatever timeline
 earlier moment the server knows nothing of that place: its stream needs a folder of its own.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from engine.archiving.settings import SUMMARIES_SINCE, differing
 from engine.formats.history_file import Fork
@@ -17,6 +21,7 @@ from engine.records.lsn import SegmentName, parse_segment
 from engine.records.status import Change
 
 _MEBIBYTE = 1 << 20
+_ZEROS = bytes(_MEBIBYTE)
 _STREAMED = re.compile(r"([0-9A-F]{24})(?:\.gz|\.lz4)?(\.partial)?\Z")
 _SHARE = 2  # of what is free where pg_wal lies, half: the rest is everybody else's
 
@@ -72,3 +77,20 @@ def is_known_to(start: SegmentName, segment_size: int, timeline: int, forks: Seq
     if start.timeline == timeline:
         return True
     return any(fork.parent == start.timeline and start.number * segment_size <= fork.lsn for fork in forks)
+
+
+def empty_unwritten(archive: Path, segment_size: int) -> None:
+    """Where the disk was full, pg_receivewal leaves a new segment that is too short, and never goes on with it: it
+    takes one of no bytes, or of all (open_walfile in receivelog.c). Such a one, in which nothing was ever written but
+    the zeros that it begins with, is emptied. Whoever streams has closed it by now, and opens no short one."""
+    for path in archive.glob("*.partial"):
+        with suppress(OSError):
+            opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(opened, "r+b", buffering=0) as file:
+                status = os.fstat(opened)
+                if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size < segment_size:
+                    continue
+                while (block := file.read(_MEBIBYTE)) and block == _ZEROS[: len(block)]:
+                    pass
+                if not block:
+                    file.truncate(0)

@@ -206,6 +206,11 @@ def _findings(
             if free < _NEARLY_FULL:
                 told = f"{place} has {naturalsize(room.free_bytes, binary=True)} left ({100 * free:.0f} %)"
                 yield Level.CRITICAL if free < _FULL else Level.WARNING, told
+        if room is not None and room.total_files:  # snapshots are many small ones
+            free = room.free_files / room.total_files
+            if free < _NEARLY_FULL:
+                told = f"{place} takes {room.free_files} more files ({100 * free:.0f} %), whatever room is left"
+                yield Level.CRITICAL if free < _FULL else Level.WARNING, told
     if name == "files" and live.uncounted is not None:
         yield Level.OK, live.uncounted
 

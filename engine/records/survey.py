@@ -31,7 +31,8 @@ class Programs:
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """A file system as seen from one path: the path itself, its nearest existing ancestor, room in bytes."""
+    """A file system as seen from one path: the path itself, its nearest existing ancestor, room in bytes, and how many
+    more files it takes of how many (0: it has no such limit)."""
 
     path: str
     nearest: str
@@ -40,6 +41,8 @@ class FileSystem:
     free_bytes: int
     total_bytes: int
     writable: bool
+    free_files: int = 0
+    total_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ which never expire (git-reflog(1)); nothing is collected as garbage. ``<mirror>/
 beside a bundle say when it was taken and from where.
 """
 
+import errno
+import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,12 +89,11 @@ def uncommitted(origin: str, user: OsUser) -> int:
 
 
 def check_repository(repository: Path, user: OsUser, hear: Hear) -> None:
-    """Every object that a ref or reflog leads to is there and right. Raises DamagedCopy."""
-    try:
+    """Every object that a ref or reflog leads to is there and right. Raises DamagedCopy, RepriseError where that cannot
+    be told."""
+    with _damage_of(f"the source copy {shown(repository)}"):
         git("fsck", "--full", "--no-dangling", "--no-progress",
             user=user, cwd=repository, timeout=None, on_line=hear)  # fmt: skip
-    except RepriseError as error:
-        raise DamagedCopy(f"the source copy {shown(repository)} is damaged", cause=error.cause) from None
 
 
 def make_bundle(repository: Path, bundle: Path, user: OsUser, hear: Hear) -> None:
@@ -100,12 +102,22 @@ def make_bundle(repository: Path, bundle: Path, user: OsUser, hear: Hear) -> Non
 
 
 def check_bundle(bundle: Path, scratch: Path, user: OsUser, hear: Hear) -> None:
-    """A bundle is whole: cloned into the absent folder ``scratch``, and every object checked. Raises DamagedCopy."""
-    try:
+    """A bundle is whole: cloned into the absent folder ``scratch``, and every object checked. Raises DamagedCopy,
+    RepriseError where that cannot be told."""
+    with _damage_of(f"the bundle {shown(bundle)}"):
         git("clone", "--mirror", "--", bundle, scratch, user=user, timeout=None, on_line=hear)
-    except RepriseError as error:
-        raise DamagedCopy(f"the bundle {shown(bundle)} is damaged", cause=error.cause) from None
     check_repository(scratch, user, hear)
+
+
+@contextmanager
+def _damage_of(what: str) -> Iterator[None]:
+    """git's failure is the copy's damage, unless git is not there, or has no room for what it must write."""
+    try:
+        yield
+    except RepriseError as error:
+        if not error.message.startswith("git failed") or os.strerror(errno.ENOSPC) in (error.cause or ""):
+            raise
+        raise DamagedCopy(f"{what} is damaged", cause=error.cause) from None
 
 
 def head_of(repository: Path, user: OsUser) -> str | None:

@@ -40,6 +40,8 @@ def _file_system(path: str) -> FileSystem | None:
         free_bytes=room.f_bavail * room.f_frsize,
         total_bytes=room.f_blocks * room.f_frsize,
         writable=os.access(nearest, os.W_OK | os.X_OK),
+        free_files=room.f_favail,
+        total_files=room.f_files,
     )
 
 

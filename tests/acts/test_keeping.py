@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -275,3 +276,24 @@ def test_nothing_is_deleted_where_two_places_are_one_on_disk(desk: Desk, tmp_pat
             expire(desk, apply=apply)
         assert "media.repository[0].path" in str(caught.value)
     assert "m4" in names(tmp_path / "media")
+
+
+def occupied(*roots: Path) -> int:
+    """Bytes on disk of all files below, each once however many names it has."""
+    found = [status for root in roots for status in map(os.lstat, root.rglob("*")) if not stat.S_ISDIR(status.st_mode)]
+    return sum({(each.st_dev, each.st_ino): each.st_blocks * 512 for each in found}.values())
+
+
+def test_what_comes_back_is_what_the_disk_gets_back_whoever_shares_it(desk: Desk, tmp_path: Path) -> None:
+    newest, older, oldest = (snapshot(tmp_path, f"m{days}", days) for days in (3, 4, 5))
+    for name in ("stays", "leaves"):
+        (oldest / name).write_bytes(bytes(1 << 20))
+        (older / name).hardlink_to(oldest / name)
+    (newest / "stays").hardlink_to(oldest / "stays")
+    (oldest / "elsewhere").write_bytes(bytes(1 << 20))
+    (tmp_path / "data" / "mine").hardlink_to(oldest / "elsewhere")  # somebody else's
+    (oldest / "alone").write_bytes(bytes(1 << 16))
+    before, listed = occupied(tmp_path / "media", tmp_path / "data"), expire(desk)
+    assert {each.verdict.id for each in listed.leaving} == {"m4", "m5"}
+    assert expire(desk, apply=True).bytes == listed.bytes
+    assert listed.bytes == before - occupied(tmp_path / "media", tmp_path / "data")

@@ -4,6 +4,8 @@ and once there is room the server goes on by itself, without a gap."""
 import os
 import re
 import shutil
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from engine import acts
 from engine.archiving.command import MARK
 from tests.clusters import Cluster, wait_until
 from tests.end_to_end.mounts import MB, fill_disk, small_disk
-from tests.end_to_end.operator import Operator, operator_for
+from tests.end_to_end.operator import CHECKOUT, Operator, operator_for
 
 ZSTD = pytest.param("--zstd", marks=pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not here"))
 _WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%%.ready'"
@@ -66,6 +68,43 @@ def test_a_full_archive_is_said_nothing_half_done_counts_and_once_there_is_room_
         catalog = operator.ask("catalog", expect=0).document
         assert catalog["gaps"] == [] and len(catalog["wal_ranges"]) == 1
         assert catalog["wal_ranges"][0]["segments"] > before["wal_ranges"][0]["segments"] + 3
+        report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+        assert operator.rows(report) == {row[0] for row in cluster.sql("SELECT id FROM ledger")}
+
+
+def test_a_stream_into_a_full_archive_goes_on_by_itself_when_there_is_room(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    cluster.sql("ALTER SYSTEM SET archive_mode = off")
+    cluster.stop()
+    cluster.start()
+    with small_disk(cluster.archive, open_dir / "disk.img", 64) as disk:
+        os.chown(disk, cluster.user.uid, cluster.user.gid)
+        stream = subprocess.Popen(operator.command("archiving", "stream"), cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+        try:
+            streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+            wait_until(lambda: cluster.value(streaming) == 1, "nothing streams")
+            operator.call("backup", "base", expect=0)
+            cluster.write(20)
+            room = os.statvfs(disk)
+            reserved = (room.f_bfree - room.f_bavail) * room.f_frsize
+            ballast = fill_disk(disk, leave=reserved + MB // 2)
+            wait_until(lambda: _switched(cluster) and cluster.value(streaming) == 0, "the stream goes on")
+            told = "; ".join(_incremental(operator)["findings"])
+            assert "nobody streams" in told and f"{disk} has " in told
+            before = operator.ask("catalog", expect=0).document
+            assert before["gaps"] == []
+            proofs = operator.call("verify", "--all").document["results"]
+            assert all("an unfinished segment" in told for each in proofs for told in each["findings"])
+            time.sleep(6)  # it has tried again, in vain
+            cluster.write(20)
+            ballast.unlink()
+            wait_until(lambda: cluster.value(streaming) == 1, "the stream does not go on by itself")
+            operator.call("archiving", "test", expect=0)
+        finally:
+            stream.terminate()
+            stream.wait(60)
+        catalog = operator.ask("catalog", expect=0).document
+        assert catalog["gaps"] == [] and len(catalog["wal_ranges"]) == 1
         report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
         assert operator.rows(report) == {row[0] for row in cluster.sql("SELECT id FROM ledger")}
 

@@ -43,6 +43,19 @@ def test_another_programs_command_is_never_replaced(cluster: Cluster, open_dir: 
     assert cluster.value("SHOW archive_command") == before
 
 
+def test_another_programs_archive_library_is_never_replaced(cluster: Cluster, open_dir: Path) -> None:
+    if cluster.programs.version < 15:
+        pytest.skip("archive_library exists from PostgreSQL 15 on")
+    operator = operator_for(cluster, open_dir)
+    _unset(cluster)
+    cluster.sql("ALTER SYSTEM SET archive_library = 'basic_archive'")
+    cluster.sql("SELECT pg_reload_conf()")
+    wait_until(lambda: cluster.value("SHOW archive_library") == "basic_archive", "no reload")
+    said = operator.ask("archiving", "set-up", "--yes", expect=1).document
+    assert said["findings"] == ["archive_library is 'basic_archive': another program archives this cluster's WAL"]
+    assert cluster.value("SHOW archive_command") in ("", "(disabled)")
+
+
 def test_an_archive_that_goes_away_is_found_and_when_it_comes_back_nothing_is_missing(
     cluster: Cluster, open_dir: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import random
 import subprocess
 import time
@@ -43,6 +44,7 @@ def test_a_full_backup_is_taken_verified_and_listed_and_can_be_restored(cluster:
     assert sorted(path.name for path in cluster.backups.iterdir()) == [copy["id"], beside.name]
     told = json.loads((beside / "cluster.json").read_text())
     assert told["databases"]["postgres"]["extensions"]["plpgsql"] == "1.0"
+    assert told["system"]["libc"] == " ".join(platform.libc_ver()) and told["system"]["os"]
     default = told["databases"]["postgres"]["default_collation"]
     assert default["collate"] == cluster.value("SELECT datcollate FROM pg_database WHERE datname = 'postgres'")
     if cluster.programs.version >= 15:
@@ -52,6 +54,33 @@ def test_a_full_backup_is_taken_verified_and_listed_and_can_be_restored(cluster:
     cluster.sql("INSERT INTO ledger VALUES (2)")
     cluster.switch()
     assert restored(operator, "--latest") == {1, 2}
+
+
+def test_what_the_files_outside_the_data_directory_include_is_kept_too(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    outside = {name: open_dir / f"{name}.conf" for name in ("settings", "rules", "mappings")}
+    outside["settings"].write_text("work_mem = '5MB'\n")
+    outside["rules"].write_text("local all nobody peer\n")
+    outside["mappings"].write_text("tests somebody postgres\n")
+    including = {"postgresql.conf": "settings"}
+    if cluster.programs.version >= 16:
+        including |= {"pg_hba.conf": "rules", "pg_ident.conf": "mappings"}
+    before = {name: (cluster.data_dir / name).read_text() for name in including}
+    try:
+        for name, what in including.items():
+            quote = "'" if what == "settings" else '"'
+            text = f"{before[name]}\ninclude {quote}{outside[what]}{quote}\n"
+            (cluster.data_dir / name).write_text(text)
+        cluster.sql("SELECT pg_reload_conf()")
+        copy = operator.call("backup", "base", expect=0).document["copy"]
+    finally:
+        for name, text in before.items():
+            (cluster.data_dir / name).write_text(text)
+        cluster.sql("SELECT pg_reload_conf()")
+    beside = cluster.backups / f"{copy['id']}.beside"
+    told = json.loads((beside / "cluster.json").read_text())["files"]
+    assert sorted(told.values()) == sorted(str(outside[what]) for what in including.values())
+    assert all((beside / name).read_bytes() == Path(path).read_bytes() for name, path in told.items())
 
 
 def test_incremental_ones_build_a_chain_until_a_full_one_is_due(

@@ -37,6 +37,43 @@ def test_all_is_right_until_a_bit_flips_and_a_segment_goes(cluster: Cluster, ope
     assert [proof.ok for proof in kept.values()] == [False, False]
 
 
+@pytest.mark.parametrize("how", ["away", "emptied"])
+def test_an_archive_that_is_not_there_now_is_neither_damaged_nor_proven(
+    cluster: Cluster, open_dir: Path, how: str
+) -> None:
+    operator = operator_for(cluster, open_dir)
+    operator.call("backup", "base", expect=0)
+    cluster.sql("CREATE TABLE ledger (id int)")
+    cluster.switch()
+    operator.ask("status")  # sees that there is WAL
+    away = cluster.archive.rename(cluster.archive.with_name("away"))
+    try:
+        if how == "emptied":
+            cluster.archive.mkdir()  # an empty mount point
+        results = operator.call("verify", "--all", expect=1).document["results"]
+    finally:
+        if how == "emptied":
+            cluster.archive.rmdir()
+        away.rename(cluster.archive)
+    assert [(each["kind"], each["ok"]) for each in results] == [("base", True), ("wal", None)]
+    assert ("does not answer" if how == "away" else "is empty, and had WAL") in results[1]["findings"][0]
+
+
+def test_all_is_not_well_while_a_place_of_copies_is_away(cluster: Cluster, open_dir: Path) -> None:
+    operator = operator_for(cluster, open_dir)
+    operator.call("backup", "base", expect=0)
+    away = cluster.backups.rename(cluster.backups.with_name("away"))
+    try:
+        results = operator.call("verify", "--all", expect=1).document["results"]
+    finally:
+        away.rename(cluster.backups)
+    (told,) = [each for each in results if each["kind"] == "base"]
+    assert (told["id"], told["ok"]) == (str(cluster.backups), None)
+    assert "not there, or does not answer" in told["findings"][0]
+    operator.call("verify", "--all")
+    assert str(cluster.backups) not in {proof.id for proof in read_proofs(operator.home / "state").values()}
+
+
 def test_an_id_that_no_copy_has_is_wrong_usage(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
     assert operator.ask("verify", "nonsense").code == 2

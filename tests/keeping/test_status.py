@@ -138,7 +138,11 @@ def test_a_repository_that_is_away_is_unknown_one_beside_its_original_a_warning_
     assert status(beside=frozenset({"/backup/media"}))["files"].level is Level.WARNING
     room = FileSystem("/backup/media", "/backup/media", 1, "/backup", 1, 1000, True)
     assert status(rooms={"/backup/media": room})["files"].level is Level.CRITICAL
-    assert status(rooms={"/backup/media": replace(room, free_bytes=500)})["files"].level is Level.OK
+    room = replace(room, free_bytes=500)
+    assert status(rooms={"/backup/media": room})["files"].level is Level.OK
+    for free, level in ((0, Level.CRITICAL), (50, Level.WARNING), (500, Level.OK)):
+        files = status(rooms={"/backup/media": replace(room, free_files=free, total_files=1000)})["files"]
+        assert files.level is level and any("more files" in each for each in files.findings) is (level > 0)
 
 
 def test_of_several_sources_the_one_that_is_furthest_behind_counts_and_one_without_a_copy_is_named() -> None:

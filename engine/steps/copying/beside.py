@@ -2,12 +2,13 @@
 
 The configuration files that lie outside the data directory, the site file, and ``cluster.json``: the server's version,
 each database's extensions, libraries and collation versions, that of its own default collation (PostgreSQL 15 on) among
-them. Without these the backup starts, and then lacks a library
-or sorts its indexes another way.
+them; and the operating system with its C library, whose version is that of its collations. Without these the backup
+starts, and then lacks a library or sorts its indexes another way.
 
 Arguments: ``host``, ``port``, ``user``, ``data_dir``, ``site_file`` (None: not known).
 """
 
+import platform
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ _FILES = """
 SELECT setting FROM pg_settings WHERE name IN ('config_file', 'hba_file', 'ident_file') AND setting <> ''
 UNION SELECT DISTINCT sourcefile FROM pg_file_settings
 """
+_INCLUDED = (  # by those for authentication, from PostgreSQL 16 on
+    "SELECT DISTINCT file_name FROM pg_hba_file_rules", "SELECT DISTINCT file_name FROM pg_ident_file_mappings",
+)  # fmt: skip
 _CLUSTER = """
 SELECT version(), current_setting('shared_preload_libraries'), current_setting('lc_collate', true),
        current_setting('data_checksums')
@@ -51,6 +55,8 @@ def apply(step: RunningStep) -> None:
     if carried(step, lambda say: published(copying), on=copying.repository):
         return
     files, cluster = _ask(step)
+    if Path(step.args["data_dir"]).is_dir():  # else the server is another machine's
+        cluster["system"] = {"os": _os_name(), "libc": " ".join(platform.libc_ver()), "machine": platform.machine()}
     kept = {"site.toml": Path(step.args["site_file"])} if step.args["site_file"] else {}
     for number, path in enumerate(files):
         if not path.is_relative_to(step.args["data_dir"]):
@@ -70,6 +76,13 @@ def apply(step: RunningStep) -> None:
 
 def undo(step: RunningStep) -> None:
     """It lies in the draft, which goes as a whole."""
+
+
+def _os_name() -> str | None:
+    """As os-release(5) has it."""
+    with suppress(OSError):
+        return platform.freedesktop_os_release().get("PRETTY_NAME")
+    return None
 
 
 def _keep(source: Path, target: Path, say: Say) -> None:
@@ -92,7 +105,8 @@ def _ask(step: RunningStep) -> tuple[list[Path], dict[str, Any]]:
         names = [name for (name,) in connection.execute(_DATABASES).fetchall()]
         files = []
         with suppress(QueryFailed):  # pg_file_settings is the superuser's
-            files = [Path(name) for (name,) in connection.execute(_FILES).fetchall() if name]
+            for query in (_FILES, *_INCLUDED):
+                files += [Path(name) for (name,) in connection.execute(query).fetchall() if name]
     cluster: dict[str, Any] = dict(
         zip(("version", "shared_preload_libraries", "lc_collate", "data_checksums"), found, strict=True)
     )
