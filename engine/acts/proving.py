@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
+from engine.archiving.unfinished import shortened
 from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
@@ -202,6 +203,10 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
         try:
             index.refresh(contents.wal_files, contents.histories, progress=tell)
             findings = [f"{problem.where}: {problem.what}" for problem in index.damaged()]
+            findings += [
+                f"{path}: it ends before {source.name} does, which was adopted"
+                for path, source in shortened(index, Path(place))
+            ]
             findings += [f"missing on timeline {gap.timeline}: {name_missing([gap])}" for gap in index.gaps()]
         finally:
             index.close()

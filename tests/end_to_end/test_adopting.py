@@ -207,6 +207,27 @@ def test_a_packed_one_is_unpacked_as_far_as_it_goes(
     assert segment.read_bytes() == received + bytes(MB - len(received))
 
 
+def test_an_adopted_one_that_rots_is_found(alone: Operator) -> None:
+    path = partial_of(alone)
+    content, rotten = path.read_bytes(), bytearray(path.read_bytes())
+    rotten[2000] ^= 1
+    path.write_bytes(rotten)
+    border = parse_lsn(alone.ask("archiving", "adopt", expect=0).document["adopt"][0]["end_lsn"]) % MB
+    path.write_bytes(content)
+    adopted(alone)
+    segment = path.with_suffix("")
+
+    def findings(code: int) -> list[str]:
+        (proof,) = alone.ask("verify", "wal", expect=code).document["results"]
+        return list(proof["findings"])
+
+    assert findings(0) == []
+    segment.write_bytes(content[:border] + bytes(MB - border))  # as if no more had been adopted
+    assert findings(1) == [f"{segment}: it ends before {path.name} does, which was adopted"]
+    segment.write_bytes(rotten)
+    assert len(findings(1)) == 1 and segment.name in findings(1)[0]
+
+
 def test_what_continues_nothing_or_holds_nothing_is_left(alone: Operator) -> None:
     path = partial_of(alone)
     content = path.read_bytes()
