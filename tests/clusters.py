@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from crc32c import crc32c
 
 from engine.postgres.connecting import Connection
 from engine.postgres.programs import describe_folder, find_programs, programs_for
@@ -323,6 +324,16 @@ def make_cluster(
         cluster.destroy()
         raise
     return cluster
+
+
+def of_another_cluster(control: bytes) -> bytes:
+    """pg_control with another system identifier, its first eight bytes, and a right checksum behind its fields."""
+    data, size = bytearray(control), 0
+    while crc32c(bytes(data[:size])).to_bytes(4, "little") != data[size : size + 4]:
+        size += 1
+    data[0] ^= 1
+    data[size : size + 4] = crc32c(bytes(data[:size])).to_bytes(4, "little")
+    return bytes(data)
 
 
 def wait_until(condition: Callable[[], bool], otherwise: str, timeout: float = 60) -> None:

@@ -12,7 +12,7 @@ class History:
     timeline 1; ``before_accident`` is the LSN just before the ledger was dropped on timeline 1."""
 
     cluster: Cluster
-    backups: dict[str, str]  # "plain", "tar", "tar.gz", "tar.zst", "incremental", "second timeline" -> name
+    backups: dict[str, str]  # "plain", "tar", "tar.gz", "tar.zst", "tar.lz4", "incremental", "second timeline"
     restore_points: list[tuple[str, int]]  # name, timeline; in WAL order
     before_accident: Lsn
     fork: Lsn
@@ -44,6 +44,8 @@ def record_history(cluster: Cluster) -> History:
     backup("tar.gz", "3-targz", format="tar.gz")
     if cluster.can_compress("tar.zst"):
         backup("tar.zst", "4-tarzst", format="tar.zst")
+    if cluster.can_compress("tar.lz4"):
+        backup("tar.lz4", "4-tarlz4", format="tar.lz4")
     cluster.write(20, seed=6)
     if cluster.can_increment:
         with cluster.load(seed=7):

@@ -65,7 +65,7 @@ def test_a_running_cluster_tells_its_settings_and_its_unarchived_tail(cluster: C
     assert found.owner is not None and found.owner.uid == cluster.user.uid
     assert found.end_lsn is not None and found.system_identifier
     current = cluster.value("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
-    assert current in found.wal_tail
+    assert found.wal_tail is not None and current in found.wal_tail
     assert not set(found.wal_tail) & archived
     cluster.stop()
     stopped = take_survey(asked, side(tmp_path / "copy"), None, run_as=cluster.user, programs=None).cluster
@@ -79,13 +79,34 @@ def test_segments_recycled_for_later_are_not_wal(cluster: Cluster, tmp_path: Pat
     cluster.stop()
     wal, asked = cluster.data_dir / "pg_wal", site_of_cluster(cluster)
 
-    def tail() -> tuple[str, ...]:
+    def tail() -> tuple[str, ...] | None:
         return survey_at(asked, side(tmp_path / "copy"), is_archived=lambda timeline, number: False).cluster.wal_tail
 
     before = tail()
     assert before
     shutil.copy(wal / before[-1], wal / f"{before[-1][:16]}0000FFFF")
     assert tail() == before
+
+
+def test_the_unarchived_tail_of_a_ruined_cluster_is_seen_and_none_is_claimed_where_nobody_can_look(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.write(5)
+    cluster.stop()
+    control, asked = cluster.data_dir / "global" / "pg_control", site_of_cluster(cluster)
+
+    def tail() -> tuple[str, ...] | None:
+        return survey_at(asked, side(tmp_path / "copy"), is_archived=lambda timeline, number: False).cluster.wal_tail
+
+    before = tail()
+    assert before
+    control.write_bytes(bytes(8192))
+    (cluster.data_dir / "pg_wal" / "000000010000000000000FFF").write_bytes(bytes(cluster.segment_size))
+    assert tail() == before
+    control.unlink()
+    assert tail() == before
+    (cluster.data_dir / "pg_wal").rename(cluster.data_dir / "elsewhere")
+    assert tail() is None
 
 
 def test_another_server_at_the_sites_address_is_not_taken_for_its_own(
@@ -121,7 +142,7 @@ def test_a_ruined_data_directory_is_described_not_raised_over(tmp_path: Path) ->
     (data_dir / "pg_tblspc" / "16999").symlink_to(tmp_path / "ts")
     (data_dir / "postgresql.conf").write_text("max_connections = 7\ninclude 'postgresql.conf'\n")
     found = survey_at(site_of(data_dir, tmp_path), side(tmp_path / "copy")).cluster
-    assert (found.exists, found.version, found.system_identifier, found.wal_tail) == (True, None, None, ())
+    assert (found.exists, found.version, found.system_identifier, found.wal_tail) == (True, None, None, None)
     assert found.wal_link == str(tmp_path / "gone")
     assert found.tablespaces == ((16999, str(tmp_path / "ts")),)
     assert found.settings["max_connections"] == "7"

@@ -1,15 +1,15 @@
 """Moments as people type them: ``14:03``, ``yesterday 18:00``, ``10 minutes before now``, an ISO time, an LSN, a
 transaction id, a restore point's name. What was understood is said in words before anything is done with it.
 
-A clock time alone means the cursor's day. Times without an offset are the site's; one that the clocks skip or show
-twice is said to be so.
+A clock time alone means the cursor's day, or the day before where that one is still to come: at three in the morning
+23:50 was yesterday. Times without an offset are the site's; one that the clocks skip or show twice is said to be so.
 """
 
 import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -43,6 +43,10 @@ _DAY_WORD = re.compile(
     r"\b(mon|tues?|wed|wednes|thu|thurs|fri|sat|satur|sun)(day)?\b|\b(noon|midnight|week|month|ago)\b"
 )
 _NAMED_DAYS = {"today": 0, "yesterday": -1}
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}T\d{4}")
+_OFFSET = re.compile(r"(.*\d)\s*(Z|[+-]\d{2}(?::?\d{2})?)\Z", re.I)
+_ABBREVIATION = re.compile(r"(.*\d)\s*([A-Z]{3,5})\Z", re.I)
 
 
 def understand(text: str, zone: ZoneInfo, now: datetime, cursor_at: datetime, names: Sequence[str] = ()) -> Understood:
@@ -111,15 +115,15 @@ def _time(text: str, zone: ZoneInfo, now: datetime, cursor_at: datetime) -> date
             if found[3] in ("ago", "before now"):
                 return now - timedelta(seconds=seconds)
             return cursor_at + timedelta(seconds=seconds if found[3] in ("later", "after cursor", "on") else -seconds)
+        if (zoned := _zoned(text, zone, now, cursor_at)) is not None:
+            return zoned
         if clock := _clock(text):
-            return (datetime.combine(cursor_at.astimezone(zone).date(), clock),)
-        if re.match(r"\d{4}-\d{2}-\d{2}", text):
-            read = datetime.fromisoformat(text.replace(" UTC", "Z").replace(" utc", "Z"))
+            return (_on_a_day(clock, now.astimezone(zone), cursor_at.astimezone(zone)),)
+        if _ISO.match(text):
+            read = datetime.fromisoformat(text)
             return read if read.tzinfo else (read,)
-        first, _, rest = lowered.partition(" ")
-        if first in _NAMED_DAYS and (not rest or _clock(rest.removeprefix("at "))):
-            day: date = now.astimezone(zone).date() + timedelta(days=_NAMED_DAYS[first])
-            return (datetime.combine(day, _clock(rest.removeprefix("at ")) or time(0)),)
+        if (named := _named_day(lowered, now.astimezone(zone).replace(tzinfo=None))) is not None:
+            return (named,)
     except (ValueError, OverflowError):
         return None
     if _NUMERIC_DAY.match(text):
@@ -127,6 +131,52 @@ def _time(text: str, zone: ZoneInfo, now: datetime, cursor_at: datetime) -> date
     if not any(char.isdigit() for char in text) and not _DAY_WORD.search(lowered):
         return None
     return _parse_freely(text, str(zone), now.astimezone(zone).replace(tzinfo=None))
+
+
+def _on_a_day(clock: time, now: datetime, cursor_at: datetime) -> datetime:
+    """A clock time on the cursor's day, or on the one before where it is still to come. All of one zone."""
+    local = datetime.combine(cursor_at.date(), clock)
+    return local if local <= now.replace(tzinfo=None) else local - timedelta(days=1)
+
+
+def _zoned(text: str, zone: ZoneInfo, now: datetime, cursor_at: datetime) -> datetime | None:
+    """A clock time, or a day with one, that says in which zone: ``14:03Z``, ``2026-11-23 14:32:07.123 CET`` as
+    PostgreSQL's log has it. An abbreviation means many zones: only UTC's and the site's own at that time are taken."""
+    found = _OFFSET.match(text)
+    if found is not None and _clock(found[1]):  # an ISO time with an offset needs no help
+        shift = datetime.fromisoformat(f"2000-01-01T00:00{found[2].upper()}").tzinfo
+    elif (found := _ABBREVIATION.match(text)) is not None:
+        shift = UTC if found[2].upper() in ("UTC", "GMT") else zone
+    else:
+        return None
+    if clock := _clock(found[1]):
+        local = _on_a_day(clock, now.astimezone(shift), cursor_at.astimezone(shift))
+    elif _ISO.match(found[1]):
+        local = datetime.fromisoformat(found[1])
+    else:
+        return None
+    if shift is not zone:
+        return local.replace(tzinfo=shift)
+    both = (local.replace(tzinfo=zone, fold=0), local.replace(tzinfo=zone, fold=1))  # an hour that is shown twice
+    return next((each.astimezone(UTC) for each in both if each.tzname() == found[2].upper()), None)
+
+
+def _named_day(lowered: str, now: datetime) -> datetime | None:
+    """``yesterday 18:00``, ``today``, ``fri 14:03``, ``last friday``: the last such day that has begun."""
+    words_of_it = [word for word in lowered.split(" ") if word != "at"]
+    last = words_of_it[0] == "last"
+    first, *rest = words_of_it[last:] or [""]
+    clock = _clock(rest[0]) if rest else time(0)
+    if len(rest) > 1 or clock is None:
+        return None
+    if first in _NAMED_DAYS and not last:
+        return datetime.combine(now.date() + timedelta(days=_NAMED_DAYS[first]), clock)
+    number = next((place for place, name in enumerate(_WEEK) if len(first) > 2 and name.startswith(first)), None)
+    if number is None:
+        return None
+    back = timedelta(days=(now.weekday() - number) % 7)
+    found = datetime.combine(now.date() - back, clock)
+    return found - timedelta(days=7) if found > now or (last and not back) else found
 
 
 def _unit(word: str) -> str:

@@ -28,10 +28,12 @@ def read_settings(path: Path | None = None) -> Settings:
     """Read the settings; a broken file is reported in ``problem``, and the defaults hold."""
     path = path or folder() / "settings.toml"
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            return Settings(problem=f"{path}: not an ordinary file")
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Settings()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return Settings(problem=f"{path}: {error}")
     theme, keys = document.get("theme", "dark"), document.get("keys", {})
     if not isinstance(theme, str):
@@ -51,6 +53,6 @@ def remember_theme(name: str, path: Path | None = None) -> str | None:
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_text(tomli_w.dumps(document), "utf-8")
         draft.replace(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"the theme cannot be remembered: {path}: {error}"
     return None

@@ -75,6 +75,8 @@ def load_themes(folders: Sequence[Path] = ()) -> tuple[dict[str, Theme], list[st
             continue
         for file in files:
             try:
+                if not file.is_file():  # a pipe would be waited for
+                    raise ThemeError(f"{file}: not an ordinary file")
                 with file.open("rb") as stream:
                     theme = read_theme(stream.read(_LONGEST + 1), str(file))
             except OSError as error:

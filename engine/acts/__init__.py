@@ -17,7 +17,7 @@ loading     a dump restored
 keeping     what the policy lets go, deleted (judging, judging_there: what that is, here and at the second places)
 apart       places that are one on disk
 mounted     whether the folder that is there can be the archive of before
-distant     the second places
+second_places  the copies sent there, and fetched back
 proving     copies verified
 proving_recovery  proof drills: copies restored and thrown away
 drilled     what was proven of each copy, by verifying and by drills
@@ -29,8 +29,9 @@ writing_runbook  the page for the safe
 reporting   the report of a run as a file, and what all recoveries have taught
 querying    psql on a run's server
 running     starting a run, and what is said to it
-practising  the lab
+practising  the lab, and what an operator does on it
 drilling    guided drills in a lab of their own
+playing     those that play by themselves
 """
 
 import importlib
@@ -64,8 +65,6 @@ if TYPE_CHECKING:
     from engine.acts.copying import plan_source_copies as plan_source_copies
     from engine.acts.desk import Desk as Desk
     from engine.acts.desk import open_desk as open_desk
-    from engine.acts.distant import fetch_back as fetch_back
-    from engine.acts.distant import push_all as push_all
     from engine.acts.drilling import HeldDrill as HeldDrill
     from engine.acts.drilling import begin_drill as begin_drill
     from engine.acts.drilling import check_drill as check_drill
@@ -74,7 +73,6 @@ if TYPE_CHECKING:
     from engine.acts.drilling import drill_state as drill_state
     from engine.acts.drilling import drills as drills
     from engine.acts.drilling import end_drill as end_drill
-    from engine.acts.drilling import play_drill as play_drill
     from engine.acts.following import damaged_runs as damaged_runs
     from engine.acts.following import follow as follow
     from engine.acts.following import log_lines as log_lines
@@ -90,6 +88,7 @@ if TYPE_CHECKING:
     from engine.acts.looking import look as look
     from engine.acts.looking import moment as moment
     from engine.acts.looking import read_archive as read_archive
+    from engine.acts.playing import play_drill as play_drill
     from engine.acts.practising import demo as demo
     from engine.acts.practising import leave_demo as leave_demo
     from engine.acts.proving import proofs as proofs
@@ -122,6 +121,8 @@ if TYPE_CHECKING:
     from engine.acts.scheduling import install_schedule as install_schedule
     from engine.acts.scheduling import remove_schedule as remove_schedule
     from engine.acts.scheduling import show_schedule as show_schedule
+    from engine.acts.second_places import fetch_back as fetch_back
+    from engine.acts.second_places import push_all as push_all
     from engine.acts.unpacking import restore_image as restore_image
     from engine.acts.unpacking import restore_source as restore_source
     from engine.acts.watching import status as status
@@ -149,7 +150,6 @@ _WHERE = {
     "checking": ("check_site_files", "file_findings"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
-    "distant": ("fetch_back", "push_all"),
     "drilling": (
         "HeldDrill",
         "begin_drill",
@@ -159,15 +159,16 @@ _WHERE = {
         "drill_state",
         "drills",
         "end_drill",
-        "play_drill",
     ),
     "founding": ("Proposal", "propose_site", "save_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
+    "playing": ("play_drill",),
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
+    "second_places": ("fetch_back", "push_all"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
     "unpacking": ("restore_image", "restore_source"),

@@ -1,6 +1,7 @@
 """Archiving set up, tested, streamed, on the site's live server."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,15 +29,21 @@ from engine.postgres.running import run
 from engine.postgres.server import connect_site, in_recovery
 from engine.records.errors import DamagedCopy, Refused, RepriseError, Unreachable
 from engine.records.lsn import SegmentName, parse_segment, segment_of
-from engine.records.status import Archiving
+from engine.records.status import Archiving, Change
 from engine.records.survey import OsUser
 from engine.steps.shared.commands import run_site_command
 from engine.survey.machine import file_system
+from engine.system.programs import clean_environment
 from engine.system.users import default_run_as, is_root, may_reach, may_write
 from engine.wal.files import open_segment
 from engine.wal.segment import read_segment
 
 _RESTART_SECONDS = 600
+_RELOAD_SECONDS = 10
+_OVERRIDDEN = """
+SELECT name, current_setting(name), CASE source WHEN 'default' THEN 'defaults' ELSE source END
+FROM pg_settings WHERE name = ANY(%s) AND source <> 'configuration file' ORDER BY name
+"""
 _STREAMED = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
 _LOST = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
 _WRITTEN_NOW = """
@@ -57,6 +64,8 @@ def plan_archiving(desk: Desk, *, zstd: bool = False, stream: bool = False) -> A
             wanted = stream_changes(now, room.free_bytes if room is not None else None, version)
         else:
             wanted = changes(now, _command(desk, user, zstd), _policy(desk), version)
+            if zstd and shutil.which("zstd", path=clean_environment(user)["PATH"]) is None:
+                against.append("zstd is not on this machine: install it, or set archiving up without --zstd")
     return Archiving(not against, tuple(wanted), findings=tuple(against))
 
 
@@ -82,13 +91,30 @@ def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False, s
             connection.execute("SELECT pg_reload_conf()")
         except QueryFailed as failure:
             raise RepriseError("the server does not take the settings", cause=str(failure).strip()) from None
+    restarted = False
     if any(change.restart for change in planned.changes):
         if restart:
             _restart(desk, user)
+            restarted = True
         else:
             again = "reprise archiving set-up --stream --restart" if stream else "reprise archiving set-up --restart"
             findings.append(f"a restart of the server is needed before it archives: {again}")
+    findings += _not_taken(desk, user, [each for each in planned.changes if restarted or not each.restart])
     return Archiving(not findings, planned.changes, findings=tuple(findings))
+
+
+def _not_taken(desk: Desk, user: OsUser, changed: Iterable[Change]) -> list[str]:
+    """What the server does not heed, although it was told: its own command line comes before its files."""
+    names = [each.setting for each in changed]
+    deadline = time.monotonic() + _RELOAD_SECONDS
+    while True:
+        with _asked(desk, user) as (connection, _, _):
+            rows = connection.execute(_OVERRIDDEN, [names]).fetchall()
+        if not rows or time.monotonic() > deadline:
+            return [
+                f"{name} is still {value or chr(39) * 2}: the server has it from its {by}" for name, value, by in rows
+            ]
+        time.sleep(0.1)
 
 
 def prove_archiving(

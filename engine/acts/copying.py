@@ -24,8 +24,9 @@ from engine.records.plan import Plan
 from engine.records.survey import LiveDatabase, OsUser, Programs
 from engine.run.locks import lock_holder, repository_lock
 from engine.site import DatabaseRepository, Source
+from engine.source.copies import uncommitted
 from engine.source.git import git, who_reads
-from engine.survey.machine import file_system
+from engine.survey.machine import file_system, mounted_below
 from engine.survey.patience import within
 from engine.survey.server import ask_databases, ask_server
 from engine.system.users import current_user, default_run_as, is_root, may_reach, may_write, who_else_writes
@@ -138,9 +139,10 @@ def _plan_source(desk: Desk, wanted: Source) -> Plan:
     target = wanted.mirror or wanted.bundles or ""
     folder = str(Path(target).parent) if form == "mirror" else target
     owner = who_reads(wanted.path)
-    why_not = None
+    why_not, changed = None, 0
     try:
         git("ls-remote", "--quiet", "--", wanted.path, user=owner)
+        changed = uncommitted(wanted.path, owner)
     except (RepriseError, Unreachable) as error:
         why_not = error.cause or error.message
     return source.plan_source(
@@ -149,6 +151,7 @@ def _plan_source(desk: Desk, wanted: Source) -> Plan:
         form,
         target,
         why_not,
+        changed,
         place_of(desk, folder, owner, wanted.path if wanted.path.startswith("/") else None),
         owner=owner,
         now=_free_moment(folder),
@@ -166,12 +169,15 @@ def plan_image(desk: Desk) -> Plan:
         )
     origin = wanted.path or wanted.image or ""
     owner = current_user()
+    left_out = _inside(desk, origin) if wanted.path is not None else []
+    mounted = within(10, lambda: mounted_below(Path(origin)), []) if wanted.path is not None else []
     return image.plan_image(
         desk.site.name,
         origin,
         "packed" if wanted.path is not None else "registered",
         within(10, lambda: Path(origin).is_dir() if wanted.path else Path(origin).is_file(), False),
-        _inside(desk, origin) if wanted.path is not None else (),
+        left_out,
+        [each for each in mounted if not any(Path(each).is_relative_to(place) for place in left_out)],
         place_of(desk, wanted.store, owner, origin),
         owner=owner,
         now=_free_moment(wanted.store),

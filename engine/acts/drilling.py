@@ -1,67 +1,36 @@
-"""Guided drills: begun, helped, checked, ended; played by themselves."""
+"""Guided drills: begun, helped, checked, ended."""
 
 import random
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.acts.checking import check_site_files
-from engine.acts.desk import open_desk
-from engine.acts.practising import SiteCopies
+from engine.acts.practising import LabHands, SiteCopies
 from engine.drill import base
 from engine.drill import folder as folders
 from engine.drill.ending import conclude, decide, write_marks
-from engine.drill.facts import fill_in
 from engine.drill.folder import Card, Marked, Truth
 from engine.drill.keeper import Keeper, is_kept, start_keeper
 from engine.drill.marking import mark
 from engine.drill.reading import find_scenario, list_scenarios
-from engine.drill.scenario import BY_HAND, Named
-from engine.drill.staging import Stage, bring_table, execute, standing
+from engine.drill.scenario import Named
+from engine.drill.staging import Stage, standing
 from engine.drill.telling import read_drill
 from engine.lab.building import found_lab
 from engine.postgres.programs import describe_folder
 from engine.records.copies import Problem
 from engine.records.drills import DrillScenario, DrillState
-from engine.records.errors import Refused, RepriseError, Unreachable, UsageError
+from engine.records.errors import Refused, RepriseError, UsageError
 from engine.run.folder import list_runs
 from engine.run.locks import take_lock
 from engine.site import state_dir
-from engine.system.ours import our_environment, our_program
 
-_COMMAND_LIMIT = 900  # seconds for one command line of a scenario
-_LOOKING = ("verify", "status", "plan")
-_SAID = 200  # characters of its complaint that the record keeps
 _BLIND = "Something is wrong with the document system. Find out what it is, and bring back what can be brought back."
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class _LabHands(SiteCopies):
-    """What an operator does, on the lab: his runs lie in ``runs``, the scenario's copies in ``state``."""
-
-    site_file: Path
-    runs: Path
-
-    def call(self, words: Sequence[str]) -> tuple[int, str]:
-        line = our_program("engine.cli", "--site", self.site_file, "--state", self.runs, *words)
-        try:
-            ended = subprocess.run(
-                line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_LIMIT, env=our_environment()
-            )
-        except subprocess.TimeoutExpired:
-            raise Unreachable(f"reprise {words[0]} did not end within {_COMMAND_LIMIT} seconds") from None
-        said = [text for text in ended.stderr.decode(errors="replace").splitlines() if text.strip()]
-        return ended.returncode, next((text for text in said if text.startswith("reprise: ")), said[-1] if said else "")
-
-    def files_match(self) -> tuple[bool, str]:
-        found = check_site_files(open_desk(self.site_file, self.state))
-        return found.ok, found.as_check().finding
 
 
 @dataclass(frozen=True)
@@ -171,7 +140,7 @@ def _prepare(folder: Path, named: Named, blind: bool, bin_dir: str | None, progr
     scenario, at = named.scenario, folder.parent.parent
     programs = describe_folder(bin_dir) if bin_dir is not None else None
     lab = base.lay_out(at, SiteCopies(folder / folders.PREPARING), progress, programs)
-    hands = _hands(folder)
+    hands = hands_of(folder)
     stage = Stage(lab, hands)
     steps = [*scenario.prepare, *scenario.break_]
     done = iter(range(len(steps)))
@@ -203,7 +172,7 @@ def _prepare(folder: Path, named: Named, blind: bool, bin_dir: str | None, progr
 
 def drill_hint(state: Path | None) -> tuple[str | None, DrillState]:
     """The open drill's next hint, which costs; None where there is none left."""
-    folder = _open(state)
+    folder = open_drill(state)
     with _acting(folder):
         hints = folders.read_truth(folder).named.scenario.hints
         taken = sum(entry["kind"] == "hint" for entry in folders.read_record(folder))
@@ -216,7 +185,7 @@ def drill_hint(state: Path | None) -> tuple[str | None, DrillState]:
 
 def check_drill(state: Path | None) -> DrillState:
     """Mark the open drill as it stands now. Solved, its clock has stopped."""
-    folder = _open(state)
+    folder = open_drill(state)
     with _acting(folder):
         marked = _marked(folder)
         if marked is not None:
@@ -226,66 +195,11 @@ def check_drill(state: Path | None) -> DrillState:
 
 def end_drill(state: Path | None, *, why: str = "it was ended") -> DrillState:
     """Mark the open drill, and end it: nothing of it runs any more, its lab is gone, its record stays."""
-    folder = _open(state)
+    folder = open_drill(state)
     with _acting(folder):
         decide(folder, why, _marked(folder))
     _wait_for_keeper(folder)
     return read_drill(folder)
-
-
-def play_drill(
-    state: Path | None,
-    name: str,
-    *,
-    scenarios: Path | None = None,
-    bin_dir: str | None = None,
-    progress: Progress = lambda done, steps, what: None,
-) -> DrillState:
-    """A drill whose reference solution is played: every scenario can be solved."""
-    held = begin_drill(state, name, scenarios=scenarios, bin_dir=bin_dir, progress=progress)
-    try:
-        solution = folders.read_truth(_open(state)).named.scenario.solution
-        for number, words in enumerate(solution):
-            progress(number, len(solution), "the reference solution")
-            if not goes_on(words, carry_out(state, words)):
-                break
-        return end_drill(state)
-    finally:
-        held.close()
-
-
-def carry_out(state: Path | None, words: Sequence[str]) -> int:
-    """A line of a scenario's solution on the open drill's lab, the facts that it names filled in: a command line of
-    this program, whose exit code is returned; or ``sql`` and a statement, ``bring-table`` and a table. Raises
-    RepriseError."""
-    folder = _open(state)
-    facts = folders.read_truth(folder).facts
-    if words[0] not in BY_HAND:
-        folders.note(folder, "command", {"line": "reprise " + " ".join(words)})
-        code, said = _hands(folder).call(fill_in(words, facts))
-        if not goes_on(words, code):
-            folders.note(folder, "answered", {"code": code, "said": said.removeprefix("reprise: ")[:_SAID]})
-        return code
-    folders.note(folder, "command", {"line": f"by hand: {' '.join(words)}"})
-    lab = found_lab(Path(folders.read_card(folder).lab))
-    if words[0] == "sql":
-        execute(lab, words[1], facts)
-    else:
-        copy = _newest_side_copy(folder)
-        bring_table(lab, words[1], copy[0], copy[1])
-    return 0
-
-
-def goes_on(words: Sequence[str], code: int) -> bool:
-    """Whether a line of a solution has done its thing: the exit code of a command that looks is its answer."""
-    return code in (0, 4) or (words[0] in _LOOKING and code in (1, 3))
-
-
-def _newest_side_copy(folder: Path) -> tuple[str, int]:
-    for run in list_runs(folder / folders.STATE)[0]:
-        if run.plan.destination.kind == "side-copy" and run.outcome == "completed" and run.host and run.port:
-            return run.host, run.port
-    raise UsageError("no side copy stands ready", remedy="restore one with --into")
 
 
 def _marked(folder: Path) -> Marked | None:
@@ -297,12 +211,13 @@ def _marked(folder: Path) -> Marked | None:
     assert card.called_at is not None
     seconds = (datetime.now(UTC) - card.called_at).total_seconds()
     runs = list_runs(folder / folders.STATE)[0]
-    return mark(truth, found_lab(Path(card.lab)), _hands(folder), runs, seconds)
+    return mark(truth, found_lab(Path(card.lab)), hands_of(folder), runs, seconds)
 
 
-def _hands(folder: Path) -> _LabHands:
+def hands_of(folder: Path) -> LabHands:
+    """What an operator does on a drill's lab: his runs lie in its ``state``, the scenario's copies beside them."""
     lab = Path(folders.read_card(folder).lab)
-    return _LabHands(folder / folders.PREPARING, lab / "site.toml", folder / folders.STATE)
+    return LabHands(folder / folders.PREPARING, lab / "site.toml", folder / folders.STATE)
 
 
 @contextmanager
@@ -340,7 +255,7 @@ def _folder(at: Path, drill: str | None) -> Path:
     return found[0]
 
 
-def _open(state: Path | None) -> Path:
+def open_drill(state: Path | None) -> Path:
     """The open drill's folder. Raises UsageError where none is open."""
     for folder in folders.folders(_state(state))[:1]:
         if not folders.is_over(folder) and not is_kept(folder):

@@ -4,10 +4,10 @@ import os
 import pwd
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.catalog.discover import Discovered, FoundCluster, find_clusters, find_copies
+from engine.catalog.discover import Discovered, FoundCluster, archive_folder, find_clusters, find_copies
 from engine.records.errors import UsageError
 from engine.site import Site, write_site
 
@@ -17,7 +17,8 @@ BARE_DATA_DIR = "/var/lib/postgresql/{version}/main"  # where Debian's packages 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a site file could say; None is what was not found. ``sources`` tells the operator where it comes from."""
+    """What a site file could say; None is what was not found. ``live`` is where the users' files lie, ``media`` their
+    snapshots. ``sources`` tells the operator where it comes from."""
 
     name: str
     timezone: str
@@ -27,6 +28,7 @@ class Proposal:
     run_as: str | None
     base_backups: str | None
     wal: str | None
+    live: str | None
     media: str | None
     config_file: str | None
     hba_file: str | None
@@ -35,16 +37,30 @@ class Proposal:
 
 
 def propose_site(copies: Path | None) -> Proposal:
-    """Look around: with ``copies`` below that folder alone, as on a bare machine, else at this machine's clusters.
-    Raises UsageError where the folder cannot be read."""
-    found = None
-    if copies is not None:
-        try:
-            found = find_copies(copies.absolute())
-        except OSError as error:
-            raise UsageError(f"--from: {copies} cannot be read: {error.strerror}", remedy="name a folder") from error
+    """Look around: with ``copies`` below that folder alone, as on a bare machine, else at this machine's clusters, and
+    where the one that is meant archives its WAL. Raises UsageError where the folder cannot be read."""
     clusters = [each for each in find_clusters() if not (each.data_dir.parent / SIDE_COPY).exists()]
-    return _propose(_fitting(clusters, found), found, clusters)
+    if copies is None:
+        cluster = _fitting(clusters, None)
+        return _propose(cluster, _near_archive(cluster) if cluster is not None else None, clusters, from_copies=False)
+    try:
+        found = find_copies(copies.absolute())
+    except OSError as error:
+        raise UsageError(f"--from: {copies} cannot be read: {error.strerror}", remedy="name a folder") from error
+    return _propose(_fitting(clusters, found), found, clusters, from_copies=True)
+
+
+def _near_archive(cluster: FoundCluster) -> Discovered | None:
+    """What lies beside the folder into which a cluster archives its WAL; None where that is not found."""
+    archive = archive_folder(cluster.archive_command or "")
+    if archive is None:
+        return None
+    try:
+        beside = archive.parent != Path("/") and archive.parent.parent != Path("/")  # else it is no folder of copies
+        found = find_copies(archive.parent if beside else archive, cluster.system_identifier or 0)
+    except OSError:
+        return Discovered(wal=(archive,))
+    return replace(found, wal=(archive, *(each for each in found.wal if each != archive)))
 
 
 def _fitting(clusters: list[FoundCluster], found: Discovered | None) -> FoundCluster | None:
@@ -57,16 +73,22 @@ def _fitting(clusters: list[FoundCluster], found: Discovered | None) -> FoundClu
     return max(clusters, key=lambda each: (each.running, each.version or 0), default=None)
 
 
-def _propose(cluster: FoundCluster | None, found: Discovered | None, clusters: list[FoundCluster]) -> Proposal:
+def _propose(
+    cluster: FoundCluster | None, found: Discovered | None, clusters: list[FoundCluster], *, from_copies: bool
+) -> Proposal:
     sources = []
     if cluster is not None:
         sources.append(f"cluster {cluster.data_dir}" + (", running" if cluster.running else ", not running"))
-    if len(clusters) > 1 and found is None:
+    if len(clusters) > 1 and not from_copies:
         sources.append("other clusters here: " + ", ".join(str(each.data_dir) for each in clusters if each != cluster))
     if found is not None and found.newest is not None:
         sources.append(f"newest backup {found.newest.path}")
+    if found is not None:
+        for what, places in (("base backups", found.base_backups), ("archived WAL", found.wal)):
+            if len(places) > 1:
+                sources.append(f"other {what}: " + ", ".join(map(str, places[1:])))
     if found is not None and found.cut_short:
-        sources.append("not everything below that folder was looked at: it is too large or too deep")
+        sources.append("not everything beside them was looked at: there is too much, or it lies too deep")
     data_dir: str | None = None
     if cluster is not None:
         data_dir = str(cluster.data_dir)
@@ -84,6 +106,7 @@ def _propose(cluster: FoundCluster | None, found: Discovered | None, clusters: l
         run_as=_user(owner),
         base_backups=str(found.base_backups[0]) if found and found.base_backups else None,
         wal=str(found.wal[0]) if found and found.wal else None,
+        live=None,
         media=str(found.media[0]) if found and found.media else None,
         config_file=_text(cluster.config_file) if cluster else None,
         hba_file=_text(cluster.hba_file) if cluster else None,

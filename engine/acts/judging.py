@@ -5,7 +5,7 @@ Nothing goes of what does not answer, nor anywhere where it is not known what is
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -28,6 +28,7 @@ from engine.records.lsn import SegmentName
 from engine.records.target import RecoveryWindow
 from engine.recovery.reach import Reach
 from engine.recovery.retention import (
+    SETTLED,
     BackupRule,
     CalendarRule,
     judge_backups,
@@ -40,7 +41,6 @@ from engine.remote.sent import SentKind
 from engine.site import DatabaseRepository, KeepByCalendar, MediaRepository, Site
 from engine.transfer.naming import shown
 
-_SETTLED = timedelta(hours=1)
 _OVER = ("completed", "rolled-back", "discarded")
 
 
@@ -282,7 +282,7 @@ def _judge_backups(
     paths = {each.id: each.path for each in view.reach.backups}
     while True:
         judged = judge_backups(view.reach, name, rule, at, busy, live=view.live_timeline, failed=failed)
-        written = {each.id for each in judged if not each.keep and newest_change(paths[each.id]) > at - _SETTLED}
+        written = {each.id for each in judged if not each.keep and newest_change(paths[each.id]) > at - SETTLED}
         if not written:
             return judged
         busy |= written

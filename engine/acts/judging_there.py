@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -27,6 +29,7 @@ from engine.remote.sent import SEGMENT, Memory, Sent, SentCopy, SentKind
 from engine.remote.standing import (
     DOOMED,
     DRAFT,
+    SUFFIX,
     FileThere,
     Standing,
     list_there,
@@ -140,7 +143,7 @@ class SecondPlace:
         for name in (name for of, name in self.sent if of == kind):
             parts = (name, *names_beside(kind, name))
             doomed = [DOOMED + part for part in parts if DOOMED + part in there]
-            drafts = [each for each in there if each.startswith(f"{DRAFT}{name}~")]
+            drafts = [each for each in there if fnmatchcase(each, f"{DRAFT}{escape(name)}~{SUFFIX}")]  # not of NAME~x
             if name in there:
                 hidden += [*doomed, *drafts]
             elif name in going or doomed:

@@ -21,7 +21,7 @@ from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.keeping.proofs import Proofs
 from engine.records.copies import BaseBackup, Catalog, ImageCopy, MediaSnapshot, Problem, SourceCopy
-from engine.records.errors import DamagedCopy, Unreachable
+from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.records.history import TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
 from engine.records.plan import Estimate
@@ -78,7 +78,12 @@ class Moment:
 def _index(desk: Desk, repository: DatabaseRepository) -> WalIndex:
     key = hashlib.sha256(repository.wal.encode()).hexdigest()[:16]
     folder = desk.state / "index"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "name another one (--state), or run this as its owner"
+        told = f"the state folder {desk.state} cannot be written"
+        raise RepriseError(told, cause=error.strerror, remedy=remedy) from None
     return WalIndex.open(folder / f"{key}.sqlite")
 
 
@@ -111,7 +116,7 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         indexes[name] = index
         problems += index.problems()
         found = contents_of(desk, repository, list_wal=list_wal)
-        backups.append([_consistent(backup, index) for backup in found.base_backups])
+        backups.append([_consistent(_judged(backup, index), index) for backup in found.base_backups])
         dumps += found.dumps
         problems += found.problems
     media = []
@@ -208,6 +213,17 @@ def backup_cache(desk: Desk) -> Path:
     return desk.state / "index" / "backups.json"
 
 
+def _judged(backup: BaseBackup, index: WalIndex) -> BaseBackup:
+    """A backup of another cluster than the archive's: no WAL here replays on it, and it serves nobody."""
+    own = index.system_identifier
+    if own in (None, 0) or backup.system_identifier in (None, own):
+        return backup
+    reason = f"it is of another cluster: system identifier {backup.system_identifier}, the WAL's is {own}"
+    if not backup.usable:
+        return replace(backup, stranger=True)
+    return replace(backup, stranger=True, usable=False, reason=reason, failed_check="major-version")
+
+
 def _consistent(backup: BaseBackup, index: WalIndex) -> BaseBackup:
     """A backup without a manifest says where it starts; where it is consistent stands in the WAL (BACKUP_END)."""
     if backup.stop_lsn is not None or backup.start_lsn is None or backup.timeline is None:
@@ -219,7 +235,7 @@ def _doubted(backup: BaseBackup, proofs: Proofs) -> BaseBackup:
     """A backup with what its last proof found wrong. That makes it no worse than any other that is all there is: it may
     have been mended, or was only out of reach."""
     proof = proofs.get(("base", backup.repository, backup.id))
-    if proof is None or proof.ok is not False:
+    if proof is None or proof.ok is not False or (backup.started_at is not None and proof.at < backup.started_at):
         return backup
     found = proof.findings[0] if proof.findings else "it is not right"
     return replace(backup, doubt=f"read on {proof.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {found}")

@@ -11,6 +11,7 @@ from engine.catalog.directory import RepositoryContents
 from engine.catalog.waiting import with_patience
 from engine.records.errors import Unreachable
 from engine.survey.machine import FSTAB, UNITS, unmounted_above
+from engine.transfer.durable import put_file
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ def remember(state: Path, wal: str, contents: RepositoryContents) -> None:
         memory = _memory(state, wal)
         with suppress(OSError):
             memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            memory.write_bytes(msgspec.json.encode(seen))
+            put_file(memory, msgspec.json.encode(seen))
 
 
 def not_mounted(folder: str) -> str | None:

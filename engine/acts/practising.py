@@ -1,10 +1,12 @@
-"""The lab: a real cluster with history, to look around and to practise."""
+"""The lab: built for the demo, and what an operator does on it, handed to the lab and to the drills in it."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.acts.checking import check_site_files
 from engine.acts.copying import plan_base_backup, plan_dump, plan_image, plan_media_snapshot, plan_source_copies
 from engine.acts.desk import Desk, open_desk
 from engine.acts.following import follow, runs
@@ -13,12 +15,15 @@ from engine.lab.building import build_lab
 from engine.lab.copies import LabCopy
 from engine.lab.lab import Lab
 from engine.postgres.programs import describe_folder
-from engine.records.errors import Refused, RepriseError, RunFailed
+from engine.records.errors import Refused, RepriseError, RunFailed, Unreachable
 from engine.records.plan import Plan
 from engine.run.control import send
 from engine.run.folder import list_runs
 from engine.run.starting import wait_for_end
 from engine.site import state_dir
+from engine.system.ours import our_environment, our_program
+
+_COMMAND_LIMIT = 900  # seconds for one command line of a scenario
 
 _PLANS: dict[LabCopy, Callable[[Desk], Plan]] = {
     "base": plan_base_backup,
@@ -72,6 +77,29 @@ class SiteCopies:
                 with suppress(RepriseError):  # it has just ended
                     send(Path(run.folder), "cancel")
                 wait_for_end(Path(run.folder), 60)
+
+
+@dataclass(frozen=True)
+class LabHands(SiteCopies):
+    """What an operator does on a drill's lab: his runs lie in ``runs``, the scenario's copies in ``state``."""
+
+    site_file: Path
+    runs: Path
+
+    def call(self, words: Sequence[str]) -> tuple[int, str]:
+        line = our_program("engine.cli", "--site", self.site_file, "--state", self.runs, *words)
+        try:
+            ended = subprocess.run(
+                line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_LIMIT, env=our_environment()
+            )
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"reprise {words[0]} did not end within {_COMMAND_LIMIT} seconds") from None
+        said = [text for text in ended.stderr.decode(errors="replace").splitlines() if text.strip()]
+        return ended.returncode, next((text for text in said if text.startswith("reprise: ")), said[-1] if said else "")
+
+    def files_match(self) -> tuple[bool, str]:
+        found = check_site_files(open_desk(self.site_file, self.state))
+        return found.ok, found.as_check().finding
 
 
 def leave_demo(lab: Lab, state: Path | None) -> None:

@@ -16,10 +16,10 @@ from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.dumps.whole import read_globals_through, read_through
 from engine.environment.images import verify_image
-from engine.keeping.proofs import keep_proof, one_for_each
+from engine.keeping.proofs import keep_proof, of_copies, one_for_each
 from engine.media.verifying import verify_snapshot
 from engine.postgres.programs import choose_programs
-from engine.records.copies import BaseBackup, Dump, ImageCopy, MediaSnapshot, SourceCopy
+from engine.records.copies import BaseBackup, Catalog, Dump, ImageCopy, MediaSnapshot, SourceCopy
 from engine.records.copying import CopyKind, Proof
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable, UsageError
 from engine.recovery.lines import name_missing
@@ -69,9 +69,9 @@ def verify(desk: Desk, ids: Iterable[str] = (), *, progress: Progress = lambda w
     return [_prove(desk, each, progress) for each in subjects if not wanted or each.id in wanted]
 
 
-def proofs(desk: Desk) -> list[Proof]:
-    """The last result of every copy that was verified or restored by a proof drill."""
-    return one_for_each(known_proofs(desk))
+def proofs(desk: Desk, catalog: Catalog) -> list[Proof]:
+    """The last result of every copy there is that was verified or restored by a proof drill."""
+    return one_for_each(of_copies(known_proofs(desk), catalog))
 
 
 def _prove(desk: Desk, subject: _Subject, progress: Progress) -> Proof:

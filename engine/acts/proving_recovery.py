@@ -29,6 +29,7 @@ from engine.records.runs import RunState
 from engine.records.survey import OsUser
 from engine.records.target import RecoveryTarget
 from engine.recovery.proof_drills import as_proof, limits_check, random_target, room_check
+from engine.recovery.windows import goes_on
 from engine.run.locks import lock_holder, proof_lock, site_lock
 from engine.run.starting import wait_for_end
 from engine.survey.archiver import ask_archiver
@@ -160,12 +161,9 @@ def _loss(desk: Desk, view: View, planned: Plan) -> ProofDrill:
         archiver = ask_archiver(desk.site, run_as_of(desk), slot_of(desk.site.name))
     except RepriseError as error:
         return ProofDrill(None, f"what production wrote and did not archive is not known: {error.message}")
-    archived = archiver.archived_segment or ""
-    unbroken = any(
-        each.timeline == point.timeline and each.first <= (point.wal_last or "") <= each.last and archived <= each.last
-        for each in view.catalog.wal_ranges
-    )
-    if not archiver.behind and point.lost is None and unbroken:
+    size = view.histories[point.backup.repository].segment_size
+    reached = goes_on(archiver.segment, view.catalog.wal_ranges, point.wal_last or "", size)
+    if reached and not archiver.begun and not archiver.waiting and point.lost is None:
         return ProofDrill(0.0, "production has written nothing that the archive has not")
     if point.kept_commit is None:
         return ProofDrill(None, "no commit is known behind the backup")

@@ -175,7 +175,7 @@ def _wal_facts(desk: Desk, view: View, point: RecoveryPoint | None) -> WalFacts:
     stop = point.backup.stop_lsn or start
     timeline = point.backup.timeline or point.timeline
     return WalFacts(
-        system_identifiers=tuple(sorted(index.system_identifiers())),
+        system_identifier=index.system_identifier,
         compression=tuple(sorted({method for piece in point.pieces for method in index.compression_methods(piece)})),
         overflowed=index.running_xacts_overflow(timeline, start, max(stop, start + 1)),
         unfinished=unfinished_segments(desk, view, repository),

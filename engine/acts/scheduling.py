@@ -2,29 +2,45 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from engine.acts.desk import Desk, writable
+from engine.backup.base import INCREMENTAL_SINCE
 from engine.records.errors import UsageError
 from engine.records.status import ScheduleState
 from engine.schedule import cron, systemd
 from engine.schedule.wanted import By, entries, who_keeps_time
+from engine.survey.patience import within
+from engine.system.users import current_user, is_root, lingers
 
 
 def show_schedule(desk: Desk) -> ScheduleState:
     """What the site file wants, and whether it is installed. Raises UsageError, RepriseError."""
-    by = who_keeps_time()
+    by, wanted = who_keeps_time(), _wanted(desk)
     text = _text(desk, by)
-    installed = _installed(desk, by)
-    return ScheduleState(
-        tuple(entries(_wanted(desk), _program(), _options(desk), by, datetime.now().astimezone())),
-        by,
-        bool(_wanted(desk)) and installed == text,
-        text,
-    )
+    installed = bool(wanted) and _installed(desk, by) == text
+    if installed and by == "systemd":
+        installed = systemd.timers_run(systemd.installed_units(desk.site.name, systemd.unit_folder()))
+    found = entries(wanted, _program(), _options(desk), by, datetime.now().astimezone())
+    return ScheduleState(tuple(found), by, installed, text, tuple(_findings(desk, by)))
+
+
+def _findings(desk: Desk, by: By) -> Iterator[str]:
+    """What of the schedule does not run, or not always."""
+    if desk.site.schedule.incremental is not None and not _takes_increments(desk):
+        told = f"PostgreSQL {_version(desk)} has no incremental base backups, each would be a full one"
+        yield f"incremental is left out: {told} ({INCREMENTAL_SINCE} and later have them)"
+    if not _wanted(desk):
+        return
+    if by == "cron" and not cron.cron_runs():
+        yield "no cron is seen to run on this machine, and without it nothing of this runs"
+    if by == "systemd" and not is_root() and not lingers(current_user()):
+        yield "these timers run while you are logged in; that they always do: loginctl enable-linger"
 
 
 def install_schedule(desk: Desk) -> ScheduleState:
@@ -70,7 +86,28 @@ def _joined(files: dict[str, str]) -> str:
 
 
 def _wanted(desk: Desk) -> list[tuple[str, str]]:
-    return [(what, when) for what, when in msgspec.structs.asdict(desk.site.schedule).items() if when is not None]
+    """What is to run, and when. Hourly full backups would fill the disk of who asked for incremental ones."""
+    wanted = msgspec.structs.asdict(desk.site.schedule)
+    if not _takes_increments(desk):
+        del wanted["incremental"]
+    return [(what, when) for what, when in wanted.items() if when is not None]
+
+
+def _takes_increments(desk: Desk) -> bool:
+    """Also where the cluster's version is not known."""
+    version = _version(desk)
+    return version is None or version >= INCREMENTAL_SINCE
+
+
+def _version(desk: Desk) -> int | None:
+    """The cluster's major version, by its data directory."""
+
+    def ask() -> int | None:
+        with suppress(ValueError):
+            return int(Path(desk.site.database.data_dir, "PG_VERSION").read_text("ascii"))
+        return None
+
+    return within(5, ask, None)
 
 
 def _program() -> list[str]:

@@ -1,6 +1,7 @@
 """Bringing back what is made once or rarely: the source code, and the environment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,8 @@ from engine.acts.desk import Desk, writable
 from engine.acts.looking import look
 from engine.environment.images import unpack
 from engine.records.copies import ImageCopy, SourceCopy
-from engine.records.errors import Refused, UsageError
+from engine.records.errors import Refused, RunFailed, UsageError
+from engine.run.locks import folder_lock, take_lock
 from engine.source.copies import clone_at
 
 C = TypeVar("C", SourceCopy, ImageCopy)
@@ -32,8 +34,8 @@ def restore_source(
     main branch before ``at``; else at its main branch. Raises UsageError, Refused, RepriseError."""
     writable(desk)
     found = _choose(look(desk).catalog.sources, copy, "source")
-    _absent(into)
-    return BroughtBack(found.id, str(into), clone_at(found, into, revision=revision, at=at))
+    with _alone(desk, into):
+        return BroughtBack(found.id, str(into), clone_at(found, into, revision=revision, at=at))
 
 
 def restore_image(
@@ -43,9 +45,25 @@ def restore_image(
     UsageError, Refused, DamagedCopy, RunFailed."""
     writable(desk)
     found = _choose(look(desk).catalog.images, copy, "image")
-    _absent(into)
-    unpack(found, into, lambda done: progress(found.id, done, None))
+    with _alone(desk, into):
+        try:
+            unpack(found, into, lambda done: progress(found.id, done, None))
+        except RunFailed as error:
+            error.remedy = "mend that, then try again: what was begun is taken away then"
+            raise
     return BroughtBack(found.id, str(into))
+
+
+@contextmanager
+def _alone(desk: Desk, into: Path) -> Iterator[None]:
+    """``into`` is absent, and nobody else fills it meanwhile. Raises Refused, RepriseError."""
+    _absent(into)
+    lock = take_lock(folder_lock(desk.state, into), "restore", f"{into} is being filled already")
+    try:
+        _absent(into)
+        yield
+    finally:
+        lock.release()
 
 
 def _choose(copies: Sequence[C], id: str | None, kind: str) -> C:

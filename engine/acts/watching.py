@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from engine.archiving.streaming import slot_of
 from engine.keeping.proofs import read_refusal
 from engine.keeping.status import LiveFacts, SetUp, judge, newest_copies
 from engine.records.errors import RepriseError
-from engine.records.lsn import SegmentName, parse_segment, segment_of
-from engine.records.status import THINGS, ArchiverFacts, SiteStatus, Stream, ThingName
+from engine.records.lsn import SegmentName, segment_of
+from engine.records.status import THINGS, ArchiverFacts, SiteStatus, ThingName
 from engine.records.survey import FileSystem
+from engine.recovery.windows import goes_on
 from engine.site import Site
 from engine.survey.archiver import ask_archiver
 from engine.survey.machine import file_system
@@ -27,18 +29,23 @@ _GRACE_SECONDS = 5.0  # for a file system that does not answer the last question
 
 
 def status(desk: Desk) -> SiteStatus:
-    """All five things as of now. Reads the archive's new segments first. Where a stream is, is asked before that: else
-    it would be segments ahead of what was read."""
+    """All five things as of now. Reads the archive's new segments. How far the server and its stream are is asked
+    before that: else they would be segments ahead of what was read."""
     site = desk.site
-    before, _ = _ask_archiver(site)
+    archiver, no_archiver = _ask_archiver(site)
     read_archive(desk)
     view, now = look(desk), datetime.now(UTC)
     places = {name: _places(site, name) for name in THINGS}
     archived_to = max((window.to_at for window in view.windows if window.to_at), default=None)
     newest = newest_copies(view.catalog, archived_to).get("files")
     policy: dict[ThingName, int | None] = {name: site.policy.seconds(name) for name in THINGS}
-    joins = before is not None and before.stream is not None and _joins(before.stream, view)
-    live = _live(site, places, newest.at if newest else None, joins)
+    live = replace(
+        _live(site, places, newest.at if newest else None),
+        archiver=archiver,
+        no_archiver=no_archiver,
+        reached=archiver is not None and _reaches(view, archiver.segment, archiver.waiting),
+        joins=archiver is not None and archiver.stream is not None and _reaches(view, archiver.stream.segment),
+    )
     setup = SetUp(site.name, places, policy, [each.path for each in site.source])
     refused = read_refusal(desk.state, site.name)
     return judge(setup, view.catalog, archived_to, known_proofs(desk), live, now, refused)
@@ -67,8 +74,8 @@ def _ask_archiver(site: Site) -> tuple[ArchiverFacts | None, str | None]:
         return None, ": ".join(filter(None, (error.message, error.cause)))
 
 
-def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None, joins: bool) -> LiveFacts:
-    archiver, no_archiver = _ask_archiver(site)
+def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None) -> LiveFacts:
+    """What the folders say."""
     rooms: dict[str, FileSystem] = {}
     beside, away = set(), set()
     for name, folders in places.items():
@@ -82,33 +89,24 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
             rooms[folder] = room
             if (device := _device(original)) is not None and room.device == device:
                 beside.add(folder)
+    changed, uncounted = _changed_files(site, since) if places["files"] else (None, None)
     return LiveFacts(
-        archiver,
-        no_archiver,
-        *(_changed_files(site, since) if places["files"] else (None, None)),
-        rooms,
-        frozenset(beside),
-        frozenset(away),
-        joins,
+        changed_files=changed, uncounted=uncounted, rooms=rooms, beside=frozenset(beside), away=frozenset(away)
     )
 
 
-def _joins(stream: Stream, view: View) -> bool:
-    """Whether a stream goes on where the WAL ends that a backup reaches: it is in the segment behind that WAL's last
-    one, or not even there."""
-    if stream.segment is None:
+def _reaches(view: View, segment: str | None, waiting: int = 0) -> bool:
+    """Whether WAL of ``segment`` goes on where the WAL ends that a backup reaches."""
+    if segment is None:
         return False
-    timeline = int(stream.segment[:8], 16)
+    timeline = int(segment[:8], 16)
     windows = [each for each in view.windows if each.timeline == timeline]
     window = max(windows, key=lambda each: each.to_lsn, default=None)
     if window is None or window.ended_by is not None:
         return False
     size = view.histories[window.repository].segment_size
     end = SegmentName(window.timeline, segment_of(window.to_lsn, size)).text(size)
-    last = next((each.last for each in view.catalog.wal_ranges if each.first <= end <= each.last), None)
-    if last is None:
-        return False
-    return parse_segment(stream.segment, size).number <= parse_segment(last, size).number + 1
+    return goes_on(segment, view.catalog.wal_ranges, end, size, waiting=waiting)
 
 
 def _originals(site: Site, name: ThingName, count: int) -> list[str | None]:

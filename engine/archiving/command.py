@@ -42,6 +42,8 @@ same() { # same FILE: whether an archived file holds what the server has
     esac
 }
 
+rm -f -- "$folder/.draft-$name".* # of one that was killed: the server calls again for the same file
+
 for there in "$folder/$name" "$folder/$name.zst" "$folder/$name.gz" "$folder/$name.lz4"; do
     [ -e "$there" ] || continue
     case $there in
@@ -55,7 +57,7 @@ done
 if [ "$how" = zstd ]; then target=$folder/$name.zst; else target=$folder/$name; fi
 draft=$folder/.draft-$name.$$
 trap 'rm -f -- "$draft"' EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' HUP INT QUIT TERM
 if [ "$how" = zstd ]; then
     zstd -qc -- "$path" >"$draft" || fail "cannot write $draft"
     zstd -qdc -- "$draft" 2>/dev/null | cmp -s -- - "$path" || fail "$draft does not unpack to what was packed"

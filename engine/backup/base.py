@@ -12,7 +12,7 @@ from engine.records.survey import LiveServer, OsUser, Programs
 from engine.recovery.estimates import Measured
 
 LONGEST_CHAIN = 14  # increments on one full backup: each one more to read, and to be whole, when it is restored
-_INCREMENTAL_SINCE, _ZSTD_SINCE = 17, 15  # PostgreSQL's release notes
+INCREMENTAL_SINCE, _ZSTD_SINCE = 17, 15  # PostgreSQL's release notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def choose_parent(
         return None, None
     if server is None:
         return None, None
-    if server.version < _INCREMENTAL_SINCE:
+    if server.version < INCREMENTAL_SINCE:
         return None, f"a full backup: PostgreSQL {server.version} has no incremental ones, 17 and later have"
     if not server.summarizes_wal:
         return None, "a full backup: the server does not keep WAL summaries (summarize_wal is off)"

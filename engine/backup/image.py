@@ -17,6 +17,7 @@ def plan_image(
     form: str,
     origin_answers: bool,
     left_out: Sequence[str],
+    mounted: Sequence[str],
     place: Place,
     *,
     owner: OsUser,
@@ -24,7 +25,8 @@ def plan_image(
     second: str | None = None,
     measured: Iterable[Measured] = (),
 ) -> Plan:
-    """``left_out``: folders inside ``origin`` that have copies of their own. The copy is what its note says: that is
+    """``left_out``: folders inside ``origin`` that have copies of their own; ``mounted``: other file systems in it, of
+    which nobody says that they have. The copy is what its note says: that is
     what gets its name last, behind the packed file."""
     id = f"{now:%Y%m%dT%H%M%SZ}"
     copying = replace(copying_at("image", place, id + NOTE, owner, second=second), id=id)
@@ -34,6 +36,9 @@ def plan_image(
     checks = [_origin(origin, origin_answers)]
     if left_out:
         checks.append(Check("left-out", "info", True, f"has copies of its own, left out: {', '.join(left_out)}"))
+    if mounted:
+        finding = f"another file system is mounted there, and is not packed: {', '.join(mounted)}"
+        checks.append(Check("mounted-inside", "warn", False, finding, "copy what it holds by other means"))
     checks += place_checks(place, owner, None)
     steps = [step, VERIFY] if form == "packed" else [step]  # nothing was written of a registered one, but its note
     return make_plan(site, now, copying, steps, checks, bytes=None, measured=measured)

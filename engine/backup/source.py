@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
+from shlex import quote
 
 from engine.backup.planning import Place, copying_at, make_plan, place_checks
 from engine.records.plan import Check, Plan, PlannedStep
@@ -18,6 +19,7 @@ def plan_source(
     form: str,
     target: str,
     reachable: str | None,
+    uncommitted: int,
     place: Place,
     *,
     owner: OsUser,
@@ -36,7 +38,11 @@ def plan_source(
         copying = replace(copying_at("source", place, id + BUNDLE, owner, second=second), id=id)
         title = f"bundle {origin}"
     step = PlannedStep("take-source", "take-source", title, None, {"origin": origin, "form": form})
-    checks = [_origin(origin, reachable), *place_checks(place, owner, None)]
+    checks = [_origin(origin, reachable)]
+    if uncommitted:
+        finding = f"{uncommitted} files or folders in {origin} are changed or new, and in no commit: no copy has them"
+        checks.append(Check("uncommitted", "warn", False, finding, f"see: git -C {quote(origin)} status"))
+    checks += place_checks(place, owner, None)
     return make_plan(site, now, copying, [step], checks, bytes=None, measured=measured)
 
 

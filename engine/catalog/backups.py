@@ -94,7 +94,7 @@ def make_backup(
         incremental=label is not None and label.incremental,
         has_manifest=manifest is not None,
         from_standby=from_standby,
-        tablespaces=tuple(Tablespace(oid, location) for oid, location in facts.tablespaces),
+        tablespaces=tuple(Tablespace(oid, location, facts.space_bytes.get(oid)) for oid, location in facts.tablespaces),
         data_checksums=control.data_checksums if control else None,
         settings=tuple((name, str(value)) for name, value in control.settings.items()) if control else (),
         preload_libraries=read_list(facts.settings().get("shared_preload_libraries", "")),

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +16,12 @@ from engine.catalog.files import read_small
 from engine.catalog.folders import MANIFEST, kind_of
 from engine.catalog.media import time_of
 from engine.formats.control_file import read_control_file
-from engine.formats.settings_file import read_settings
+from engine.formats.settings_file import read_list, read_settings
 from engine.records.copies import BaseBackup
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.site import DatabaseRepository
+from engine.wal.files import DamagedFile, read_beginning
+from engine.wal.pages import DamagedPage, read_first_page
 
 _DEPTH = 6  # folders below the root
 _SECONDS = 20.0
@@ -48,7 +52,8 @@ class FoundCluster:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """What lies below a folder, best guess first; and what the newest usable backup says of its cluster.
+    """What lies below a folder, best guess first; and what the newest usable backup says of its cluster. ``wal``:
+    archives of that cluster come before others.
 
     ``data_dir`` is where that lay: data_directory of its own settings, else Debian's place for that version (then
     ``data_dir_known`` is False). ``cut_short``: there was more below than could be looked at.
@@ -84,12 +89,33 @@ def find_clusters(root: Path = Path("/")) -> list[FoundCluster]:
     return sorted(found.values(), key=lambda each: (not each.running, -(each.version or 0), str(each.data_dir)))
 
 
-def find_copies(root: Path) -> Discovered:
-    """What looks like copies below ``root``, looked at for a bounded depth and time. Nothing found is no error; raises
-    OSError where ``root`` cannot be listed."""
+def archive_folder(command: str) -> Path | None:
+    """The folder that an archive_command copies into: the first that is there of those that it names, with or without
+    the file's name (%f) behind it."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return None
+    for word in words:
+        place, named, _ = word.lstrip("<>").partition("%f")
+        folder = Path(place if named else f"{place}/")
+        if named and not place.endswith("/"):
+            folder = folder.parent
+        try:
+            if place.startswith("/") and folder.is_dir():
+                return folder
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def find_copies(root: Path, system_identifier: int | None = None) -> Discovered:
+    """What looks like copies below ``root``, looked at for a bounded depth and time; with ``system_identifier`` base
+    backups of that cluster alone. Nothing found is no error; raises OSError where ``root`` cannot be listed."""
     ends_at = time.monotonic() + _SECONDS
     backups: Counter[Path] = Counter()
     wal: Counter[Path] = Counter()
+    of_archive: dict[Path, Path] = {}
     media: list[Path] = []
     todo: list[tuple[Path, int]] = [(root, 0)]
     cut_short = False
@@ -102,31 +128,61 @@ def find_copies(root: Path) -> Discovered:
         folders, names = _list(folder)
         kind = kind_of(names | {name.name for name in folders}) if names or folders else "empty"
         if kind in ("plain", "tar"):
-            if depth > 0 and (kind == "tar" or names & {LABEL, MANIFEST}):  # else a data directory
+            if kind == "tar" or names & {LABEL, MANIFEST}:  # else a data directory
                 backups[folder.parent] += 1
             continue
-        if segments := sum(1 for name in names if _SEGMENT.match(name)):
-            wal[_archive_root(folder, root)] += segments
-            continue
-        if depth > 0 and any(time_of(each.name) and _no_backup(each) for each in folders):
+        if segments := [name for name in names if _SEGMENT.match(name)]:
+            archive = _archive_root(folder, root)
+            wal[archive] += len(segments)
+            of_archive.setdefault(archive, folder / max(segments))
+        elif depth > 0 and any(time_of(each.name) and _no_backup(each) for each in folders):
             media.append(folder)
             continue
         if depth < _DEPTH:
             todo += [(each, depth + 1) for each in folders]
         elif folders:
             cut_short = True
-    wal_paths = tuple(path for path, _ in wal.most_common())
-    backup_paths = tuple(path for path, _ in backups.most_common())
-    return _describe(backup_paths, wal_paths, tuple(media), cut_short)
-
-
-def _describe(backups: tuple[Path, ...], wal: tuple[Path, ...], media: tuple[Path, ...], cut_short: bool) -> Discovered:
+    archives = [path for path, _ in wal.most_common()]
     newest: BaseBackup | None = None
-    for path in backups[:1]:
-        archive = wal[0] if wal else path
-        contents = read_repository(DatabaseRepository("directory", str(path), str(archive)), str(path))
-        usable = [each for each in contents.base_backups if each.usable]
-        newest = max(usable, key=lambda each: (each.timeline or 0, each.start_lsn or 0), default=None)
+    places = [path for path, _ in backups.most_common()]
+    for place in list(places):
+        found = _newest_in(place)
+        if system_identifier is not None and (found is None or found.system_identifier != system_identifier):
+            places.remove(place)
+        elif newest is None and found is not None:
+            newest = found
+            places.remove(place)
+            places.insert(0, place)
+        if newest is not None and system_identifier is None:
+            break
+    if newest is not None:
+        ours = newest.system_identifier
+        archives.sort(key=lambda each: _identifier_of(of_archive[each]) != ours)
+    return _describe(newest, tuple(places), tuple(archives), tuple(media), cut_short)
+
+
+def _newest_in(place: Path) -> BaseBackup | None:
+    repository = DatabaseRepository("directory", str(place), str(place))  # whichever its archive is
+    contents = read_repository(repository, str(place), list_wal=False)
+    usable = [each for each in contents.base_backups if each.usable]
+    return max(usable, key=lambda each: (each.timeline or 0, each.start_lsn or 0), default=None)
+
+
+def _identifier_of(segment: Path) -> int | None:
+    """Whose WAL a segment is; None where it does not tell."""
+    try:
+        return read_first_page(read_beginning(segment)).system_identifier
+    except (OSError, DamagedFile, DamagedPage):
+        return None
+
+
+def _describe(
+    newest: BaseBackup | None,
+    backups: tuple[Path, ...],
+    wal: tuple[Path, ...],
+    media: tuple[Path, ...],
+    cut_short: bool,
+) -> Discovered:
     if newest is None:
         return Discovered(backups, wal, media, cut_short=cut_short)
     try:
@@ -136,7 +192,7 @@ def _describe(backups: tuple[Path, ...], wal: tuple[Path, ...], media: tuple[Pat
     told = settings.get("data_directory")
     debian = Path(f"/var/lib/postgresql/{newest.version}/main")
     conf = Path(f"/etc/postgresql/{newest.version}/main/postgresql.conf")
-    sockets = settings.get("unix_socket_directories", "").split(",")[0].strip()
+    sockets = settings.get("unix_socket_directories", "")
     port = settings.get("port", "")
     return Discovered(
         base_backups=backups,
@@ -148,11 +204,16 @@ def _describe(backups: tuple[Path, ...], wal: tuple[Path, ...], media: tuple[Pat
         data_dir=Path(told) if told else debian,
         data_dir_known=bool(told),
         port=int(port) if port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536 else 5432,
-        host=sockets if sockets.startswith("/") else "/var/run/postgresql",
+        host=_socket_folder(sockets),
         config_file=conf if conf.is_file() else None,
         owner_uid=newest.path.stat().st_uid,
         cut_short=cut_short,
     )
+
+
+def _socket_folder(setting: str) -> str:
+    """The first folder of unix_socket_directories; that of PostgreSQL's packages where it names none."""
+    return next((each for each in read_list(setting) if each.startswith("/")), "/var/run/postgresql")
 
 
 def _list(folder: Path) -> tuple[list[Path], set[str]]:
@@ -193,9 +254,8 @@ def _cluster(data_dir: Path, settings: dict[str, str], conf: Path | None, root: 
         return None
     if not (data_dir / "global").is_dir():
         return None
-    port = settings.get("port", "5432")
-    sockets = settings.get("unix_socket_directories", "").split(",")[0].strip()
-    lines = _pid_file(data_dir)
+    running = _running_at(data_dir)
+    port, sockets = running or (settings.get("port", ""), settings.get("unix_socket_directories", ""))
     try:
         control = read_control_file(read_small(data_dir / "global/pg_control"))
         identifier: int | None = control.system_identifier
@@ -205,9 +265,9 @@ def _cluster(data_dir: Path, settings: dict[str, str], conf: Path | None, root: 
         data_dir=data_dir,
         version=int(version) if version.isascii() and version.isdigit() else None,
         port=int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 5432,
-        host=sockets if sockets.startswith("/") else "/var/run/postgresql",
+        host=_socket_folder(sockets),
         owner_uid=owner,
-        running=lines is not None,
+        running=running is not None,
         config_file=conf,
         hba_file=Path(settings["hba_file"]) if conf and settings.get("hba_file") else None,
         ident_file=Path(settings["ident_file"]) if conf and settings.get("ident_file") else None,
@@ -216,16 +276,18 @@ def _cluster(data_dir: Path, settings: dict[str, str], conf: Path | None, root: 
     )
 
 
-def _pid_file(data_dir: Path) -> int | None:
-    """The process id in postmaster.pid, where such a process is alive."""
+def _running_at(data_dir: Path) -> tuple[str, str] | None:
+    """Port and socket folder in postmaster.pid (src/include/utils/pidfile.h), where such a process is alive."""
     try:
-        pid = int((data_dir / "postmaster.pid").read_text().split("\n", 1)[0])
-        os.kill(pid, 0)
-    except PermissionError:
-        return pid
+        lines = (data_dir / "postmaster.pid").read_text("utf-8", "surrogateescape").split("\n")
+        pid = int(lines[0])
+        if pid <= 0:
+            return None
+        with suppress(PermissionError):  # somebody else's, and alive
+            os.kill(pid, 0)
     except (OSError, ValueError, OverflowError):
         return None
-    return pid if pid > 0 else None
+    return (lines[3], lines[4]) if len(lines) > 4 else ("", "")
 
 
 def _settings(path: Path) -> dict[str, str]:

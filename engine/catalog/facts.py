@@ -16,7 +16,7 @@ import msgspec
 from engine.formats.settings_file import read_settings
 from engine.records.copies import Compression
 
-_VERSION = 1
+_VERSION = 2
 
 CONTROL = "global/pg_control"
 LABEL = "backup_label"
@@ -37,7 +37,8 @@ class ManifestFacts(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct):
     """One folder, as it was read. ``complete``: everything was looked at that there is to look at; else the rest
     (pg_control, settings, whether the tar ends as it should) lies beyond what may be read in passing. ``files`` are
-    the small files' contents by name. ``failed_check`` and ``reason`` say why the copy is not usable."""
+    the small files' contents by name, ``space_bytes`` what each tablespace will occupy, by its OID. ``failed_check``
+    and ``reason`` say why the copy is not usable."""
 
     folder: str = ""
     compression: Compression | None = None
@@ -46,6 +47,7 @@ class Facts(msgspec.Struct):
     files: dict[str, bytes] = {}
     mtimes: dict[str, int] = {}
     tablespaces: list[tuple[int, str]] = []
+    space_bytes: dict[int, int] = {}
     manifest: ManifestFacts | None = None
     complete: bool = False
     failed_check: str | None = None

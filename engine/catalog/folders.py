@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from engine.catalog.files import read_small
 from engine.formats.backup_label import read_tablespace_map
 from engine.formats.manifest import Manifest, read_manifest
 from engine.records.errors import DamagedCopy
+from engine.transfer.contents import tablespace_of
 from engine.transfer.naming import shown
 
 Kind = Literal["plain", "tar", "tablespace", "empty", "foreign"]
@@ -88,6 +89,7 @@ def _read_manifest(folder: Path, facts: Facts) -> Manifest | None:
     times = [int(at.timestamp()) for at in {file.modified: file.mtime for file in manifest.files}.values() if at]
     label = next((file.mtime for file in manifest.files if file.path == LABEL), None)
     facts.files_size_bytes = manifest.size()
+    facts.space_bytes = _of_tablespaces((file.path, file.size) for file in manifest.files)
     facts.manifest = ManifestFacts(
         files_size_bytes=manifest.size(),
         end_lsn=end.end_lsn if end else None,
@@ -139,6 +141,8 @@ def _read_tar(
         facts.files_size_bytes = manifest.size()
     elif facts.files_size_bytes is not None and spaces_size:
         facts.files_size_bytes = None if facts.compression else facts.files_size_bytes + spaces_size
+    if manifest is None and not facts.compression:
+        facts.space_bytes = {int(stem): found[name].st_size for stem, name in stems.items() if stem.isdigit()}
     if LABEL not in facts.files and facts.reason is None:
         facts.fail("backup-label", f"{stems['base']} holds no backup_label: without it a restore is silently wrong")
     try:
@@ -186,6 +190,7 @@ def _read_plain(
     sizes, facts.size_bytes = _sizes(folder, facts, alive)
     if manifest is None:
         facts.files_size_bytes = facts.size_bytes
+        facts.space_bytes = _of_tablespaces(sizes.items())
     else:
         _compare(manifest, sizes, facts)
 
@@ -209,6 +214,15 @@ def _links(folder: Path, facts: Facts) -> list[tuple[int, str]]:
         elif is_link and not link.resolve().is_relative_to(folder.parent.resolve()):
             facts.notes.append(f"tablespace {name} lies outside the repository, at {shown(location)}")
     return spaces
+
+
+def _of_tablespaces(files: Iterable[tuple[str, int]]) -> dict[int, int]:
+    """The bytes of each tablespace's files, by its OID."""
+    sizes: dict[int, int] = {}
+    for path, size in files:
+        if (found := tablespace_of(path)) is not None:
+            sizes[found[0]] = sizes.get(found[0], 0) + size
+    return sizes
 
 
 def _sizes(folder: Path, facts: Facts, alive: Callable[[], None]) -> tuple[dict[str, int], int]:

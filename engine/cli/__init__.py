@@ -1,24 +1,22 @@
 """The command line: arguments in, acts, documents out.
 
-arguments   what can be typed
-opening     the screen on a site; nothing else is imported for it
-commands    one function per command: acts in, a document and an exit code out
-documents   records as the JSON of CONTRACT.md
-grouping    a group of commands, each in a file of its own
-drill       the commands of the drills
-drill_lab   the guided ones
-drill_proof the proof drills
-files       the commands of the users' files
-files_browse  lists and differences
-files_check the check of the users' files against the database
-files_restore  files brought back
-following   a run that a command starts: confirmed, followed to its end
-keeping     the same of copies that are kept: status, schedule, archiving, proofs, expiry
-telling     the same for people, as plain lines
-printing    the edge at which those leave, and what is asked: nothing of others' does anything to the terminal
-reporting   what is written down for others: reports, the runbook
-monitoring  the status, for people, Nagios and Prometheus
-init        the dialogue that writes a site file
+arguments     what can be typed
+opening       the screen on a site; nothing else is imported for it
+commands      one function per command: acts in, a document and an exit code out
+following     a run that a command starts: confirmed, followed to its end
+grouping      a group of commands, each in a file of its own:
+drill           those of the drills: drill_lab the guided ones, drill_proof the proof drills
+files           those of the users' files: files_browse lists and differences, files_check them against the database,
+                files_restore brought back
+documents     records as the JSON of CONTRACT.md
+keeping         of copies that are kept: status, schedule, archiving, proofs, expiry
+telling       the same for people, as plain lines
+catalog       what copies there are, both ways
+drills        guided drills, both ways
+monitoring    the status, for people, Nagios and Prometheus
+printing      the edge at which lines leave, and what is asked: nothing of others' does anything to the terminal
+reporting     what is written down for others: reports, the runbook
+init          the dialogue that writes a site file
 """
 
 import os

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from engine import __version__
 from engine.records.errors import UsageError
 from engine.records.lsn import parse_lsn
 
@@ -117,6 +118,7 @@ def _parser(words: Sequence[str]) -> _Parser:
     parser = _Parser(
         prog="reprise", parents=[everywhere], description="Brings a document system back.", allow_abbrev=False
     )
+    parser.add_argument("--version", action="version", version=f"reprise {__version__}", help="tell it and leave")
     _screen_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 

@@ -7,8 +7,9 @@ from engine import acts
 from engine.cli import arguments, catalog, documents, drill, files, following, keeping, monitoring, reporting, telling
 from engine.cli.opening import open_on
 from engine.cli.printing import say, say_lines
-from engine.records.errors import UsageError
+from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
+from engine.records.status import Level
 
 Given = argparse.Namespace
 
@@ -27,7 +28,8 @@ def _desk(given: Given) -> acts.Desk:
 def _catalog(given: Given) -> int:
     desk = _desk(given)
     acts.read_archive(desk, telling.reading(given.json))
-    view, proofs = acts.look(desk, list_wal=True), acts.proofs(desk)
+    view = acts.look(desk, list_wal=True)
+    proofs = acts.proofs(desk, view.catalog)
     if given.json:
         documents.write(catalog.document(view.catalog, proofs))
     else:
@@ -203,10 +205,19 @@ def _take(given: Given, desk: acts.Desk, planned: Plan) -> int:
 
 
 def _status(given: Given) -> int:
+    """To a monitor 1 is a warning: where the status cannot be told, the exit code is that of unknown."""
     desk = _desk(given)
-    found = acts.status(desk)
-    if given.prometheus is not None:
-        monitoring.write_metrics(found, given.prometheus.absolute())
+    try:
+        found = acts.status(desk)
+        if given.prometheus is not None:
+            monitoring.write_metrics(found, given.prometheus.absolute())
+    except UsageError:
+        raise
+    except RepriseError as error:
+        if not given.json:
+            monitoring.tell_unknown(desk.site.name, error.message)
+        error.exit_code = int(Level.UNKNOWN)
+        raise
     if given.json:
         documents.write(keeping.status(found))
     else:
@@ -232,17 +243,17 @@ def _schedule(given: Given) -> int:
 
 
 def _archiving(given: Given) -> int:
-    desk = _desk(given)
+    desk, done = _desk(given), False
     if given.act == "adopt":
         return _adopt(given, desk)
     if given.act == "set-up":
-        planned = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
-        if planned.ok:
+        found = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
+        if found.ok:
             if not given.json:
-                telling.archiving(planned)
+                telling.archiving(found)
             following.confirm(given, "Set the server so? [yes/no] ", "yes")
-            planned = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart, stream=given.stream)
-        found = planned
+            found = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart, stream=given.stream)
+            done = True
     elif given.act == "test":
         found = acts.prove_archiving(desk)
     else:
@@ -252,7 +263,7 @@ def _archiving(given: Given) -> int:
     elif given.act == "stream" and found.ok:
         say("the stream has ended; until it is started again its slot holds WAL back on the server")
     else:
-        telling.archiving(found)
+        telling.archiving(found, done=done)
     return 0 if found.ok else 1
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.records.copies import Problem
-from engine.records.errors import RepriseError
+from engine.records.errors import Refused, RepriseError
 from engine.records.history import TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.plan import Check, Estimate, Plan
@@ -57,7 +57,7 @@ def lsn(value: Lsn | None) -> str | None:
 
 def error_document(error: RepriseError, *, restoring: bool = False) -> Document:
     """Why a command could not be done; ``restoring``: with the run that it made, or null."""
-    outcome = {3: "refused", 130: "interrupted"}.get(error.exit_code, "failed")
+    outcome = "refused" if isinstance(error, Refused) else "interrupted" if error.exit_code == 130 else "failed"
     return {**({"run": error.run} if restoring else {}), "outcome": outcome, "error": _error(error)}
 
 
@@ -142,10 +142,7 @@ def refusal(planned: Plan) -> Document:
         "host": None,
         "port": None,
         "reached": None,
-        "steps": [
-            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
-            for step in planned.steps
-        ],
+        "steps": _to_do(planned),
         "error": _refusal(planned),
         **({"rpo_seconds": None, "rto_seconds": None} if planned.proof is not None else {}),
     }
@@ -228,13 +225,17 @@ def copy_refusal(planned: Plan) -> Document:
         "run": None,
         "outcome": "refused",
         "copy": None,
-        "steps": [
-            {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
-            for step in planned.steps
-        ],
+        "steps": _to_do(planned),
         "checks": [check(each) for each in planned.checks],
         "error": _refusal(planned),
     }
+
+
+def _to_do(planned: Plan) -> list[Document]:
+    return [
+        {"name": step.name, "title": step.title, "outcome": "to do", "seconds": None, "bytes": step.bytes}
+        for step in planned.steps
+    ]
 
 
 def _steps(state: RunState) -> list[Document]:

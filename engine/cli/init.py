@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 
 import platformdirs
 
@@ -16,6 +17,8 @@ from engine.site import (
     Media,
     MediaRepository,
     Site,
+    is_there,
+    mistakes,
     read_site,
 )
 
@@ -23,7 +26,7 @@ from engine.site import (
 def write_site_file(given: argparse.Namespace) -> int:
     """`reprise init`. With --yes, or without a terminal and --yes, what was found is taken as it is."""
     path = given.site or platformdirs.user_config_path("reprise") / "site.toml"
-    if path.exists():
+    if is_there(path):
         raise UsageError(f"{path} exists already", remedy="name another file with --site")
     asks = not given.yes
     if asks and (given.json or not (sys.stdin.isatty() and sys.stdout.isatty())):
@@ -31,12 +34,13 @@ def write_site_file(given: argparse.Namespace) -> int:
             "init asks questions, and there is no terminal to ask on", remedy="add --yes to take what is found"
         )
     found = acts.propose_site(given.copies)
-    if asks:
-        for source in found.sources:
-            say(f"found: {source}")
+    for source in found.sources:
+        say(f"found: {source}", err=not asks)
     site = _ask_all(found) if asks else _take(found)
     acts.save_site(site, path)
     read_site(path)  # what was written must be right; the error names the key
+    if not asks and found.media is not None:
+        say(f"left out: [media], though snapshots lie in {found.media}: where the files belong is not known", err=True)
     if given.json:
         documents.write({"site": str(path)})
     else:
@@ -55,22 +59,29 @@ def _take(found: acts.Proposal) -> Site:
             f"not found: {', '.join(missing)}",
             remedy="name the folder of the copies with --from PATH, or answer the questions in a terminal",
         )
-    return _site(found, found.name, found.timezone, found.data_dir or "", found.base_backups or "", found.wal or "")
+    return _site(found)
 
 
 def _ask_all(found: acts.Proposal) -> Site:
+    """Asked again, with the answers as what stands in brackets, until nothing is wrong."""
     say("Enter takes what stands in brackets; Ctrl+C leaves and writes nothing.")
-    name = _ask("name of the site", found.name)
-    zone = _ask("time zone in which times are shown", found.timezone)
-    data_dir = _ask("the cluster's data directory", found.data_dir)
-    base_backups = _ask("folder with one folder per base backup", found.base_backups)
-    wal = _ask("folder with the archived WAL", found.wal)
-    media = _ask("folder of the users' files (- for none)", "-")
-    snapshots = _ask("folder with one folder per snapshot of them", found.media) if media != "-" else None
-    site = _site(found, name, zone, data_dir, base_backups, wal)
-    if snapshots is None:
-        return site
-    return Site(site.site, site.database, Media(media, [MediaRepository("directory", snapshots)]))
+    while True:
+        found = replace(
+            found,
+            name=_ask("name of the site", found.name),
+            timezone=_ask("time zone in which times are shown", found.timezone),
+            data_dir=_ask("the cluster's data directory", found.data_dir),
+            base_backups=_ask("folder with one folder per base backup", found.base_backups),
+            wal=_ask("folder with the archived WAL", found.wal),
+            live=_ask("folder of the users' files (- for none)", found.live or "-"),
+        )
+        if found.live != "-":
+            found = replace(found, media=_ask("folder with one folder per snapshot of them", found.media))
+        site = _site(found)
+        wrong = next(mistakes(site), None)
+        if wrong is None:
+            return site
+        say(f"{wrong[0]}: {wrong[1]}" + (f"; right would be: {wrong[2]}" if wrong[2] else ""))
 
 
 def _ask(question: str, proposed: str | None) -> str:
@@ -80,10 +91,10 @@ def _ask(question: str, proposed: str | None) -> str:
             return answer
 
 
-def _site(found: acts.Proposal, name: str, zone: str, data_dir: str, base_backups: str, wal: str) -> Site:
+def _site(found: acts.Proposal) -> Site:
     database = Database(
-        data_dir=data_dir,
-        repository=[DatabaseRepository("directory", base_backups, wal)],
+        data_dir=found.data_dir or "",
+        repository=[DatabaseRepository("directory", found.base_backups or "", found.wal or "")],
         config_file=found.config_file,
         hba_file=found.hba_file,
         ident_file=found.ident_file,
@@ -91,4 +102,7 @@ def _site(found: acts.Proposal, name: str, zone: str, data_dir: str, base_backup
         port=found.port,
         run_as=found.run_as,
     )
-    return Site(Identity(name, zone), database)
+    media = None
+    if found.live not in (None, "-"):
+        media = Media(found.live or "", [MediaRepository("directory", found.media or "")])
+    return Site(Identity(found.name, found.timezone), database, media)

@@ -43,6 +43,7 @@ def schedule(found: ScheduleState) -> Document:
         ],
         "by": found.by,
         "installed": found.installed,
+        "findings": list(found.findings),
     }
 
 

@@ -22,13 +22,23 @@ def tell(status: SiteStatus, zone: ZoneInfo) -> None:
     bad = [f"{thing.name}: {_why(thing)}" for thing in status.things if thing.level is not Level.OK]
     ages = " ".join(filter(None, map(_performance, status.things)))
     told = "; ".join(bad) or "every copy is as new as the policy wants"
-    say(f"REPRISE {status.level.name} - {status.site}: {told}" + (f" | {ages}" if ages else ""))
+    say(_line(status.level, status.site, told) + (f" | {ages}" if ages else ""))
     for thing in status.things:
         sign = SIGNS[_SIGN[thing.level]]
         told = f"{thing.newest or '':<28} {_age(thing):<44} {_proof(thing, zone):<36} {_loss(thing)}"
         say(f" {sign} {thing.name:<22} {told}".rstrip())
         for finding in thing.findings:
             say(f"      {finding}")
+
+
+def tell_unknown(site: str, why: str) -> None:
+    """The monitor's line where there is no status."""
+    say(_line(Level.UNKNOWN, site, why))
+
+
+def _line(level: Level, site: str, told: str) -> str:
+    """Behind a bar the monitor reads numbers."""
+    return f"REPRISE {level.name} - {site}: {told.replace('|', '/')}"
 
 
 def _performance(thing: Thing) -> str:

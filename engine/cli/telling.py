@@ -1,5 +1,6 @@
 """The documents for people, as plain lines: what a monitor's log, a dumb terminal or a careful reader wants."""
 
+import shlex
 import sys
 import time as clock
 from collections.abc import Callable, Iterable, Mapping
@@ -65,6 +66,11 @@ def plan(planned: Plan, zone: ZoneInfo) -> None:
         say(f"last kept   {_end(point.kept, zone)}")
         say(f"first lost  {_end(point.lost, zone)}")
         say(f"loses       {point.lost_commits} commits that the repository holds")
+        if point.wal_first is not None:
+            many = "1 segment" if point.wal_segments == 1 else f"{point.wal_segments} segments"
+            say(f"WAL         {point.wal_first} to {point.wal_last}, {many}, {size(point.wal_bytes)}")
+        if planned.files is None and point.media:
+            say(f"media       {', '.join(each.id for each in point.media)}")
     if planned.files is not None:
         at = moment(planned.files.moment, zone) if planned.files.moment else "as the newest or named snapshot has them"
         say(f"files       {at}")
@@ -126,10 +132,13 @@ def schedule(found: ScheduleState) -> None:
         say(f"installed; {found.by} runs it")
     else:
         say("not installed, or not as it stands here; do it with: reprise schedule install")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
 
 
-def archiving(found: Archiving) -> None:
-    for each in found.changes:
+def archiving(found: Archiving, *, done: bool = False) -> None:
+    """``done``: the changes, which were shown before, were made."""
+    for each in found.changes if not done else ():
         note = "  (needs a restart)" if each.restart else ""
         say(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
     if found.segment:
@@ -139,7 +148,9 @@ def archiving(found: Archiving) -> None:
         )
     for finding in found.findings:
         say(f" {SIGNS['warn']} {finding}")
-    if found.ok and not found.changes and not found.segment:
+    if done and found.ok:
+        say("the server is set so; prove it with: reprise archiving test")
+    elif found.ok and not found.changes and not found.segment:
         say("nothing needs to be changed")
 
 
@@ -237,14 +248,15 @@ def report(state: RunState, zone: ZoneInfo) -> None:
     elif state.recovery and state.recovery.rto_seconds is not None:
         waited = f", and {duration(state.waited)} of waiting for answers" if state.waited >= 1 else ""
         say(f"back in     {duration(state.recovery.rto_seconds)}{waited}")
-        say(f"lost        {duration(state.recovery.rpo_seconds)} of commits")
+        lost = state.recovery.rpo_seconds
+        say(f"lost        {'not known' if lost is None else f'{duration(lost)} of commits'}")
     if state.files:
         _files(state.files, copied=any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps))
     for each in state.checks:
         if each.ok is not True:
             _check(each)
     if state.host:
-        database = f"psql -h {state.host} -p {state.port}"
+        database = f"psql -h {shlex.quote(state.host)} -p {state.port}"
         say(f"server      {database}   data directory {state.data_dir}")
     if state.error:
         say(f"error       {state.error.message}")

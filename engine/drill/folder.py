@@ -28,7 +28,7 @@ from engine.records.coding import from_json, to_json
 from engine.records.drills import Mark
 from engine.records.errors import DamagedCopy, RepriseError
 from engine.run.journal import Entry, now_text, read_entries
-from engine.transfer.durable import sync_folder
+from engine.transfer.durable import put_file, sync_folder
 
 CARD, TRUTH, RECORD, MARKS, RESULT = "card.json", "truth.json", "record.jsonl", "marks.json", "result.json"
 KEEPER, STATE, PREPARING, SWEPT = "keeper.lock", "state", "preparing", "swept"
@@ -114,17 +114,7 @@ def folders(state: Path) -> list[Path]:
 
 def write(folder: Path, name: str, record: object) -> None:
     """One of a drill's files, whole or not at all. Raises OSError."""
-    draft = folder / f".{name}.{os.getpid()}"
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(to_json(record))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(folder / name)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
+    put_file(folder / name, to_json(record))
 
 
 def read(folder: Path, name: str, kind: type[T]) -> T | None:

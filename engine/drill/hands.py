@@ -1,5 +1,5 @@
 """What a drill wants done as an operator does it. The drill lies below the acts, so it is handed them
-(acts.drilling)."""
+(acts.practising)."""
 
 from collections.abc import Sequence
 from typing import Protocol

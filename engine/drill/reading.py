@@ -84,7 +84,7 @@ def read_scenario(path: Path, *, own: bool = True) -> Named:
         raise UsageError(f"{path}: not the name of a scenario", remedy="such as table-dropped.toml, or 13-our-own.toml")
     try:
         found = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Scenario)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read: {error}", remedy="a TOML file, in UTF-8") from None
     except msgspec.ValidationError as error:
         key, wrong, right = _explained(str(error))

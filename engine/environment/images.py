@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,12 @@ from engine.records.coding import to_json
 from engine.records.copies import ImageCopy, Problem
 from engine.records.errors import DamagedCopy, RepriseError, RunFailed
 from engine.system.dying import die_with
+from engine.transfer.durable import FileSystems, fsync_path
 from engine.transfer.failures import unwritable, writing
 from engine.transfer.naming import shown
 from engine.transfer.noting import write_new
 from engine.transfer.opening import open_compressed, zstd
+from engine.transfer.removing import remove_tree
 
 PACKED, NOTE, IMAGE = ".tar.zst", ".json", ".image"
 _BLOCK = 1 << 20  # bytes
@@ -47,9 +50,10 @@ class Note(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress) -> tuple[str, int, bool]:
-    """Pack a folder into an absent file, without what lies in ``left_out``. Its SHA-256, its size, and whether
-    something changed while it was read. ``progress`` hears bytes read of the folder's stream. Raises RunFailed."""
+def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress) -> tuple[str, int, list[str]]:
+    """Pack a folder into an absent file, without what lies in ``left_out`` and what is mounted in it. Its SHA-256, its
+    size, and what is to be known of it: what was not packed, and whether something changed while it was read.
+    ``progress`` hears bytes read of the folder's stream. Raises RunFailed."""
     words = ["tar", "--create", "--file=-", "--sparse", "--xattrs", "--acls", "--one-file-system", "--numeric-owner"]
     words += ["--anchored", "--no-wildcards"]
     words += [f"--exclude=./{path.relative_to(origin)}" for path in left_out if path.is_relative_to(origin)]
@@ -86,7 +90,10 @@ def pack(origin: Path, into: Path, left_out: Sequence[Path], progress: Progress)
         said = _last_lines(errors)
     if code not in (0, _CHANGED_ONLY):
         raise RunFailed(f"{shown(origin)} could not be packed", cause=said or f"exit code {code}")
-    return digest.hexdigest(), size, code == _CHANGED_ONLY
+    findings = _mounted(origin, left_out)
+    if code == _CHANGED_ONLY:
+        findings.append("a file changed while it was read: taken as it stood")
+    return digest.hexdigest(), size, findings
 
 
 def _private(path: str, flags: int) -> int:
@@ -98,6 +105,22 @@ def _last_lines(errors: IO[bytes]) -> str:
     """What tar said last. It says it into a file: a full pipe that nobody empties would stop it for ever."""
     errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
     return "\n".join(errors.read().decode("utf-8", "replace").strip().splitlines()[-5:])
+
+
+def _mounted(origin: Path, left_out: Sequence[Path]) -> list[str]:
+    """The folders with which other file systems begin, subvolumes too: tar leaves them out and says nothing of them."""
+    device, known, found = origin.stat().st_dev, set(map(os.fspath, left_out)), list[str]()
+    ahead = [os.fspath(origin)]
+    while ahead:
+        with suppress(OSError), os.scandir(ahead.pop()) as entries:  # what cannot be read, tar says
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False) or entry.path in known:
+                    continue
+                if entry.stat(follow_symlinks=False).st_dev == device:
+                    ahead.append(entry.path)
+                else:
+                    found.append(entry.path)
+    return [f"another file system is mounted at {shown(each)}: not packed" for each in sorted(found)]
 
 
 def _environment() -> dict[str, str]:
@@ -134,22 +157,30 @@ def verify_image(image: ImageCopy, progress: Progress = lambda done: None) -> li
 
 def unpack(image: ImageCopy, into: Path, progress: Progress) -> None:
     """A packed copy into an absent folder, or a registered image as an absent file; what comes out is put under another
-    name and gets its own only when every byte had the noted checksum. Raises DamagedCopy, RunFailed, OSError."""
+    name, in place of what an attempt before has left there, and gets its own only when every byte had the noted
+    checksum and is on disk. Nobody else unpacks to there. Raises DamagedCopy, RunFailed, OSError."""
     draft = into.with_name(f".{into.name}.unpacking")
+    remove_tree(draft)
     with writing(draft):
+        disk = FileSystems([into.parent])
         if image.form == "packed":
             draft.mkdir(mode=0o700)
             found = _untar(image.path, draft, progress)
         else:
             found = _copy(image.path, draft, progress)
     if found != image.sha256:
+        kept = into.with_name(f"{into.name}.damaged-{image.id}")  # the next attempt must not take it away
+        with suppress(OSError):
+            draft.rename(kept)  # of the same copy as before it is the same: then that one stays
         raise DamagedCopy(
             f"{shown(image.path)} is damaged",
             cause=f"its SHA-256 is {found}, {image.sha256} was noted",
-            remedy=f"use another copy; what came out of this one lies in {shown(draft)}",
+            remedy=f"use another copy; what came out of this one lies in {shown(kept if kept.exists() else draft)}",
         )
     with writing(into):
+        disk.sync()
         draft.rename(into)
+        fsync_path(into.parent)
 
 
 def _untar(archive: Path, into: Path, progress: Progress) -> str:

@@ -14,8 +14,6 @@ from engine.records.lsn import Lsn, parse_lsn
 
 _PLACE = re.compile(r"([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}) \(file ([0-9A-Fa-f]{24})\)\Z")
 _OFFSET = re.compile(r"([+-])(\d{2})(?::?(\d{2}))?\Z")
-_ESCAPED = re.compile(r"[\\\n\r]")
-_BEHIND_BACKSLASH = r"\\\g<0>"
 _OID_LIMIT = 1 << 32
 
 
@@ -97,11 +95,6 @@ def read_tablespace_map(text: str) -> tuple[Tablespace, ...]:
     if len({tablespace.oid for tablespace in found}) != len(found):
         raise DamagedCopy("tablespace_map names one tablespace twice")
     return tuple(found)
-
-
-def write_tablespace_map(tablespaces: tuple[Tablespace, ...]) -> str:
-    """The text of a tablespace_map, as PostgreSQL escapes it."""
-    return "".join(f"{space.oid} {_ESCAPED.sub(_BEHIND_BACKSLASH, space.location)}\n" for space in tablespaces)
 
 
 def read_label_time(text: str) -> datetime | None:

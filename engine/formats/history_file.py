@@ -6,7 +6,6 @@ from typing import NamedTuple
 from engine.records.errors import DamagedCopy
 from engine.records.lsn import Lsn, parse_lsn
 
-_NAME = re.compile(r"([0-9A-F]{8})\.history\Z")
 _LINE = re.compile(r"\s*(\d{1,10})\s+([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})(?:\s+(.*))?\Z", re.ASCII)
 
 
@@ -16,12 +15,6 @@ class Fork(NamedTuple):
     parent: int
     lsn: Lsn
     reason: str
-
-
-def history_timeline(name: str) -> int | None:
-    """The timeline whose history a file of this name holds; None where it is no history file."""
-    found = _NAME.match(name)
-    return int(found[1], 16) if found else None
 
 
 def read_history(text: str, timeline: int) -> list[Fork]:

@@ -3,15 +3,17 @@ for what the last proof drill that restored it came to: it never stands for a co
 site whose last proof drill was refused: nobody may have seen that."""
 
 import hashlib
-import os
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from engine.records.coding import from_json, to_json
+from engine.records.copies import Catalog
 from engine.records.copying import Proof, RefusedProof
 from engine.records.errors import RepriseError
+from engine.transfer.durable import put_file
 
 _REFUSED = "refused-proofs"
 
@@ -24,6 +26,24 @@ def key_of(proof: Proof) -> tuple[str, str, str]:
 
 def _drilled(kind: str) -> str:
     return f"{kind} in a drill"
+
+
+def of_copies(proofs: Proofs, catalog: Catalog) -> Proofs:
+    """Those of the archived WAL and of the copies in a catalog. A copy that began after its proof has taken the place
+    of another that had its name: nothing was proven of it."""
+    began: dict[tuple[str, str, str], datetime | None] = {}
+    began |= {("base", each.repository, each.id): each.started_at for each in catalog.base_backups}
+    began |= {("dump", each.repository, each.id): each.started_at for each in catalog.dumps}
+    began |= {("media", each.repository, each.id): each.started_at for each in catalog.media_snapshots}
+    began |= {("source", str(each.path.parent), each.id): each.started_at for each in catalog.sources}
+    began |= {("image", str(each.path.parent), each.id): each.started_at for each in catalog.images}
+
+    def counts(proof: Proof) -> bool:
+        copy = (proof.kind, proof.repository, proof.id)
+        at = began.get(copy)
+        return proof.kind == "wal" or (copy in began and (at is None or at <= proof.at))
+
+    return {key: proof for key, proof in proofs.items() if counts(proof)}
 
 
 def one_for_each(proofs: Proofs) -> list[Proof]:
@@ -56,11 +76,9 @@ def keep_proof(state: Path, proof: Proof) -> None:
 
 
 def _keep(folder: Path, name: str, record: object) -> None:
-    draft = folder / f"{name}.{os.getpid()}.new"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.write_bytes(to_json(record))
-        draft.replace(folder / f"{name}.json")
+        put_file(folder / f"{name}.json", to_json(record))
     except OSError as error:
         raise RepriseError(
             f"what was verified cannot be kept in {folder}", cause=error.strerror, remedy="make room there"
@@ -83,13 +101,6 @@ def read_refusal(state: Path, site: str) -> RefusedProof | None:
     with suppress(OSError, msgspec.DecodeError, ValueError):
         return from_json((state / _REFUSED / f"{_name((site,))}.json").read_bytes(), RefusedProof)
     return None
-
-
-def forget_proofs(state: Path, gone: set[tuple[str, str, str]]) -> None:
-    """Drop the proofs of copies that are no more."""
-    for kind, *copy in gone:
-        for each in (kind, _drilled(kind)):
-            (state / "proofs" / f"{_name((each, *copy))}.json").unlink(missing_ok=True)
 
 
 def _name(key: tuple[str, ...]) -> str:

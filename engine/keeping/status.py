@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from humanize import naturalsize, precisedelta
 
-from engine.keeping.proofs import Proofs
+from engine.keeping.proofs import Proofs, of_copies
 from engine.records.copies import Catalog
 from engine.records.copying import Proof, RefusedProof
 from engine.records.status import Advice, ArchiverFacts, Level, SiteStatus, Stream, Thing, ThingName, worst
@@ -35,7 +35,8 @@ class LiveFacts:
     """What was asked of the machine. ``changed_files``: how many of the users' files are newer than the newest
     snapshot (None: not known), ``uncounted``: why that is not known. ``rooms``: the file system of each repository that
     answered; ``beside``: repositories on the device of what they protect; ``away``: those that did not answer.
-    ``joins``: what the stream brings now goes on where the WAL ends that a backup reaches."""
+    ``reached``: the archive has, unbroken behind a usable backup, all that does not wait to be archived, up to the
+    segment that the server writes; ``joins``: what the stream brings now goes on where that WAL ends."""
 
     archiver: ArchiverFacts | None = None
     no_archiver: str | None = None
@@ -44,6 +45,7 @@ class LiveFacts:
     rooms: Mapping[str, FileSystem] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     away: frozenset[str] = frozenset()
+    reached: bool = False
     joins: bool = False
 
 
@@ -77,6 +79,7 @@ def judge(
             now,
             refused if name == "database-full" else None,
             lacking if name == "source" else (),
+            newest.get("database-full"),
         )
         for name in setup.places
     )
@@ -120,11 +123,8 @@ _KINDS: Mapping[ThingName, tuple[str, ...]] = {
 
 def _proofs_of(name: ThingName, proofs: Proofs, catalog: Catalog) -> list[Proof]:
     """The proofs of a thing's copies that are still there, newest first."""
-    there = {each.id for each in catalog.base_backups} | {each.id for each in catalog.dumps}
-    there |= {each.id for each in catalog.media_snapshots} | {each.id for each in catalog.sources}
-    there |= {each.id for each in catalog.images}
     kinds = _KINDS[name]
-    found = [proof for proof in proofs.values() if proof.kind in kinds and (proof.kind == "wal" or proof.id in there)]
+    found = [proof for proof in of_copies(proofs, catalog).values() if proof.kind in kinds]
     found.sort(key=lambda proof: proof.at, reverse=True)
     newest = next((proof.drill for proof in found if proof.drill is not None), None)
     return [proof for proof in found if proof.drill in (None, newest)]  # a drill tries what those before it tried
@@ -135,9 +135,10 @@ _BY_AGE = ("database-full", "source", "environment")  # what changed since the n
 
 def _thing(
     name: ThingName, setup: SetUp, newest: Newest | None, proofs: Sequence[Proof], live: LiveFacts, now: datetime,
-    refused: RefusedProof | None = None, lacking: Sequence[str] = (),
+    refused: RefusedProof | None = None, lacking: Sequence[str] = (), full: Newest | None = None,
 ) -> Thing:  # fmt: skip
-    """``lacking``: what belongs to it and has no copy at all, while the rest has."""
+    """``lacking``: what belongs to it and has no copy at all, while the rest has. ``full``: the newest copy of the
+    whole database, which stays where no change since can be brought back."""
     policy, places = setup.policy.get(name), setup.places[name]
     if not places:
         return Thing(name, Level.OK, None, None, None, policy, findings=("not set up in the site file",))
@@ -157,7 +158,10 @@ def _thing(
         told.append((Level.WARNING, f"the last proof drill was refused, {when}: {refused.why}"))
     told.sort(key=lambda each: _URGENT.index(each[0]) if each[0] in _URGENT else len(_URGENT))
     age = (now - newest.at).total_seconds() if newest is not None else None
-    lose = _lost_seconds(age, live) if name == "database-incremental" else age if name in _BY_AGE else None
+    lose = age if name in _BY_AGE else None
+    if name == "database-incremental":
+        kept = newest or full
+        lose = _lost_seconds((now - kept.at).total_seconds() if kept is not None else None, live)
     return Thing(
         name,
         worst([level for level, _ in told]),
@@ -180,6 +184,8 @@ def _findings(
     away = [place for place in places if place in live.away]
     for place in away:
         yield Level.UNKNOWN, f"{place} does not answer"
+    if name == "database-incremental":
+        yield from _archiving(live)
     if newest is None:
         if not away:
             yield Level.CRITICAL, "there is no copy"
@@ -193,7 +199,7 @@ def _findings(
             yield level, f"the newest copy is {_age(age)} old, the policy wants {_age(policy)}"
     for place in places:
         if place in live.beside:
-            yield Level.WARNING, f"{place} lies on the device of what it protects"
+            yield Level.WARNING, f"lies on the device of what it protects: {place}"
         room = live.rooms.get(place)
         if room is not None and room.total_bytes:
             free = room.free_bytes / room.total_bytes
@@ -202,18 +208,16 @@ def _findings(
                 yield Level.CRITICAL if free < _FULL else Level.WARNING, told
     if name == "files" and live.uncounted is not None:
         yield Level.OK, live.uncounted
-    if name == "database-incremental":
-        yield from _archiving(live)
 
 
 def _lost_seconds(age: float | None, live: LiveFacts) -> float | None:
     """What of the database's changes would be lost now, in seconds; nothing where all that there is has been copied,
-    however long ago. ``age`` of the last commit that the archive brings back: all that is known of a stream that does
-    not go on where that WAL ends, that catches up, or that has not said how far it is."""
+    however long ago, and a backup reaches it. ``age`` of what can be brought back at last: all that is
+    known of a stream that does not go on where that WAL ends, that catches up, or that has not said how far it is."""
     facts = live.archiver
     if facts is None:
         return None
-    if not facts.behind:
+    if live.reached and not facts.begun and not facts.waiting:
         return 0.0
     stream = facts.stream
     if stream is None or not stream.active or not live.joins or age is None:
@@ -229,7 +233,7 @@ def _archiving(live: LiveFacts) -> Iterable[tuple[Level, str]]:
         yield Level.UNKNOWN, live.no_archiver or "the server does not answer"
         return
     if facts.mode != "off":
-        yield from _archive_command(facts)
+        yield from _archive_command(facts, live)
     elif facts.stream is None:
         yield Level.CRITICAL, "archive_mode is off: no change since the last base backup is copied"
     if facts.stream is not None:
@@ -243,11 +247,15 @@ def _archiving(live: LiveFacts) -> Iterable[tuple[Level, str]]:
             yield Level.WARNING, f"replication slot {slot} holds {naturalsize(held, binary=True)} of WAL back"
 
 
-def _archive_command(facts: ArchiverFacts) -> Iterable[tuple[Level, str]]:
+def _archive_command(facts: ArchiverFacts, live: LiveFacts) -> Iterable[tuple[Level, str]]:
+    fails = facts.failed_at is not None and (facts.archived_at is None or facts.failed_at > facts.archived_at)
     if not facts.command:
         yield Level.CRITICAL, "archive_command is empty: WAL piles up in pg_wal"
-    if facts.failed_at is not None and (facts.archived_at is None or facts.failed_at > facts.archived_at):
+    if fails:
         yield Level.CRITICAL, f"archive_command fails, last for {facts.failed_segment}"
+    if facts.command and not fails and not live.reached and not live.away:
+        told = "what is archived is not in the repository, or lies behind a gap, or behind no backup"
+        yield Level.CRITICAL, f"{told}: reprise backup base"
     if facts.waiting > 3:
         yield Level.WARNING, f"{facts.waiting} segments wait to be archived"
 

@@ -21,7 +21,8 @@ planning    the plan that brings files back; joining: in the plan of a restore o
 choosing    which file from which snapshot; choices is what is decided, on disk
 selecting   how much of the snapshots lies at or below one path
 looking     the live folder held against what is wanted
-elsewhere   what is lost or damaged, sought in every snapshot and in the live folder by its content
+elsewhere   what is lost or damaged, sought by its content: in snapshots, the live folder, what was set aside
+trying      the same in snapshots that tell no hashes and must be fetched
 bringing    what is wanted, copied and hashed; opening: without following a link
 swapping    the live folder changed by renames, and back
 rescuing    what the opened database misses, from what was moved out

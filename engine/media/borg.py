@@ -22,13 +22,14 @@ from engine.media.catalogue import Entry
 from engine.media.fetched import STAGING, Tally, Wanted, opened_up, settle
 from engine.media.programs import Talk, talking
 from engine.records.copies import MediaSnapshot, Problem
-from engine.records.errors import RepriseError
+from engine.records.errors import DamagedCopy, RepriseError
 from engine.site import MediaRepository
 from engine.transfer.failures import writing
 
 LISTING_SECONDS = 60.0
 _LISTING_WAIT, _WAIT = 2, 60  # seconds for a lock
 _SILENCE = 3600.0  # seconds; a hash of a large file from afar takes its time
+_STARTS = 200  # of borg, to pass over as many damaged files
 _BY_NAME = 60_000  # bytes of paths in one command line
 _ASKED = "{type}{mode}{uid}{gid}{size}{path}{source}{isomtime}"
 
@@ -46,6 +47,7 @@ class BorgFiles:
     """What one archive of a borg repository holds below the media folder."""
 
     root = None
+    tells_hashes = True
     resolution = 1000
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
@@ -65,17 +67,27 @@ class BorgFiles:
             yield sorted_.entries(self._link)
 
     def _list(self, into: "Sorted", paths: Sequence[str | bytes], hashes: bool) -> None:
-        asked = _ASKED + ("{sha256}" if hashes else "")
+        """At a damaged piece borg ends, and with it the list: then the hashes by then are all that there are."""
         first = into.count
-        with self._run(["list", "--json-lines", "--format", asked, self._archive, *paths]) as talk:
-            into.read(line for line in talk.lines() if line is not None)
-            talk.finished(_explained(self._repository), ok=(0, 1))
+        try:
+            self._read(into, paths, _ASKED + ("{sha256}" if hashes else ""))
+        except DamagedCopy:
+            if not hashes:
+                raise
+            into.begin_again(first)
+            self._read(into, paths, _ASKED)
+            into.take_known_hashes()
         if into.doubtful:
             with self._run(
                 ["list", "--format", "{bpath}{NUL}", self._archive, *paths], {"PYTHONIOENCODING": "unicode_escape"}
             ) as talk:
                 into.name(read_names(block for block in talk.blocks() if block is not None), first)
                 talk.finished(_explained(self._repository), ok=(0, 1))
+
+    def _read(self, into: "Sorted", paths: Sequence[str | bytes], asked: str) -> None:
+        with self._run(["list", "--json-lines", "--format", asked, self._archive, *paths]) as talk:
+            into.read(line for line in talk.lines() if line is not None)
+            talk.finished(_explained(self._repository), ok=(0, 1))
 
     def _link(self, path: bytes) -> bytes:
         """Where a link leads that is not UTF-8, from the link itself, extracted for that."""
@@ -89,34 +101,52 @@ class BorgFiles:
 
     def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
         """borg looks each path up, however many there are: those that a file of patterns cannot hold (with a line
-        break, or not UTF-8) are named in the command line."""
+        break, or not UTF-8) are named in the command line. At a damaged piece it ends: it is started again for what
+        comes behind the file that it belongs to."""
         wanted, target = Wanted(paths), os.fsencode(into)
-        staging = target + b"/" + STAGING
         tally = Tally(say)
-        failure: RepriseError | None = None
+        damage: DamagedCopy | None = None
         try:
             with writing(into):
-                os.mkdir(staging, 0o700)  # noqa: PTH102
-                try:
-                    self._extract_all(wanted, staging, tally)
-                except RepriseError as error:
-                    failure = error
-                opened_up(staging)
-                for path in wanted:
-                    if (
-                        failure is not None
-                        and self._broken_off is not None
-                        and (not self._broken_off or as_told(self._full(path)) == self._broken_off)
-                    ):
-                        continue  # a file that borg was just writing
-                    if (size := settle(staging, target, self._full(path), path)) is not None:
-                        tally.add(size)
-                shutil.rmtree(staging)
+                for _ in range(_STARTS):
+                    try:
+                        self._extract_and_settle(wanted, target, tally)
+                        break
+                    except DamagedCopy as error:
+                        damage = damage or error
+                else:
+                    assert damage is not None
+                    raise RepriseError(damage.message, cause=damage.cause, remedy=damage.remedy)
                 tally.end()
         finally:
             wanted.close()
-        if failure is not None:
-            raise failure
+        if damage is not None:
+            raise damage
+
+    def _extract_and_settle(self, wanted: Wanted, target: bytes, tally: Tally) -> None:
+        """Raises DamagedCopy where a file of those that are wanted was passed over, which is not wanted from now on."""
+        staging = target + b"/" + STAGING
+        os.mkdir(staging, 0o700)  # noqa: PTH102
+        failure: RepriseError | None = None
+        self._broken_off = None
+        try:
+            self._extract_all(wanted, staging, tally)
+        except RepriseError as error:
+            failure = error
+        opened_up(staging)
+        passed_over = False
+        for path in list(wanted):
+            if failure is not None and self._broken_off is not None and as_told(self._full(path)) == self._broken_off:
+                passed_over = wanted.take(path)  # borg was just writing it
+            elif (size := settle(staging, target, self._full(path), path)) is not None:
+                wanted.take(path)
+                tally.add(size)
+        shutil.rmtree(staging)
+        if failure is None:
+            return
+        if isinstance(failure, DamagedCopy) and not passed_over:
+            raise RepriseError(failure.message, cause=failure.cause, remedy=failure.remedy)
+        raise failure
 
     def _extract_all(self, wanted: Wanted, staging: bytes, tally: Tally) -> None:
         odd: list[bytes] = []
@@ -140,7 +170,7 @@ class BorgFiles:
             self._extract(odd, staging, tally)
 
     def _extract(self, paths: Sequence[bytes], into: bytes, tally: Tally, more: Sequence[str] = ()) -> None:
-        words = ["extract", "--progress", "--list", "--sparse", "--noacls", "--noxattrs", "--noflags", *more]
+        words = ["extract", "--progress", "--list", "--sparse", "--noflags", *more]
         errors: list[str] = []
         files = bytes_ = 0
         with self._run([*words, self._archive, *paths], cwd=os.fsdecode(into), merged=True, outlives=False) as talk:

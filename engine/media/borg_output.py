@@ -164,6 +164,22 @@ class Sorted:
             raise DamagedCopy("names that are not UTF-8 cannot be made out", cause="borg listed more before")
         self.doubtful = False
 
+    def begin_again(self, count: int) -> None:
+        """Forget what was read behind the ``count`` first items, but for its hashes."""
+        self._items.execute("CREATE TABLE IF NOT EXISTS known (number INTEGER PRIMARY KEY, path BLOB, sha256 TEXT)")
+        self._items.execute(
+            "INSERT OR REPLACE INTO known SELECT number, path, sha256 FROM item WHERE number > ?", (count,)
+        )
+        self._items.execute("DELETE FROM item WHERE number > ?", (count,))
+        self.count = count
+
+    def take_known_hashes(self) -> None:
+        """What was known of the same items before."""
+        self._items.execute(
+            "UPDATE item SET sha256 = (SELECT sha256 FROM known WHERE known.number = item.number AND"
+            " known.path = item.path) WHERE sha256 IS NULL"
+        )
+
     def masters_outside(self) -> list[bytes]:
         """Files elsewhere in the archive whose content files below ``inside`` share."""
         self._items.execute("CREATE INDEX IF NOT EXISTS by_path ON item (path)")
@@ -262,6 +278,7 @@ def explained(path: str, code: int, said: list[str]) -> RepriseError:
     """borg's failure as an operator should hear it, by its message ids (manual, "Frontends")."""
     found = [(line, read_said(line.encode())) for line in said]
     messages = [each.message if each else line for line, each in found if each is None or each.levelname != "INFO"]
+    messages = [each for each in messages if not each.startswith("Traceback ")]
     words = "\n".join(shown(each) for each in messages[-3:]) or f"exit code {code}, and not a word"
     ids = {each.msgid for _, each in found if each is not None}
     if ids & {"PassphraseWrong", "NoPassphraseFailure", "PasscommandFailure", "PasswordRetriesExceeded"}:
@@ -275,4 +292,7 @@ def explained(path: str, code: int, said: list[str]) -> RepriseError:
         return Unreachable(f"there is no borg repository at {path}", cause=words, remedy=remedy)
     if "Archive.DoesNotExist" in ids:
         return Unreachable(f"the archive is no longer in {path}", cause=words, remedy="list them with: reprise catalog")
-    return RepriseError(f"borg failed on {path}", cause=words, remedy="see what `borg check` says of it")
+    remedy = "see what `borg check` says of it"
+    if ids & {"IntegrityError", "Repository.ObjectNotFound"}:
+        return DamagedCopy(f"{path} is damaged", cause=words, remedy=remedy)
+    return RepriseError(f"borg failed on {path}", cause=words, remedy=remedy)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.media.catalogue import Entry, key_of, path_of
 from engine.media.choices import LIVE, Choices, Wanted
-from engine.media.elsewhere import find_in_live, find_in_snapshots, give_up
+from engine.media.elsewhere import ANOTHER_ASIDE, find_in_live, find_in_snapshots, give_up
 from engine.media.file_worker import COPY, COPY_ORDER, DIFFERENT, DONE, UNWRITABLE
 from engine.media.hashing import hash_files
 from engine.media.opening import Opener
@@ -27,6 +27,7 @@ from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
 from engine.media.sharing import Answer, share_out
 from engine.media.snapshot import entry_of
 from engine.media.sources import Held
+from engine.media.trying import find_by_fetching
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.transfer.durable import FileSystems
 from engine.transfer.failures import unwritable
@@ -43,7 +44,7 @@ _OF_ONE_FILE = (
     errno.ENAMETOOLONG, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA, errno.EILSEQ,
 )  # fmt: skip
 _DAMAGED = "its copy is damaged: it has other content than its catalogue says"
-_ANOTHER = "no snapshot has it, and what an earlier run set aside under its name has another content"
+_UNFETCHED = "its copy could not be fetched: it is damaged, or stands in the snapshot no more"
 _LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
@@ -71,6 +72,7 @@ class Bringer:
         self.choices, self.held, self.say = choices, held, say
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
         self.files = self.bytes = 0
+        self.told = (0, 0)
         self.clones = True  # until the file system declines one
         self.made: set[bytes] = set()
         self.folders: list[tuple[bytes, Entry]] = []
@@ -91,7 +93,7 @@ class Bringer:
                 self._put_on_disk()
             except OSError as problem:
                 raise unwritable(os.fsdecode(self.building), problem) from None
-        self.say(self.files, self.bytes)
+        self._tell()
 
     def _bring_all(self) -> None:
         self._put_what_is_no_copy()
@@ -102,7 +104,7 @@ class Bringer:
                 else:
                     self._copy_from(each.files.root, number)
             self._copy_from(self.live, LIVE)
-            if not self._seek_damaged():
+            if not self._seek_damaged() and not self._seek_by_fetching():
                 return
 
     def _seek_damaged(self) -> int:
@@ -112,10 +114,15 @@ class Bringer:
         if not tried or self.choices.kept(_SOUGHT) == str(tried):
             return 0
         self._put_on_disk()
-        found = find_in_snapshots(self.choices, self.held, lambda entries: self.say(self.files, self.bytes))
+        found = find_in_snapshots(self.choices, self.held, lambda entries: self._tell())
         found += find_in_live(self.choices, self.live) if self.from_live is not None else 0
         self.choices.keep(_SOUGHT, str(tried))
         return found
+
+    def _seek_by_fetching(self) -> int:
+        self._put_on_disk()
+        scratch = Path(os.fsdecode(self.building)) / _FETCHED
+        return find_by_fetching(self.choices, self.held, scratch, self._tell)
 
     # What the live folder has, links and folders
 
@@ -302,16 +309,21 @@ class Bringer:
         elif kind == DIFFERENT:
             give_up(self.choices, wanted, root, self._why_different(wanted.source))
         else:
-            give_up(self.choices, wanted, root, f"its copy cannot be read: {os.strerror(why)}")
+            give_up(self.choices, wanted, root, self._why_unread(wanted.source, why))
 
     def _why_different(self, source: int) -> str:
         if source == LIVE:
             return _CHANGED
-        return _ANOTHER if self.held[source].set_aside else _DAMAGED
+        return ANOTHER_ASIDE if self.held[source].set_aside else _DAMAGED
+
+    def _why_unread(self, source: int, why: int) -> str:
+        if why == errno.ENOENT and source != LIVE and self.held[source].files.root is None:
+            return _UNFETCHED
+        return f"its copy cannot be read: {os.strerror(why)}"
 
     def _read(self, count: int) -> None:
         self.bytes += count
-        self.say(self.files, self.bytes)
+        self._tell()
 
     # What must be fetched
 
@@ -330,7 +342,7 @@ class Bringer:
         with names.open("wb") as file:
             file.writelines(origin + b"\0" for origin in sorted({one.origin for one in wanted}, key=key_of))
         try:
-            held.files.fetch(names, scratch, self.say)
+            held.files.fetch(names, scratch, self._tell)
         except DamagedCopy as problem:  # of some files; those that came are good
             self.choices.find(f"not all of {held.snapshot.id} could be fetched: {problem}")
         wanted = [one for one in self._learn_hashes(scratch, wanted) if self.whole or not self._right(one)]
@@ -360,12 +372,18 @@ class Bringer:
 
     # What came of it
 
+    def _tell(self, files: int = 0, bytes: int = 0) -> None:
+        """So many more are being fetched. They are counted once more when they are copied from where they were fetched
+        to: what was told never goes back."""
+        self.told = max(self.told[0], self.files + files), max(self.told[1], self.bytes + bytes)
+        self.say(*self.told)
+
     def _note(self, path: bytes, inode: int, copied: int, shared: bool = False) -> None:
         self.done.append((inode, shared, key_of(path)))
         self.files += 1
         if len(self.done) >= _TOGETHER:
             self._write_done()
-            self.say(self.files, self.bytes)
+            self._tell()
 
     def _write_done(self) -> None:
         self.choices.change("UPDATE wanted SET inode = ?, shared = ? WHERE key = ?", self.done)

@@ -6,6 +6,7 @@ catalogue's order.
 
 wanted   what shall stand there: its attributes, and where its content is (``source``: number of the snapshot, or LIVE)
 live     what stands in the live folder, as it was last looked at, and the verdict on it
+dressed  what stands in the live folder with another owner or mode than is wanted
 lost     what the database refers to, or a snapshot should hold, and nobody has
 tried    where a content was sought and another one stands: source, path there, and which file that is
 finding  what else the operator should know
@@ -46,6 +47,7 @@ CREATE TABLE IF NOT EXISTS tried (
     source INTEGER, origin BLOB, device INTEGER, inode INTEGER, PRIMARY KEY (source, origin)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finding (sort TEXT, path BLOB, PRIMARY KEY (sort, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS earlier (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """

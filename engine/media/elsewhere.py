@@ -1,12 +1,15 @@
-"""A content that does not stand where it should: sought by its hash in every snapshot and in the live folder, under any
-name, and by its own name in what earlier runs have set aside, before it counts as lost."""
+"""A content that does not stand where it should: sought by its hash in every snapshot, in the live folder and in what
+earlier runs have set aside, under any name, before it counts as lost."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 from engine.media.catalogue import Entry, key_of, path_of
 from engine.media.choices import LIVE, Choices, Lost, Wanted
+from engine.media.hashing import hash_files
 from engine.media.snapshot import entry_of
 from engine.media.sources import Held
 from engine.records.errors import RepriseError
@@ -18,7 +21,11 @@ BY_NAME = "were taken from another snapshot, by their name alone: their content 
 SET_ASIDE = "were taken from what an earlier run has set aside, as no snapshot has them"
 SET_ASIDE_BY_NAME = f"{SET_ASIDE}, by their name alone: their content may be another"
 IN_THE_WAY = "cannot be put back, as a file stands where their folder must"
-_PAGE = 5000  # rows that are read at once
+# Why something is lost.
+ANOTHER_ASIDE = "no snapshot has it, and what an earlier run set aside under its name has another content"
+_PAGE = 5000  # rows that are read at once, files that are hashed at once
+# Where no size is known each file would have to be read: that is done for the snapshots of the moment only.
+_OF_THIS_SIZE = "SELECT EXISTS (SELECT 1 FROM lost WHERE sha256 IS NOT NULL AND (size = ? OR size IS NULL AND ?))"
 
 Say = Callable[[int], None]
 
@@ -27,46 +34,83 @@ def find_in_snapshots(choices: Choices, held: Sequence[Held], say: Say = lambda 
     """Want what is lost from wherever a snapshot has it; from where another content stood than should (``tried``),
     nothing is taken. Returns how many were found. ``say`` hears entries looked at.
 
-    Where the snapshot or the database knows no hash, it is sought under its own name, by its size, and by its time as
-    far as that is known; of a file whose hash is known that is seen when it is copied. What earlier runs have set aside
-    knows none, and comes last in ``held``. A snapshot that cannot be read is told, and left out."""
+    Of a snapshot that knows no hashes, but can be read directly, those files are hashed that have the size of what is
+    lost. Where it must be fetched, or where nobody knows the hash of what is lost, its own name is sought, its size,
+    and its time as far as that is known: whether the content is right is seen when it is copied. What earlier runs have
+    set aside comes last in ``held``. A snapshot that cannot be read is told, and left out."""
     if not choices.number("SELECT EXISTS (SELECT 1 FROM lost)"):
         return 0
-    choices.ask("CREATE INDEX IF NOT EXISTS lost_by_content ON lost (sha256)")
+    for index in ("lost_by_content ON lost (sha256)", "lost_by_size ON lost (size)"):
+        choices.ask(f"CREATE INDEX IF NOT EXISTS {index}")
     found = 0
     for number, each in enumerate(held):
         try:
             with each.files.entries(hashes=not each.in_reserve) as entries:
-                for count, entry in enumerate(entries):
-                    if not count & 0xFF:
-                        say(count)
-                    if entry.kind == "f":
-                        found += _offer(choices, number, each, entry)
+                found += _seek_in(choices, number, each, entries, say)
         except (OSError, RepriseError) as problem:
             what = each.snapshot.id if each.set_aside else f"snapshot {each.snapshot.id}"
             choices.find(f"{what} could not be looked through for what is lost: {problem}")
     return found
 
 
-def _offer(choices: Choices, number: int, held: Held, entry: Entry) -> int:
+def _seek_in(choices: Choices, number: int, held: Held, entries: Iterator[Entry], say: Say) -> int:
+    found, unknown = 0, []
+    for count, entry in enumerate(entries):
+        if not count & 0xFF:
+            say(count)
+        if entry.kind != "f":
+            continue
+        hashable = entry.sha256 is None and held.files.root is not None
+        found += offer(choices, number, held, entry, by_content=entry.sha256 is not None or hashable)
+        if hashable and choices.number(_OF_THIS_SIZE, entry.size, not held.in_reserve or held.set_aside):
+            unknown.append(entry)
+        if len(unknown) >= _PAGE:
+            found += __offer_hashed(choices, number, held, unknown, partial(say, count))
+            unknown.clear()
+    return found + __offer_hashed(choices, number, held, unknown, partial(say, 0))
+
+
+def __offer_hashed(
+    choices: Choices, number: int, held: Held, entries: Sequence[Entry], alive: Callable[[], None]
+) -> int:
+    if not entries:
+        return 0
+    root = held.files.root
+    assert root is not None
+    found = 0
+    with closing(hash_files(root, (each.path for each in entries), progress=lambda count: alive())) as answers:
+        for entry, answer in zip(entries, answers, strict=True):
+            if answer.sha256 is None or answer.size != entry.size:
+                continue
+            found += offer(choices, number, held, entry._replace(sha256=answer.sha256), by_content=True, certain=True)
+            if held.set_aside:
+                query = "UPDATE lost SET why = ? WHERE key = ? AND sha256 <> ?"
+                choices.ask(query, ANOTHER_ASIDE, entry.key, answer.sha256)
+    return found
+
+
+def offer(choices: Choices, number: int, held: Held, entry: Entry, *, by_content: bool, certain: bool = False) -> int:
+    """``by_content``: its hash is known, or will be: where the hash of what is lost is known, that decides.
+    ``certain``: it was just read."""
     found, last = 0, b""
     while page := list(choices.lost("sha256 = ? AND key > ? ORDER BY key LIMIT ?", entry.sha256, last, _PAGE)):
         last = key_of(page[-1].path)  # one content may be sought under many names
-        found += sum(_give(choices, lost, number, held, entry) for lost in page if lost.size in (None, entry.size))
-    for lost in choices.lost("key = ? AND (sha256 IS NULL OR ? IS NULL)", entry.key, entry.sha256):
+        fitting = (lost for lost in page if lost.size in (None, entry.size))
+        found += sum(_give(choices, lost, number, held, entry, certain) for lost in fitting)
+    for lost in choices.lost("key = ? AND (sha256 IS NULL OR ?)", entry.key, not by_content):
         apart = abs(lost.entry.mtime_ns - entry.mtime_ns) if lost.entry is not None and lost.sha256 is None else 0
         if lost.size in (None, entry.size) and apart < held.files.resolution:
             found += _give(choices, lost, number, held, entry)
     return found
 
 
-def _give(choices: Choices, lost: Lost, source: int, held: Held | bytes, entry: Entry) -> bool:
+def _give(choices: Choices, lost: Lost, source: int, held: Held | bytes, entry: Entry, certain: bool = False) -> bool:
     """Want it from there (``held``: the snapshot, or the live folder), with the attributes that it should have, or else
-    those that it has there."""
+    those that it has there. Unless that is ``certain``, not from where another content stood."""
     path = lost.path
     root = held if isinstance(held, bytes) else held.files.root
     known = "source = ? AND origin = ? OR device = ? AND inode = ?"
-    if choices.number(f"SELECT count(*) FROM tried WHERE {known}", *_place(source, root, entry.path)):
+    if not certain and choices.number(f"SELECT count(*) FROM tried WHERE {known}", *_place(source, root, entry.path)):
         return False
     if choices.in_the_way(path):
         choices.find(IN_THE_WAY, path)

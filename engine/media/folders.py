@@ -112,6 +112,7 @@ class FolderFiles:
     """The files of such a folder."""
 
     resolution = 1
+    tells_hashes = False
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository) -> None:
         inside = (repository.inside or "").strip("/")

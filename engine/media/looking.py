@@ -36,6 +36,7 @@ _COMMITTED = 5.0  # seconds between two commits: what was hashed by then is not 
 _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}
 
 DOUBTFUL = "are in no snapshot and older than the moment, but were put there after it (left where they are)"
+DRESSED = "have another owner or mode than their snapshot says (left as they are; without --delta they get it back)"
 
 RIGHT, WRONG, AFTER, ORPHAN, OPEN = "right", "wrong", "after", "orphan", "open"
 BELOW = "below"  # a folder that goes as a whole: it may have what is lost
@@ -53,13 +54,18 @@ def look_at_live(
     fast: bool = False,
     only: bytes | None = None,
     narrowed: bool = False,
+    stays: bool = False,
     skip: frozenset[bytes] = frozenset(),
     say: Say = lambda files, bytes: None,
 ) -> None:
     """Give everything in the live folder its verdict. ``narrowed``: what is wanted is what a database refers to, so
-    that others may stand there rightly. ``skip``: names directly in it that are none of the files (folders of a run's
+    that others may stand there rightly. ``stays``: what is right is left as it is, and where it has another owner or
+    mode than it should, that is told. ``skip``: names directly in it that are none of the files (folders of a run's
     own). A live folder that is not there has nothing. Raises Unreachable where it cannot be read."""
-    _Looker(choices, live, held, moment, fast, only, narrowed, skip, say).look()
+    looker = _Looker(choices, live, held, moment, fast, only, narrowed, skip, say)
+    looker.look()
+    if stays:
+        looker.tell_attributes()
     choices.commit()
 
 
@@ -74,6 +80,9 @@ class _Here(NamedTuple):
     target: bytes
     needed: int
     source: int
+    mode: int
+    uid: int
+    gid: int
 
 
 class _Known(NamedTuple):
@@ -87,8 +96,9 @@ class _Known(NamedTuple):
     sha256: str
 
 
-_Asked = tuple[bytes, str | None]
-"""A file that is being hashed: its key, and the hash that it should have (None: nobody knows it yet; empty: none)."""
+_Asked = tuple[bytes, str | None, _Here | None]
+"""A file that is being hashed: its key, the hash that it should have (None: nobody knows it yet; empty: none), and what
+is wanted there."""
 _WANTED = f"SELECT {', '.join(_Here._fields)} FROM wanted WHERE key > ? ORDER BY key LIMIT ?"
 _KNOWN = (
     f"SELECT {', '.join(_Known._fields)} FROM live WHERE key > ? AND kind = 'f' AND sha256 IS NOT NULL "
@@ -105,15 +115,18 @@ class _Looker:
         self.narrowed, self.skip, self.say = narrowed, skip, say
         self.moment_ns = nanoseconds(moment) if moment is not None else None
         self.rows: list[tuple[object, ...]] = []
+        self.dressed: list[tuple[bytes]] = []  # keys of what has another owner or mode than is wanted
+        self.is_root = os.geteuid() == 0
         self.files = self.bytes = 0
         self.round = choices.number("SELECT max(look) FROM live") + 1
         self.some_open = False
         self.committed_at = time.monotonic()
 
     def look(self) -> None:
+        self.choices.ask("DELETE FROM dressed")
         with closing(share_out(self.live, self._to_hash(), progress=self._read)) as answers:
-            for (key, wanted), answer in answers:
-                self._hear(key, wanted, answer)
+            for (key, wanted, here), answer in answers:
+                self._hear(key, wanted, here, answer)
         self._write()
         self.choices.ask("DELETE FROM live WHERE look < ?", self.round)
         self.choices.commit()
@@ -155,7 +168,7 @@ class _Looker:
                 here is not None and here.needed and here.kind == "f" and before is None and not self.fast
                 and entry.is_file(follow_symlinks=False)
             ):  # fmt: skip
-                yield (key, here.sha256), _order(here.size, path)  # its status comes with the answer
+                yield (key, here.sha256, here), _order(here.size, path)  # its status comes with the answer
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -172,10 +185,11 @@ class _Looker:
             digest = before.sha256 if before is not None and _unchanged(before, status) else None
             wanted_one = here.sha256 if here is not None else ""
             if verdict == OPEN and digest is None:
-                yield (key, wanted_one), _order(status.st_size, path)
+                yield (key, wanted_one, here), _order(status.st_size, path)
             else:
                 if verdict == OPEN:
                     verdict = self._by_content(digest, wanted_one)
+                self._see_attributes(here, status.st_mode, status.st_uid, status.st_gid)
                 times = storable(status.st_mtime_ns), storable(status.st_ctime_ns)
                 self._add(key, kind, status.st_size, *times, status.st_ino, digest, verdict)
 
@@ -245,11 +259,12 @@ class _Looker:
     def _within(self, path: bytes) -> bool:
         return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
-    def _hear(self, key: bytes, wanted: str | None, answer: Answer) -> None:
+    def _hear(self, key: bytes, wanted: str | None, here: _Here | None, answer: Answer) -> None:
         """What was read of a file, with its status of that moment."""
-        kind, errno, digest, _, size, _, inode, _, _, _, mtime, ctime = answer
+        kind, errno, digest, _, size, _, inode, mode, uid, gid, mtime, ctime = answer
         if kind == DONE:
             found = digest.hex()
+            self._see_attributes(here, mode, uid, gid)
             self._add(key, "f", size, mtime, ctime, inode, found, self._by_content(found, wanted))
         elif kind == DIFFERENT:
             self._add(key, "f", size, mtime, ctime, inode, None, WRONG)
@@ -263,6 +278,22 @@ class _Looker:
             return OPEN
         return RIGHT if digest == wanted else WRONG
 
+    def _see_attributes(self, here: _Here | None, mode: int, uid: int, gid: int) -> None:
+        """An owner counts where we could give it back."""
+        if here is None or here.kind == "l" or not (here.needed or here.kind == "d"):
+            return
+        if stat.S_IMODE(mode) != here.mode or (self.is_root and (uid, gid) != (here.uid, here.gid)):
+            self.dressed.append((here.key,))
+
+    def tell_attributes(self) -> None:
+        self.choices.ask("DELETE FROM finding WHERE sort = ?", DRESSED)
+        query = "SELECT key FROM dressed JOIN live USING (key) WHERE verdict IN (?, ?) AND key > ? ORDER BY key LIMIT ?"
+        last = b""
+        while page := list(self.choices.ask(query, RIGHT, ORPHAN, last, _PAGE)):
+            last = page[-1][0]
+            for (key,) in page:
+                self.choices.find(DRESSED, path_of(key))
+
     def _add(self, *row: object) -> None:
         self.rows.append((*row, self.round))
         self.files += 1
@@ -273,7 +304,9 @@ class _Looker:
 
     def _write(self) -> None:
         self.choices.change("INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self.rows)
+        self.choices.change("INSERT OR IGNORE INTO dressed VALUES (?)", self.dressed)
         self.rows.clear()
+        self.dressed.clear()
         if time.monotonic() - self.committed_at > _COMMITTED:
             self.choices.commit()
             self.committed_at = time.monotonic()

@@ -13,8 +13,8 @@ import re
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -44,6 +44,7 @@ LISTING_SECONDS = 60.0
 _SILENCE = 600.0  # seconds; a large index comes slowly from afar
 _PATTERNS = 500  # paths that `restore` is given by name: it holds each entry of the snapshot against each of them
 _BLOCK = 1 << 16
+_ATTRIBUTE = "SCHILY.xattr."  # before the name of an extended attribute, in a tar archive
 
 
 def list_snapshots(repository: MediaRepository, media_path: str) -> list[MediaSnapshot]:
@@ -56,6 +57,7 @@ class ResticFiles:
     """What one snapshot of a restic repository holds below the media folder."""
 
     root = None
+    tells_hashes = False
     resolution = 1
 
     def __init__(self, snapshot: MediaSnapshot, repository: MediaRepository, media_path: str) -> None:
@@ -134,7 +136,7 @@ class ResticFiles:
                     errors.hear(line)
                 if line is not None and (done := read_progress(line)) is not None:
                     told = True
-                    say(*done)
+                    say(0, done[1])  # it counts folders too
                 elif not told and time.monotonic() - looked > 2:  # before 0.16 it says nothing: look for ourselves
                     say(*measured(into))
                     looked = time.monotonic() + 10 * (time.monotonic() - looked - 2)
@@ -153,7 +155,7 @@ class ResticFiles:
                     continue
                 content = archive.extractfile(member)
                 assert content is not None
-                _write(content, make_way(into, path), tally)
+                _write(content, member.pax_headers, make_way(into, path), tally)
             talk.finished(_explained(self._repository))
 
 
@@ -174,8 +176,8 @@ class _Blocks(io.RawIOBase):
         return len(data)
 
 
-def _write(content: IO[bytes], place: bytes, tally: Tally) -> None:
-    """A file that appears whole; zeros become holes."""
+def _write(content: IO[bytes], headers: Mapping[str, str], place: bytes, tally: Tally) -> None:
+    """A file that appears whole, with its extended attributes where they can be had; zeros become holes."""
     draft = os.path.dirname(place) + b"/" + STAGING  # noqa: PTH120
     size = 0
     try:
@@ -188,6 +190,10 @@ def _write(content: IO[bytes], place: bytes, tally: Tally) -> None:
                     file.write(block)
                 tally.on_the_way(0, size)
             file.truncate(size)
+            for name, value in headers.items():
+                if name.startswith(_ATTRIBUTE):
+                    with suppress(OSError):
+                        os.setxattr(file.fileno(), name.removeprefix(_ATTRIBUTE), os.fsencode(value))
         os.rename(draft, place)  # noqa: PTH104
     except BaseException:
         os.unlink(draft)  # noqa: PTH108

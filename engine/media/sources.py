@@ -35,6 +35,11 @@ class SnapshotFiles(Protocol):
         """Nanoseconds: two times that are less apart are the same to it."""
         ...
 
+    @property
+    def tells_hashes(self) -> bool:
+        """Whether its entries have hashes, where one is asked for."""
+        ...
+
     def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
         """Bring files out of a snapshot that cannot be read directly: ``paths`` is a file of paths that each end with
         a zero byte, ``into`` an empty folder, on the disk that they are meant for; they come to stand in it under their
@@ -80,6 +85,7 @@ class _Catalogued:
     """A snapshot of ours."""
 
     resolution = 1
+    tells_hashes = True
 
     def __init__(self, snapshot: MediaSnapshot) -> None:
         self._snapshot = snapshot

@@ -15,7 +15,7 @@ from engine.media.catalogue import key_of, path_of
 from engine.media.choices import Choices
 from engine.media.opening import Opener
 from engine.records.errors import RunFailed
-from engine.transfer.durable import sync_file_system
+from engine.transfer.durable import sync_file_system, sync_folder
 from engine.transfer.naming import shown
 
 _PAGE = 1000
@@ -227,7 +227,7 @@ def swap_whole(live: Path, building: Path, aside: Path | None) -> None:
         building.rename(live)
     elif not live.is_dir():
         raise RunFailed(f"neither {shown(building)} nor {shown(live)} is there", remedy="see where they went")
-    _sync_folder(live.parent)
+    sync_folder(live.parent)
 
 
 def swap_back(live: Path, building: Path, aside: Path | None) -> None:
@@ -238,12 +238,4 @@ def swap_back(live: Path, building: Path, aside: Path | None) -> None:
         if os.path.lexists(live):
             raise RunFailed(f"{shown(live)} is in the way", remedy="move it elsewhere, then roll back again")
         aside.rename(live)
-    _sync_folder(live.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(live.parent)

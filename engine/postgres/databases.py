@@ -9,6 +9,13 @@ from engine.postgres.connecting import Connection, QueryFailed
 from engine.records.errors import RepriseError
 
 
+def as_connection_string(database: str) -> str:
+    """How PostgreSQL's programs are told a database: a name that looks like a connection string, or only holds an
+    equals sign, would be taken for one (libpq, "Connection Strings")."""
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
+
+
 def database_exists(connection: Connection, name: str) -> bool:
     row = connection.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name]).fetchone()
     return row is not None and row[0] > 0

@@ -12,10 +12,12 @@ Compression = Literal["gzip", "lz4", "zstd"]
 
 @dataclass(frozen=True, slots=True)
 class Tablespace:
-    """A tablespace as the backup knows it: its OID, and where it lay on the origin."""
+    """A tablespace as the backup knows it: its OID, where it lay on the origin, what it will occupy when unpacked
+    (None: unknown)."""
 
     oid: int
     location: str
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class BaseBackup:
     reason: str | None = None
     failed_check: str | None = None  # the check that the reason belongs to: backup-incomplete, backup-label …
     doubt: str | None = None  # what its last reading found wrong: another is taken where one reaches as far
+    stranger: bool = False  # of another cluster than the archived WAL beside it
 
 
 class WalFile(NamedTuple):

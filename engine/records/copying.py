@@ -9,8 +9,6 @@ from engine.records.survey import OsUser, Programs
 
 CopyKind = Literal["base", "dump", "media", "source", "image"]
 
-COPY_KINDS: tuple[CopyKind, ...] = ("base", "dump", "media", "source", "image")
-
 
 def names_beside(kind: CopyKind, name: str) -> tuple[str, ...]:
     """What Reprise itself puts beside a copy called ``name``, by its exact names; nothing else belongs to the copy."""

@@ -80,7 +80,7 @@ class Layout:
     tablespaces: tuple[TablespacePlace, ...] = ()
     production: str | None = None
     set_aside: str | None = None
-    within_mount: bool = False  # production is a mount point: its contents are moved, not the folder
+    within_mount: bool = False  # production cannot be renamed: its contents are moved, not the folder
 
 
 @dataclass(frozen=True, slots=True)

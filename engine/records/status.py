@@ -96,8 +96,9 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class ArchiverFacts:
     """How the live server's archiving stands (pg_stat_archiver, pg_replication_slots, pg_wal). ``waiting`` segments
-    are not archived yet; ``behind`` is whether it has written anything behind the last archived segment. ``slots``:
-    name and the bytes of WAL that it holds back, of all but the one of our ``stream`` (None: there is none)."""
+    are not archived yet; ``segment`` is the one that the server writes now, and ``begun`` whether anything stands in
+    it. ``slots``: name and the bytes of WAL that it holds back, of all but the one of our ``stream`` (None: there is
+    none)."""
 
     mode: str
     command: str
@@ -106,7 +107,8 @@ class ArchiverFacts:
     archived_at: datetime | None
     archived_segment: str | None
     waiting: int
-    behind: bool
+    segment: str
+    begun: bool
     wal_bytes: int
     max_wal_bytes: int
     slots: tuple[tuple[str, int], ...] = ()
@@ -126,13 +128,14 @@ class ScheduleEntry:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """What a site's schedule comes to, and whether just that is installed (``installed``); ``text`` is what is, or
-    would be, written."""
+    """What a site's schedule comes to, and whether just that is installed, and runs (``installed``); ``text`` is what
+    is, or would be, written; ``findings``: what of it does not run, or not always."""
 
     entries: tuple[ScheduleEntry, ...]
     by: Literal["systemd", "cron"]
     installed: bool
     text: str
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class ClusterFacts:
     size_bytes: int | None = None
     is_mount_point: bool = False
     wal_link: str | None = None
-    wal_tail: tuple[str, ...] = ()  # segment names readable in pg_wal that the archive has not
+    wal_tail: tuple[str, ...] | None = ()  # segments in pg_wal that the archive has not; None: it cannot be read
     tablespaces: tuple[tuple[int, str], ...] = ()  # OID, real location
     end_lsn: Lsn | None = None  # the server's, where it answers
     libraries: Mapping[str, str] | None = None  # that functions of its databases call, and whose; where it answers
@@ -114,6 +114,7 @@ class DestinationFacts:
     port_user: str | None = None  # who uses that port now
     held_by: LockHolder | None = None
     inside: str | None = None  # which of the site's own folders it would lie in
+    closed: str | None = None  # the first folder on the way there that run_as may not enter
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +142,4 @@ class Survey:
     remove_ipc: bool = False
     lingers: bool = False  # run_as's own service manager outlives his last logout
     config_outside: Mapping[str, str] = field(default_factory=dict)  # config_file, hba_file, ident_file
+    unmounted: str | None = None  # the mount point that would hold production, and is not mounted, in words

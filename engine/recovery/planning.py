@@ -113,7 +113,7 @@ def make_layout(
     else:
         data_dir = PurePosixPath(survey.cluster.data_dir or site.data_dir)
         production = str(data_dir)
-        within_mount = survey.cluster.exists and survey.cluster.is_mount_point
+        within_mount = survey.cluster.exists and (survey.cluster.is_mount_point or _is_fixed(data_dir, survey))
         if within_mount:
             container, set_aside = data_dir / f".reprise-{stamp}", str(data_dir / f".before-{stamp}")
         else:
@@ -136,6 +136,12 @@ def make_layout(
         set_aside=set_aside,
         within_mount=within_mount,
     )
+
+
+def _is_fixed(data_dir: PurePosixPath, survey: Survey) -> bool:
+    """Whether the folder above takes no rename, and the data directory itself does."""
+    writable = {each.path: each.writable for each in survey.file_systems}
+    return writable.get(str(data_dir.parent)) is False and writable.get(str(data_dir)) is True
 
 
 def socket_dir(work: PurePosixPath, container: PurePosixPath) -> str:
@@ -184,9 +190,9 @@ def _steps(
     if site.has_application:
         yield _step("stop-application", "stop the application")
     if survey.cluster.exists:
-        tail = len(survey.cluster.wal_tail)
+        tail = len(survey.cluster.wal_tail or ())
         yield _step("stop-server", "stop the production server")
-        yield _step("salvage", _salvage_title(tail), tail * point.segment_size)
+        yield _step("salvage", _salvage_title(survey.cluster.wal_tail), tail * point.segment_size)
         yield _step("set-aside", f"set production aside as {layout.set_aside}")
     yield _step("switch-over", f"put the copy in place as {layout.production}")
     yield _step("take-over", "start it with production's settings, on a new timeline")
@@ -239,8 +245,10 @@ def _inspect_step(site: SiteFacts, point: RecoveryPoint) -> PlannedStep:
     return _step("inspect", "look up the copy's libraries, read every page", copied_bytes(point.chain[0]))
 
 
-def _salvage_title(tail: int) -> str:
-    return f"salvage {tail} WAL segment{'s' if tail != 1 else ''} that the archive has not"
+def _salvage_title(tail: tuple[str, ...] | None) -> str:
+    if tail is None:
+        return "salvage WAL that the archive has not"
+    return f"salvage {len(tail)} WAL segment{'s' if len(tail) != 1 else ''} that the archive has not"
 
 
 def _check_title(site: SiteFacts) -> str:

@@ -7,7 +7,7 @@ from engine.records.copies import MediaSnapshot
 from engine.records.history import Piece, TransactionEnd, WalHistory
 from engine.records.lsn import Lsn, SegmentName, format_lsn, segment_of, skip_page_header
 from engine.records.target import Moment, RecoveryPoint, RecoveryTarget
-from engine.recovery.lines import END_OF_WAL, count_segments, cut_pieces, last_segment, stretch_holding
+from engine.recovery.lines import END_OF_WAL, count_segments, last_segment, stretch_holding
 from engine.recovery.reach import Footing, Reach, first_end, last_end, nearest
 from engine.recovery.snapshots import moment_of_files, snapshots_for
 
@@ -119,16 +119,6 @@ def _why_not(reach: Reach, repository: str, timeline: int, gate: Lsn) -> str:
     if inside is not None and last:
         return f"{last[0].why_it_ends}; later WAL needs a later base backup to start from"
     return last[0].why_it_ends if last else "the archive ends before it"
-
-
-def needed_segments(point: RecoveryPoint) -> list[str]:
-    """The names of all segments that the recovery needs, in order."""
-    size = point.segment_size
-    return [
-        SegmentName(piece.timeline, number).text(size)
-        for piece in cut_pieces(point.pieces, 0, END_OF_WAL)
-        for number in range(segment_of(piece.low, size), last_segment(piece.high, size) + 1)
-    ]
 
 
 def same_transactions(reach: Reach, repository: str, line: int, kept: TransactionEnd | None) -> tuple[int, Lsn] | None:

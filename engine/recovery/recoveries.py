@@ -55,11 +55,12 @@ def recovery_seconds(state: RunState) -> float | None:
 
 
 def recovery_of(state: RunState) -> Recovery | None:
-    """A run as a recovery; None where it is none (a copy was taken), or came to no end: it goes on, or somebody
-    stopped it."""
+    """A run as a recovery; None where it is none (a copy was taken, users' files alone came back: how long those took
+    says nothing of the system), or came to no end: it goes on, or somebody stopped it."""
     if state.told is not None:
         return state.told
-    if state.plan.copying is not None or not (state.completed_at or state.outcome == "failed"):
+    files_alone = state.plan.files is not None and state.plan.point is None
+    if files_alone or state.plan.copying is not None or not (state.completed_at or state.outcome == "failed"):
         return None
     proven = state.reached is None or state.reached.proven
     return Recovery(

@@ -19,6 +19,9 @@ from engine.records.lsn import Lsn, segment_of
 from engine.recovery.lines import holds_backup, line_of
 from engine.recovery.reach import Reach
 
+SETTLED = timedelta(hours=1)
+"""What was written, taken or archived within this time stays, whatever a rule says."""
+
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _FRESH = timedelta(days=1)  # somebody may still be writing it, or testing it
 _CLOCKS = timedelta(minutes=1)  # by how much a backup's own time and those of the commits around it may differ
@@ -101,6 +104,8 @@ def _kept_backups(
     for each in backups:
         if each.id in in_use:
             keep(each, "a run reads it now")
+        elif each.stranger:
+            keep(each, "it is of another cluster")
         elif each.started_at is None or each.timeline is None:
             keep(each, "when it was taken is not known")
         elif (each.stopped_at or each.started_at) >= now - _FRESH:
@@ -203,7 +208,7 @@ def judge_wal(
     if not backups:
         return []
     needed = wal_needed(backups, timelines)
-    settled = (now - timedelta(hours=1)).timestamp() * 1e9
+    settled = (now - SETTLED).timestamp() * 1e9
     newest = max(needed, default=0)
     return [
         file
@@ -234,7 +239,7 @@ def judge_by_calendar(
     for passed_over in (failed, ()) if failed else ((),):
         usable = [each for each in copies if each.usable and each.id not in passed_over]
         _keep_by_calendar(sorted(usable, key=lambda each: (each.started_at, each.id)), rule, why)
-    youngest = now - timedelta(hours=1)  # nothing that was only just taken, whatever its clock says
+    youngest = now - SETTLED  # nothing that was only just taken, whatever its clock says
     return [
         Verdict(
             each.id,

@@ -1,11 +1,11 @@
 """Recovery windows: what each base backup can reach, and what that is for the time axis."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from engine.records.copies import BaseBackup
+from engine.records.copies import WalRange
 from engine.records.history import WalHistory
-from engine.records.lsn import Lsn
+from engine.records.lsn import Lsn, parse_segment
 from engine.records.target import AxisSpan, RecoveryWindow
 from engine.recovery.lines import END_OF_WAL, Stretch, count_segments
 from engine.recovery.reach import Footing, Reach, first_end, last_end
@@ -21,11 +21,6 @@ def recovery_windows(reach: Reach) -> list[RecoveryWindow]:
         for timeline in reach.timelines(repository):
             found += [_window(history, footing, timeline) for footing in reach.footings(repository, timeline)]
     return sorted(found, key=lambda window: (window.from_lsn, window.backup, window.timeline))
-
-
-def windows_of(backups: list[BaseBackup], histories: Mapping[str, WalHistory]) -> list[RecoveryWindow]:
-    """``recovery_windows`` of one reading."""
-    return recovery_windows(Reach(backups, histories))
 
 
 def _window(history: WalHistory, footing: Footing, timeline: int) -> RecoveryWindow:
@@ -46,6 +41,15 @@ def _window(history: WalHistory, footing: Footing, timeline: int) -> RecoveryWin
         repository=backup.repository,
         last_gate=gate,
     )
+
+
+def goes_on(segment: str, ranges: Iterable[WalRange], reached: str, segment_size: int, *, waiting: int = 0) -> bool:
+    """Whether WAL of ``segment`` follows on the archive's range that has the segment ``reached``: it is the one behind
+    the range's last, or not even that. ``waiting`` segments before it are known not to be archived yet."""
+    last = next((each.last for each in ranges if each.first <= reached <= each.last), None)
+    if last is None or last[:8] != segment[:8]:
+        return False
+    return parse_segment(segment, segment_size).number - waiting <= parse_segment(last, segment_size).number + 1
 
 
 def _first_moment(history: WalHistory, footing: Footing) -> datetime | None:

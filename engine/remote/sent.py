@@ -7,7 +7,6 @@ the time when it stands there no more. Of archived WAL the names are remembered,
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from engine.records.coding import from_json, to_json
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot
 from engine.records.copying import CopyKind
 from engine.records.errors import RepriseError
+from engine.transfer.durable import put_file
 
 SentKind = Literal["base", "dump", "media"]
 SentCopy = BaseBackup | Dump | MediaSnapshot
@@ -111,11 +111,9 @@ class Memory:
         return self._folder / f"{digest[:32]}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
-        draft = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft.write_bytes(data)
-            draft.replace(path)
+            put_file(path, data)
         except OSError as error:
             raise RepriseError(
                 f"what is sent cannot be remembered in {path.parent}", cause=error.strerror, remedy="make room there"

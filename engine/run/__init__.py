@@ -13,5 +13,6 @@ meter       how far the running step is
 report      the report, at every end of an engine
 history     what steps took, for estimates
 learnt      what past recoveries took and lost
+earlier     what earlier runs have moved away
 opening     the application started again after a restore in place
 """

@@ -12,6 +12,7 @@ import msgspec
 from engine.records.coding import from_json, to_json
 from engine.records.runs import RunState
 from engine.recovery.estimates import Measured, measured_in
+from engine.transfer.durable import put_file
 
 FOLDER = "measured"
 _KEPT = 100
@@ -23,9 +24,7 @@ def keep_measured(state: Path, run: RunState) -> None:
     if len(found) <= len(_read(folder / f"{run.run}.json")):
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = folder / f".{run.run}.new"
-    draft.write_bytes(to_json(found))
-    draft.replace(folder / f"{run.run}.json")
+    put_file(folder / f"{run.run}.json", to_json(found))
     for old in sorted(folder.glob("*.json"), reverse=True)[_KEPT:]:
         old.unlink(missing_ok=True)
 

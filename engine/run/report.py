@@ -2,7 +2,6 @@
 of an engine, and whenever somebody asks for one."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from engine.recovery.recoveries import data_loss, in_order, recovery_of, recover
 from engine.run.folder import JOURNAL, state_of
 from engine.run.learnt import recoveries
 from engine.site import Site
+from engine.transfer.durable import put_file
 
 Form = Literal["html", "markdown"]
 
@@ -30,9 +30,9 @@ def write_report(state: RunState, site: Site, facts: Mapping[str, Any]) -> None:
     digest = journal_digest(folder)
     page = _page(state, site, facts, digest)
     told = {"state": state, "facts": facts, "measured": measures(state, site), "journal": to_builtins(digest)}
-    _write(folder / "report.json", to_json(told, indent=2))
-    _write(folder / "report.md", printed(page, "markdown"))
-    _write(folder / "report.html", printed(page, "html"))
+    put_file(folder / "report.json", to_json(told, indent=2))
+    put_file(folder / "report.md", printed(page, "markdown"))
+    put_file(folder / "report.html", printed(page, "html"))
 
 
 def report_now(state: RunState, site: Site, facts: Mapping[str, Any], form: Form) -> bytes:
@@ -75,12 +75,3 @@ def journal_digest(folder: Path) -> JournalDigest:
     data = (folder / JOURNAL).read_bytes()
     whole = data[: data.rfind(b"\n") + 1]  # a line that is being written is not yet one
     return JournalDigest(len(whole), hashlib.sha256(whole).hexdigest())
-
-
-def _write(path: Path, data: bytes) -> None:
-    building = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    building.replace(path)

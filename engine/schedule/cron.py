@@ -4,9 +4,13 @@ import shlex
 import shutil
 from collections.abc import Sequence
 
+import psutil
+
 from engine.records.errors import RepriseError
 from engine.schedule.wanted import read_wanted
 from engine.system.programs import run_program
+
+_DAEMONS = ("cron", "crond", "fcron", "systemd-cron")
 
 
 def crontab_block(site: str, wanted: Sequence[tuple[str, str]], program: Sequence[str], options: Sequence[str]) -> str:
@@ -49,6 +53,11 @@ def _crontab() -> str:
             "neither systemd nor cron keeps time on this machine", remedy="install the package cron, or run systemd"
         )
     return program
+
+
+def cron_runs() -> bool:
+    """Whether any cron is seen among the machine's processes: without one a crontab is only text."""
+    return any(process.info["name"] in _DAEMONS for process in psutil.process_iter(["name"]))
 
 
 def with_block(crontab: str, site: str, block: str) -> str:

@@ -8,7 +8,8 @@ mistakes    what is wrong in it, and what would be right
 nesting     places that must be apart
 """
 
-from engine.site.reading import find_site, read_site, state_dir, write_site
+from engine.site.mistakes import mistakes
+from engine.site.reading import find_site, is_there, read_site, state_dir, write_site
 from engine.site.tables import (
     Application,
     Database,
@@ -48,6 +49,8 @@ __all__ = [
     "Source",
     "Verify",
     "find_site",
+    "is_there",
+    "mistakes",
     "read_site",
     "state_dir",
     "write_site",

@@ -1,6 +1,7 @@
 """What is wrong in a site file: the key, what is wrong there, and what would be right."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from typing import get_args
@@ -25,6 +26,7 @@ _CHOICES = {
     "proof.files": 'files = "check" or "skip"',
 }
 _SLOWEST = 10**6  # bytes per second
+_LONGEST_NAME = 100  # bytes: it is a part of file names, which have 255 at most
 _APART = "a folder of its own, apart from the other one"
 _SCHEDULE = re.compile(r"[A-Za-z0-9*:,./~ -]{1,200}", re.ASCII)
 
@@ -76,6 +78,8 @@ def mistakes(site: Site) -> Iterator[Mistake]:
     for key, path in _paths(site):
         if path is not None and (not path.startswith("/") or "\0" in path or "\n" in path):
             yield key, f"{path!r} is not an absolute path", "a path that starts with /"
+        elif path is not None and not _is_text(path):
+            yield key, f"{os.fsencode(path)!r} is not UTF-8, and a site file is", "a link to it with another name"
     for key, second in _seconds(site):
         if second is not None and not _is_place(second):
             yield key, f"{second!r} is no place on another server", "ssh://user@host/path or ssh://user@host:port/path"
@@ -87,9 +91,19 @@ def mistakes(site: Site) -> Iterator[Mistake]:
         )
 
 
+def _is_text(path: str) -> bool:
+    """Whether a file in UTF-8 can hold a path: its odd bytes are lone surrogates (os.fsdecode)."""
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _identity(site: Site) -> Iterator[Mistake]:
     if not re.fullmatch(r"[\w][\w.-]*", site.name):
         yield "site.name", f"{site.name!r} cannot be part of a file name", "letters, digits, '-', '_', '.'"
+    elif len(site.name.encode()) > _LONGEST_NAME:
+        yield "site.name", f"is too long: {len(site.name.encode())} bytes", f"at most {_LONGEST_NAME} bytes"
     try:
         ZoneInfo(site.site.timezone)
     except (ValueError, OSError, KeyError):

@@ -1,6 +1,7 @@
 """Where the site file is found; read, checked and written."""
 
 import os
+import stat
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from engine.records.errors import SiteError
 from engine.site.mistakes import explain, mistakes
 from engine.site.tables import Site
 
+_LONGEST = 1 << 20  # bytes of a site file
+
 
 def find_site(given: Path | None) -> Path:
     """The site file to use: ``given``, $REPRISE_SITE, the user's, the machine's. Raises SiteError where none is."""
@@ -21,13 +24,21 @@ def find_site(given: Path | None) -> Path:
         return Path(named)
     places = [platformdirs.user_config_path("reprise") / "site.toml", Path("/etc/reprise/site.toml")]
     for place in places:
-        if place.is_file():
+        if is_there(place):
             return place
     raise SiteError(
         "no site file found",
         cause="looked at --site, $REPRISE_SITE, " + ", ".join(map(str, places)),
         remedy="write one with: reprise init (or look around first with: reprise demo)",
     )
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file. What may not be looked at is not there: after `sudo -u` the home is another's."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def state_dir(given: Path | None) -> Path:
@@ -42,7 +53,7 @@ def state_dir(given: Path | None) -> Path:
 def read_site(path: Path) -> Site:
     """Read and check a site file. Raises SiteError that names file, key, what is wrong and what would be right."""
     try:
-        text = path.read_text("utf-8")
+        text = _read(path).decode("utf-8-sig")  # editors of other systems put a mark before the text
     except FileNotFoundError:
         raise SiteError(f"{path}: there is no such site file", remedy="write one with: reprise init") from None
     except UnicodeDecodeError as error:
@@ -53,7 +64,7 @@ def read_site(path: Path) -> Site:
         ) from None
     try:
         site = msgspec.convert(tomllib.loads(text), Site)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SiteError(
             f"{path}: not TOML: {error}", remedy='a line looks like: port = 5432, or name = "archive"'
         ) from None
@@ -63,6 +74,18 @@ def read_site(path: Path) -> Site:
     for key, wrong, right in mistakes(site):
         raise SiteError(f"{path}: {key}: {wrong}", remedy=right)
     return site
+
+
+def _read(path: Path) -> bytes:
+    """What an ordinary file holds. Raises OSError, and SiteError where it is none or far too large."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would be waited for
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SiteError(f"{path}: is not an ordinary file", remedy="name a readable file with --site")
+        data = file.read(_LONGEST + 1)
+    if len(data) > _LONGEST:
+        raise SiteError(f"{path}: too long for a site file", remedy="name another file with --site")
+    return data
 
 
 def write_site(site: Site, path: Path) -> None:

@@ -25,6 +25,7 @@ from engine.transfer.removing import remove_tree
 
 NOTE = "reprise.json"  # in a mirror
 BUNDLE, BUNDLE_NOTE = ".bundle", ".bundle.json"
+_DETACHED = "refs/reprise/HEAD"  # in a mirror: a HEAD that is on no branch; its reflog keeps those before it
 _MAX_NOTE = 64 << 10
 _COMMIT = re.compile(r"[0-9a-f]{40,64}\Z")
 _NEVER = (
@@ -55,9 +56,33 @@ def make_mirror(origin: str, mirror: Path, user: OsUser, hear: Hear) -> None:
 
 def update_mirror(origin: str, mirror: Path, user: OsUser, hear: Hear) -> None:
     """Fetch all that is new; nothing is pruned, whatever git's configuration says. A fetch that is killed leaves
-    every ref as it was, or as it is now."""
-    git("fetch", "--progress", "--no-write-fetch-head", "--no-prune", "--no-prune-tags", "--", origin, "+refs/*:refs/*",
+    every ref as it was, or as it is now. HEAD follows the original's, which fetch leaves alone: to another branch, or
+    to a commit that is on none."""
+    branch, detached = _head_there(origin, user)
+    refs = ["+refs/*:refs/*", *([f"+HEAD:{_DETACHED}"] if detached else [])]
+    git("fetch", "--progress", "--no-write-fetch-head", "--no-prune", "--no-prune-tags", "--", origin, *refs,
         user=user, cwd=mirror, timeout=None, on_line=hear)  # fmt: skip
+    if branch is not None:
+        git("symbolic-ref", "HEAD", branch, user=user, cwd=mirror)
+    elif detached:
+        git("update-ref", "--no-deref", "HEAD", _DETACHED, user=user, cwd=mirror)
+
+
+def _head_there(origin: str, user: OsUser) -> tuple[str | None, bool]:
+    """The branch that the original's HEAD names, and whether it names a commit instead; neither where it names a branch
+    that has none yet."""
+    told = git("ls-remote", "--symref", "--", origin, "HEAD", user=user).splitlines()
+    named = [line.split()[1] for line in told if line.startswith("ref: refs/heads/")]
+    return (named[0], False) if named else (None, any(_COMMIT.match(line.split()[0]) for line in told))
+
+
+def uncommitted(origin: str, user: OsUser) -> int:
+    """How many files of a working copy are changed or new and in no commit, so that no copy will have them; 0 also for
+    what is no working copy on this machine. Raises Unreachable."""
+    try:
+        return len(git("status", "--porcelain", user=user, cwd=origin).splitlines()) if Path(origin).is_dir() else 0
+    except RepriseError:  # a bare one
+        return 0
 
 
 def check_repository(repository: Path, user: OsUser, hear: Hear) -> None:

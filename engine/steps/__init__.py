@@ -1,6 +1,11 @@
 """The doing: a file for each kind of step. The registry names each kind's module; it is imported when first needed.
 
-What a step and the run know of each other is `protocol`; what several steps share lies in `shared/`.
+protocol    what a step and the run know of each other
+copying/    the steps that take copies
+loading/    those that restore a dump
+files/      those that bring the users' files back
+proving/    those of a proof drill
+shared/     what several steps share
 """
 
 import importlib

@@ -1,5 +1,6 @@
 """Wait at the gate for the operator: finish, advance, or leave."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -112,7 +113,7 @@ def follows(later: RecoveryPoint, point: RecoveryPoint) -> bool:
 def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str | None) -> dict[str, Any]:
     """What the operator is shown at the gate. JSON values only."""
     layout = layout_of(step.plan)
-    database = step.site.database
+    database, dbname = step.site.database, step.site.database.dbname
     return {
         "lsn": format_lsn(gate_lsn(point)),
         "timeline": point.timeline,
@@ -123,7 +124,9 @@ def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str
         "lost_commits": point.lost_commits,
         "host": layout.socket_dir,
         "port": layout.port,
-        "psql": f"psql -h {layout.socket_dir} -p {layout.port} -U {database.user} -d {database.dbname}",
+        "psql": shlex.join(
+            ["psql", "-h", layout.socket_dir, "-p", f"{layout.port}", "-U", database.user, "-d", dbname]
+        ),
         "note": note,
     }
 

@@ -2,6 +2,8 @@
 stopped until the operator opens the system (`reprise open RUN`)."""
 
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import connect_site, in_recovery
@@ -25,8 +27,11 @@ def apply(step: RunningStep) -> None:
         production.stop(step, data_dir, by_command=False)
         blanked = open_to_production(step, data_dir)
         step.fact(synchronous_blanked=blanked)
-        words = step.facts.get("production_words") or production.usual_words(step, data_dir)
-        production.start(step, data_dir, words)
+        words = step.facts.get("production_words")  # how it ran before: then its folders were there
+        if not words and (absent := production.missing_socket_folders(step, data_dir)):
+            step.before(socket_folders=absent)
+            production.make_socket_folders(step, absent)
+        production.start(step, data_dir, words or production.usual_words(step, data_dir))
         _wait_for_answer(step)
     step.server(data_dir=str(data_dir), host=database.host, port=database.port, log=None)
     if step.site.application.start:
@@ -34,7 +39,7 @@ def apply(step: RunningStep) -> None:
 
 
 def undo(step: RunningStep) -> None:
-    """Stop the application, if it was opened, and the server."""
+    """Stop the application, if it was opened, and the server; the socket's folder goes if it came with it."""
     if not step.undo_records:
         return
     if step.facts.get("application_opened") and (command := step.site.application.stop):
@@ -43,6 +48,10 @@ def undo(step: RunningStep) -> None:
     if _answers(step):
         production.stop(step, data_dir)
     production.stop(step, data_dir, by_command=False)
+    for record in step.undo_records:
+        for folder in reversed(record.get("socket_folders", ())):
+            with suppress(OSError):  # where somebody else has put something into it, it stays
+                Path(folder).rmdir()
 
 
 def _wait_for_answer(step: RunningStep) -> None:

@@ -14,6 +14,7 @@ from engine.steps.shared.layout import layout_of
 from engine.steps.shared.production import production_dir
 from engine.steps.shared.renaming import move, move_back, move_contents, relink, renames
 from engine.transfer.durable import sync_folder
+from engine.transfer.naming import shown
 
 
 def apply(step: RunningStep) -> None:
@@ -54,16 +55,20 @@ def _set_tablespaces_aside(step: RunningStep, production: Path, suffix: str) -> 
 
 def _set_wal_aside(step: RunningStep, wal: Path, suffix: str) -> None:
     """A linked pg_wal: its folder is renamed where it lies, and the link of the old cluster follows it. A mount point
-    stays where it is: nothing but the old cluster's link refers to it."""
+    stays where it is: nothing but the old cluster's link refers to it. So does a link that leads nowhere: its disk may
+    come back."""
     if not wal.is_symlink():
         return
     place = Path(os.path.realpath(wal))
     if place.name.endswith(suffix):
         return
-    if os.path.ismount(place):
-        step.log(f"{place} stays as it is: it is a mount point")
-        return
     aside = place.with_name(place.name + suffix)
+    gone = not os.path.lexists(place) and not os.path.lexists(aside)
+    if gone or os.path.ismount(place):
+        why = "is not there" if gone else "is a mount point"
+        kept = "the recovered cluster has its pg_wal in its data directory"
+        step.note(text=f"{shown(place)}, where pg_wal was, {why}: {kept}")
+        return
     step.fact(wal_place=str(place))  # once the link points elsewhere, nothing else says where it was
     move(step, place, aside)
     relink(step, wal, str(aside))

@@ -26,7 +26,7 @@ from engine.records.survey import DestinationFacts, LockHolder, OsUser, Programs
 from engine.site import Site
 from engine.survey.cluster import read_cluster
 from engine.survey.libraries import missing_libraries
-from engine.survey.machine import file_system, login_facts, memory, port_user
+from engine.survey.machine import FSTAB, UNITS, closed_to, file_system, login_facts, memory, port_user, unmounted_above
 from engine.survey.managers import find_managers
 from engine.survey.patience import within
 from engine.system.users import is_root, lingers
@@ -60,6 +60,7 @@ def take_survey(
     paths = {"/", destination.path or "/", database.data_dir, cluster.data_dir}
     paths |= {str(Path(path).parent) for path in (database.data_dir, cluster.data_dir)}
     paths |= {location for _, location in cluster.tablespaces}
+    paths |= {cluster.wal_link} if cluster.wal_link else set()
     paths |= {tablespace.location for tablespace in (backup.tablespaces if backup else ())}
     file_systems = [found for path in sorted(paths) if (found := file_system(path)) is not None]
     total, available = memory()
@@ -72,7 +73,7 @@ def take_survey(
         as_root=is_root(),
         programs=programs,
         cluster=cluster,
-        destination=_destination(site, destination, held_by),
+        destination=_destination(site, destination, run_as, held_by),
         file_systems=tuple(file_systems),
         memory_total=total,
         memory_available=available,
@@ -88,7 +89,13 @@ def take_survey(
         remove_ipc=removes,
         lingers=lingers(run_as),
         config_outside=_outside(site),
+        unmounted=within(5, partial(_unmounted, cluster.data_dir), None),
     )
+
+
+def _unmounted(data_dir: str) -> str | None:
+    found = unmounted_above(Path(data_dir), FSTAB, UNITS)
+    return f"{found.place} is a mount point in {found.source}, and not mounted" if found is not None else None
 
 
 def _outside(site: Site) -> dict[str, str]:
@@ -117,10 +124,12 @@ def _look_into(folder: str) -> str | None:
     return None
 
 
-def _destination(site: Site, destination: Destination, held_by: LockHolder | None) -> DestinationFacts:
-    if destination.kind == "in-place":
-        return DestinationFacts(destination.path, "absent", port=site.database.port, held_by=held_by)
+def _destination(site: Site, destination: Destination, run_as: OsUser, held_by: LockHolder | None) -> DestinationFacts:
     path = Path(destination.path)
+    closed = within(5, partial(_closed, run_as, path), None)
+    if destination.kind == "in-place":
+        place = destination.path
+        return DestinationFacts(place, "absent", port=site.database.port, held_by=held_by, closed=closed)
     port = destination.port
     if port is None:
         try:
@@ -133,7 +142,15 @@ def _destination(site: Site, destination: Destination, held_by: LockHolder | Non
     nearest = file_system(destination.path)
     writable = nearest is not None and nearest.writable
     inside = within(5, partial(_inside, site, path), None)
-    return DestinationFacts(destination.path, state, contents, writable, port, user, held_by, inside)
+    return DestinationFacts(destination.path, state, contents, writable, port, user, held_by, inside, closed)
+
+
+def _closed(run_as: OsUser, path: Path) -> str | None:
+    """Of the folders above one that is made for run_as, or is given to him, the first that he may not enter."""
+    above = path.resolve().parent
+    while not above.is_dir():
+        above = above.parent
+    return closed_to(run_as, above)
 
 
 def _inside(site: Site, path: Path) -> str | None:

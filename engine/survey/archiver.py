@@ -51,7 +51,6 @@ def ask_archiver(site: Site, run_as: OsUser, slot: str) -> ArchiverFacts:
             raise Unreachable("the server does not say how its archiving stands", cause=str(failure).strip()) from None
     assert row is not None
     mode, command, failed_at, failed, archived_at, archived, waiting, current, offset, size, limit = row
-    fresh = archived is not None and len(archived) == 24 and int(current[8:], 16) == int(archived[8:], 16) + 1
     return ArchiverFacts(
         mode,
         command,
@@ -60,7 +59,8 @@ def ask_archiver(site: Site, run_as: OsUser, slot: str) -> ArchiverFacts:
         archived_at,
         archived,
         waiting,
-        not (fresh and int(offset) <= _FIRST_RECORD and not waiting),
+        current,
+        int(offset) > _FIRST_RECORD,
         size,
         limit,
         tuple((name, held) for name, held in slots),

@@ -45,6 +45,8 @@ _ASKED = (
 )
 _FILES = ("config_file", "hba_file", "ident_file")
 _LINKS = re.compile(r"[0-9]+\Z")
+_SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
+_SIZES = frozenset(1 << power for power in range(20, 31))  # IsValidWalSegSize in xlog_internal.h
 _FIRST_PAGE = struct.Struct("=HHIQI4xQII")  # XLogLongPageHeaderData in xlog_internal.h
 
 
@@ -60,12 +62,16 @@ def read_cluster(site: Site, run_as: OsUser, is_archived: Callable[[int, int], b
     """The facts of the site's own cluster. ``data_dir`` is where its folder really lies."""
     nothing = ClusterFacts(site.database.data_dir, exists=False)
     unknown = ClusterFacts(site.database.data_dir, exists=True)
-    found, segments = within(20, lambda: _read(site, run_as, nothing), (unknown, []))
+    found, segments = within(20, lambda: _read(site, run_as, nothing), (unknown, None))
+    if segments is None:
+        return replace(found, wal_tail=None)
     tail = [name for name, segment in segments if not is_archived(segment.timeline, segment.number)]
     return replace(found, wal_tail=tuple(tail))
 
 
-def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFacts, list[tuple[str, SegmentName]]]:
+def _read(
+    site: Site, run_as: OsUser, nothing: ClusterFacts
+) -> tuple[ClusterFacts, list[tuple[str, SegmentName]] | None]:
     data_dir = Path(site.database.data_dir)
     if not data_dir.is_dir():
         return nothing, []
@@ -99,7 +105,7 @@ def _read(site: Site, run_as: OsUser, nothing: ClusterFacts) -> tuple[ClusterFac
         end_lsn=told.end_lsn if told else None,
         libraries=told.libraries if told else None,
     )
-    return facts, segments_in(wal, control) if control else []
+    return facts, segments_in(wal, control)
 
 
 def _version(data_dir: Path) -> int | None:
@@ -193,33 +199,37 @@ def _ask(site: Site, run_as: OsUser, data_dir: Path) -> _Told | None:
     return _Told(settings, parse_lsn(row[0]) if row and row[0] else None, libraries)
 
 
-def segments_in(wal: Path, control: ControlFile) -> list[tuple[str, SegmentName]]:
-    """The segments in pg_wal that hold this cluster's WAL, in order. Recycled files wait under the names of segments to
-    come; their first page still says what they were."""
+def segments_in(wal: Path, control: ControlFile | None) -> list[tuple[str, SegmentName]] | None:
+    """The segments in pg_wal that hold this cluster's WAL, in order; without a pg_control, those that hold any
+    cluster's. Recycled files wait under the names of segments to come; their first page still says what they were.
+    None where the folder cannot be read."""
     found = []
     try:
         names = sorted(entry.name for entry in os.scandir(wal))
     except OSError:
-        return []
+        return None
     for name in names:
-        try:
-            segment = parse_segment(name, control.segment_size)
-        except ValueError:
-            continue
-        if _holds_wal(wal / name, control, segment.number):
+        if _SEGMENT.match(name) and (segment := _segment(wal / name, control)) is not None:
             found.append((name, segment))
     return found
 
 
-def _holds_wal(file: Path, control: ControlFile, number: int) -> bool:
+def _segment(file: Path, control: ControlFile | None) -> SegmentName | None:
+    """Which segment a file holds, where that is the one that its name says."""
     try:
         with file.open("rb") as opened:
             page = opened.read(LONG_PAGE_HEADER)
     except OSError:
-        return False
+        return None
     if len(page) < LONG_PAGE_HEADER:
-        return False
+        return None
     _, _, _, address, _, system_identifier, size, _ = _FIRST_PAGE.unpack(page)
-    own: bool = system_identifier == control.system_identifier and size == control.segment_size
-    at_its_place: bool = address == number * control.segment_size
-    return own and at_its_place
+    if control is not None and (system_identifier, size) != (control.system_identifier, control.segment_size):
+        return None
+    if size not in _SIZES:
+        return None
+    try:
+        segment = parse_segment(file.name, size)
+    except ValueError:
+        return None
+    return segment if address == segment.number * size else None

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import psutil
 
 from engine.records.errors import RepriseError
-from engine.records.survey import FileSystem
+from engine.records.survey import FileSystem, OsUser
 from engine.survey.patience import within
+from engine.system import users
 from engine.system.programs import run_program
 
 FSTAB = Path("/etc/fstab")
@@ -42,6 +43,19 @@ def _file_system(path: str) -> FileSystem | None:
     )
 
 
+def closed_to(user: OsUser, folder: Path) -> str | None:
+    """The first folder on the way down to this one that a user may not enter; None: he may enter all. What the mode
+    bits forbid an access list may allow: then it is tried as that user. Raises OSError."""
+    closed = users.closed_to(user, folder)
+    if closed is None:
+        return None
+    try:
+        run_program(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)], user, timeout=3)
+    except RepriseError:
+        return str(closed)
+    return None
+
+
 def mount_point_of(folder: Path) -> Path:
     """The folder at which its file system is mounted."""
     folder = folder.resolve()
@@ -60,6 +74,21 @@ def is_mount_point(folder: Path) -> bool:
         return False
     name = str(folder)
     return any(_unescape(line.split(" ")[4]) == name for line in lines if line.count(" ") > 4)
+
+
+def mounted_below(folder: Path) -> list[str]:
+    """Where another file system is mounted inside a folder, the outermost ones; none where that is not known."""
+    folder = folder.resolve()
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    places = sorted({Path(_unescape(line.split(" ")[4])) for line in lines if line.count(" ") > 4})
+    outermost: list[Path] = []
+    for place in places:
+        if place != folder and place.is_relative_to(folder) and not any(map(place.is_relative_to, outermost)):
+            outermost.append(place)
+    return [os.fspath(place) for place in outermost]
 
 
 class Unmounted(NamedTuple):

@@ -120,6 +120,15 @@ def may_reach(user: OsUser, path: str | Path) -> bool:
         return False
 
 
+def closed_to(user: OsUser, folder: str | Path) -> Path | None:
+    """The first folder on the way down to this one, itself among them, that a user may not enter; None: he may enter
+    all. From the mode bits alone. Raises OSError."""
+    real = Path(folder).resolve()
+    groups = frozenset(os.getgrouplist(user.name, user.gid))
+    way = [*reversed(real.parents), real]
+    return next((each for each in way if not _allowed(user, groups, each.stat(), 0o1)), None)
+
+
 def may_write(user: OsUser, path: str | Path) -> bool:
     """Whether a user can reach a folder and make files in it (mode bits alone)."""
     groups = frozenset(os.getgrouplist(user.name, user.gid))

@@ -13,6 +13,7 @@ incremental  what an incremental backup's files become once combined
 skeleton   a backup without its contents, for pg_combinebackup to try a chain on
 ledger     which files of an unfinished copy are complete, so that a resumed one need not write them again
 durable    when what was written is on disk
+appearing  a finished file gets its name, and replaces nothing
 tar        the entries of a tar stream
 throttle   an upper limit for the bytes read in a second
 opening    plain, gzip, lz4 and zstd files by their magic bytes

@@ -9,6 +9,7 @@ that it does not, and every file is fsynced as well.
 
 import ctypes
 import os
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -55,11 +56,27 @@ def fsync_path(path: Path | str) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder last; other than `fsync_path` it follows a link to it. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def put_file(path: Path, data: bytes) -> None:
+    """Write a small file (0600) in a folder of our own, in place of what has its name: on return it is on disk, else
+    what was there stands as it was. Raises OSError."""
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 class FileSystems:

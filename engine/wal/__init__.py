@@ -16,13 +16,14 @@ packing       a segment's transaction ends as a few bytes
 worker        reading a file, here or as a child process
 children      child processes that read
 side_by_side  reading many files
+tail          one file by itself: the end of a cluster's pg_wal
 stitch        a record that crosses from one segment into the next
 linking       how each segment continues the one before it, and timelines their parents
 cache         the index's SQLite file
 tree          sums over many segments
 density       commits on a time axis
 comparing     what is new in an archive
-keeping       writing into the index
+storing       writing into the index
 refresh       bringing the index up to date with an archive
 forks         `.history` files
 places        the records around an LSN
@@ -30,5 +31,4 @@ asking        what all questions to the index stand on
 runs          its answers about segments
 ends          its answers about transaction ends
 index         the index as a whole (`engine.records.history.WalHistory`)
-tail          one file by itself: the end of a cluster's pg_wal
 """

@@ -26,7 +26,7 @@ class Asking:
 
     @property
     def system_identifier(self) -> int | None:
-        """The archive's own, as most of its segments say; None where it has none."""
+        """Whose WAL the archive's is; None where nothing was read yet. Single segments may be another's."""
         row = self._ask("SELECT value FROM fact WHERE name = 'home'").fetchone()
         return unsigned(int(row[0].split()[0])) if row else None
 

@@ -14,7 +14,6 @@ from engine.wal.records import HEADER_SIZE, LARGEST_RECORD
 from engine.wal.stripped import BODY, Numbers, Stripped
 
 _AT_ONCE = 16384  # records: of small ones, as much WAL as stays in the processor's cache
-_AT_ONCE = 16384  # records: of small ones, as much WAL as stays in the processor's cache
 
 
 def follow(stripped: Stripped, start: int, limit: int) -> Iterator[tuple[Numbers, Headers]]:

@@ -11,7 +11,6 @@ from engine.wal.stripped import Numbers, Stripped
 _HAS_IMAGE, _SAME_REL = 0x10, 0x80
 _HAS_HOLE = 0x01
 _PGLZ, LZ4, ZSTD = 0x04, 0x08, 0x10
-METHODS = {LZ4: "lz4", ZSTD: "zstd"}
 
 _ROOMY = 60  # a record that is no longer has no room for an image
 _LAST_BLOCK = 32  # XLR_MAX_BLOCK_ID; other parts come behind the block references

@@ -12,9 +12,9 @@ from pathlib import Path
 from engine.records.copies import WalFile
 from engine.wal.cache import Cache, signed, writing
 from engine.wal.comparing import compare
-from engine.wal.keeping import Home, drop, keep
 from engine.wal.reading import SegmentReading
 from engine.wal.side_by_side import read_files
+from engine.wal.storing import Home, drop, keep
 
 _BATCH_SECONDS = 0.5
 _BATCH_FILES = 512

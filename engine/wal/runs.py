@@ -8,7 +8,7 @@ from engine.records.history import Piece, SegmentRun
 from engine.records.lsn import Lsn, SegmentName, format_lsn
 from engine.wal import forks, tree
 from engine.wal.asking import HIGHEST, Asking
-from engine.wal.cache import path_of, timelines, unsigned
+from engine.wal.cache import path_of, timelines
 
 # What `archiving adopt` leaves: zeros behind the WAL, the unfinished file beside it, and nothing that goes on from it.
 _TROUBLED = "(damage IS NOT NULL OR trouble IS NOT NULL)"  # as the index segment_trouble has it
@@ -141,11 +141,6 @@ class AskingForRuns(Asking):
             "SELECT max(number) FROM segment WHERE timeline = ? AND number <= ? AND NOT all_head", timeline, number
         ).fetchone()  # fmt: skip
         return number if row[0] is None else int(row[0])
-
-    def system_identifiers(self) -> set[int]:
-        """All that the segments' headers name."""
-        rows = self._ask("SELECT DISTINCT system_identifier FROM segment WHERE segment_size > 0")
-        return {unsigned(row[0]) for row in rows}
 
     def segment_file(self, timeline: int, number: int) -> Path | None:
         """The file of a segment, damaged or not; None where the archive has none."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.acts.desk import Desk, open_desk
-from engine.acts.distant import push_all
 from engine.acts.keeping import expire
+from engine.acts.second_places import push_all
 from engine.records.errors import RepriseError
 from engine.remote.sent import Memory
 from engine.run.locks import second_lock, take_lock
@@ -166,3 +166,20 @@ def test_what_interrupted_pushes_and_expiries_left_there_is_swept_and_half_a_cop
         ".draft-m8~0a1b2c3d", ".draft-m9~0a1b2c3d", ".expired-m9", "m3", "m3.catalogue.zst", "m3.json",
     ]  # fmt: skip
     assert any(".draft-m8~0a1b2c3d is half a copy" in finding for finding in expiry.findings)
+
+
+def test_half_a_copy_whose_name_begins_like_anothers_is_not_swept_with_that_ones(desk: Desk, home: Path) -> None:
+    vault = home / "vault" / "media"
+    expire(desk)
+    address = desk.site.media.repository[0].second if desk.site.media else None
+    alike = ["m3~x", "m4~x", "m5~0a1b2c3d"]  # m3 stays, m4 and m5 go
+    for name in alike:
+        Memory(desk.state, "archive", address or "").expect("media", name)
+        (vault / f".draft-{name}~0a1b2c3d").mkdir()
+    for name in ("m3", "m4"):
+        (vault / f".draft-{name}~4e5f6a7b").mkdir()
+    shutil.rmtree(vault / "m4")  # its push is interrupted, and it goes here
+    expiry = expire(desk, apply=True)
+    drafts = [f".draft-{name}~0a1b2c3d" for name in alike]
+    assert [name for name in names(vault) if name.startswith(".")] == drafts
+    assert all(any(f"{draft} is half a copy" in finding for finding in expiry.findings) for draft in drafts)

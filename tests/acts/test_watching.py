@@ -85,4 +85,4 @@ def test_of_several_sources_each_is_held_against_its_own_device(tmp_path: Path) 
     site = make_site(tmp_path, "\n".join(f'[[source]]\n{path}\nbundles = "{folder}"' for path, folder in tables))
     found = next(thing for thing in status(site.desk).things if thing.name == "source")
     beside = [finding for finding in found.findings if "on the device" in finding]
-    assert beside == [f"{tmp_path}/b lies on the device of what it protects"]
+    assert beside == [f"lies on the device of what it protects: {tmp_path}/b"]

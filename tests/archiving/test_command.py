@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -106,8 +107,26 @@ def test_killed_in_the_middle_nothing_stands_under_the_name_and_the_next_try_suc
         process.wait()
         archived = place.folder / NAME
         assert not archived.exists() or archived.read_bytes() == place.segment.read_bytes()
-    assert place.archive().returncode == 0
-    assert (place.folder / NAME).read_bytes() == place.segment.read_bytes()
+    for left in (f".draft-{NAME}.77", f".draft-{NAME}.99", ".draft-000000010000000000000006.77"):
+        (place.folder / left).write_bytes(b"half")
+    for _ in range(2):
+        assert place.archive().returncode == 0
+        assert (place.folder / NAME).read_bytes() == place.segment.read_bytes()
+        assert place.archived() == [".draft-000000010000000000000006.77", NAME]  # that one's turn comes
+        (place.folder / f".draft-{NAME}.77").hardlink_to(place.folder / NAME)  # killed once it had its name
+
+
+@pytest.mark.parametrize("signal", [signal.SIGQUIT, signal.SIGTERM])
+def test_a_server_that_is_stopped_at_once_leaves_no_draft(place: Place, signal: int) -> None:
+    """An immediate shutdown, and a crash of one backend, send SIGQUIT to the archiver's process group."""
+    place.segment.write_bytes(os.urandom(64 << 20))
+    words = ["sh", str(place.script), str(place.folder), str(place.segment), NAME]
+    process = subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL)
+    while not any(name.startswith(".draft") for name in place.archived()):
+        time.sleep(0.001)
+    os.killpg(process.pid, signal)
+    assert process.wait() != 0
+    assert place.archived() == []
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_draft(place: Place) -> None:

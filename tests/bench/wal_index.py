@@ -34,7 +34,7 @@ END $$
 _PAGE_IMAGES = (
     "CREATE TABLE wide WITH (fillfactor = 50) AS SELECT i, repeat('x', 800) t FROM generate_series(1, 200000) i",
     # Each round touches each page once, for the first time since a checkpoint.
-    *(statement for n in range(14) for statement in ("CHECKPOINT", f"UPDATE wide SET t = t WHERE i % 9 = {n % 9}")),
+    *(statement for n in range(42) for statement in ("CHECKPOINT", f"UPDATE wide SET t = t WHERE i % 9 = {n % 9}")),
 )
 
 

@@ -61,6 +61,16 @@ def test_tablespaces_are_where_the_origin_or_the_copy_has_them(copies: Copies, c
     assert _named(contents, "plain").tablespaces[0].location == str(copies.cluster.backups / "plain-space")
 
 
+def test_what_a_tablespace_will_occupy_is_known(copies: Copies, contents: RepositoryContents) -> None:
+    files = sum(each.stat().st_size for each in copies.space.rglob("*") if each.is_file())
+    for backup in contents.base_backups:
+        told = backup.tablespaces[0].size_bytes
+        if backup.compression is not None and not backup.has_manifest:
+            assert told is None
+        elif not backup.incremental:
+            assert told is not None and files // 2 < told < files * 2, backup.id  # a tar's own headers, a later VACUUM
+
+
 def test_a_chain_names_its_parents(copies: Copies, contents: RepositoryContents) -> None:
     if not copies.cluster.can_increment:
         pytest.skip("PostgreSQL before 17 has no incremental backups")

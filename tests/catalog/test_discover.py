@@ -1,6 +1,9 @@
+import shutil
 from pathlib import Path
 
-from engine.catalog.discover import find_clusters, find_copies
+import pytest
+
+from engine.catalog.discover import archive_folder, find_clusters, find_copies
 from tests.catalog.conftest import Copies
 
 
@@ -47,3 +50,60 @@ def test_clusters_are_found_by_debians_configuration_and_by_their_places(copies:
     assert debian.hba_file == Path("/etc/postgresql/15/main/pg_hba.conf")
     assert other.data_dir == tmp_path / "var/lib/pgsql/16/data" and other.config_file is None
     assert other.version == copies.cluster.programs.version and other.system_identifier
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "test ! -f {}/%f && cp %p {}/%f",
+        "gzip < %p > {}/%f.gz",
+        "gzip <%p >{}/%f.gz",
+        "cp '%p' '{}/%f'",
+        "rsync -a %p {}/",
+        "sh '/etc/reprise/archive-wal.sh' '{}' \"%p\" \"%f\"",
+        "cp %p /no/such/folder/%f || cp %p {}/%f",
+    ],
+)
+def test_an_archive_command_names_its_folder(tmp_path: Path, command: str) -> None:
+    archive = tmp_path / "the archive"
+    archive.mkdir()
+    text = str(archive) if "'" in command else str(archive).replace(" ", "\\ ")
+    assert archive_folder(command.replace("{}", text)) == archive
+
+
+@pytest.mark.parametrize(
+    "command", ["", "/bin/true", "pgbackrest --stanza=main archive-push %p", "scp %p vault:/wal/%f", "cp '", "cp \0/%f"]
+)
+def test_an_archive_command_that_names_no_folder_of_this_machine_names_none(command: str) -> None:
+    assert archive_folder(command) is None
+
+
+def test_of_several_archives_that_of_the_newest_backup_comes_first_and_one_backup_alone_is_found(
+    copies: Copies, tmp_path: Path
+) -> None:
+    """The foreign archive has more segments; WAL and base backups may lie in one folder."""
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    for file in sorted(copies.cluster.archive.glob("0*"))[:3]:
+        shutil.copy(file, ours)
+    shutil.copytree(copies.cluster.backups / "tar", ours / "base" / "one")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for number in range(9):
+        (foreign / f"{number:024X}").write_bytes(b"no WAL at all")
+    found = find_copies(tmp_path)
+    assert (found.wal, found.base_backups) == ((ours, foreign), (ours / "base",))
+    assert found.newest is not None
+    assert find_copies(tmp_path, found.system_identifier).base_backups == (ours / "base",)
+    assert find_copies(tmp_path, 1).base_backups == ()
+    assert find_copies(ours / "base" / "one").base_backups == (ours / "base",)
+
+
+def test_a_quoted_socket_folder_is_read_as_postgresql_does(copies: Copies, tmp_path: Path) -> None:
+    """ALTER SYSTEM writes a list's names in double quotes."""
+    place = tmp_path / "var/lib/pgsql/data"
+    (place / "global").mkdir(parents=True)
+    (place / "PG_VERSION").write_text("15\n")
+    (place / "postgresql.auto.conf").write_text("unix_socket_directories = '\"/run/my pg\", \"/tmp\"'\nport = '5444'\n")
+    (found,) = find_clusters(tmp_path)
+    assert (found.host, found.port, found.running) == ("/run/my pg", 5444, False)

@@ -8,16 +8,19 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine import acts, cli
-from engine.cli import commands, following, printing
+from engine import __version__, acts, cli
+from engine.cli import commands, following, monitoring, printing
 from engine.records.coding import to_builtins
 from engine.records.errors import RepriseError
 from engine.records.plan import Check
+from engine.records.status import Level, SiteStatus, Thing
 from engine.run import folder as folders
 from engine.run.journal import Journal
 from engine.run.story import Story
@@ -40,6 +43,11 @@ wal = "/nowhere/wal"
 def options(tmp_path: Path) -> list[str]:
     (tmp_path / "site.toml").write_text(SITE)
     return ["--site", str(tmp_path / "site.toml"), "--state", str(tmp_path / "state")]
+
+
+def test_the_version_is_told() -> None:
+    done = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"reprise {__version__}\n" and not done.stderr
 
 
 def raising(error: BaseException) -> Callable[..., NoReturn]:
@@ -199,3 +207,21 @@ def test_ctrl_c_while_following_still_gives_the_runs_document(
     monkeypatch.setattr(acts, "follow", raising(KeyboardInterrupt()), raising=False)
     assert following.follow(Namespace(json=True), desk, run) == 130
     assert json.loads(capfdbinary.readouterr().out)["run"] == run
+
+
+def test_a_status_that_cannot_be_told_is_unknown_to_a_monitor_and_no_warning(
+    options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").touch()  # no folder
+    assert cli.main(["status", *options], open_screen=lambda: 0) == 3
+    out = capfd.readouterr().out
+    assert out.startswith("REPRISE UNKNOWN - ") and "cannot be written" in out and out.count("\n") == 1
+    assert cli.main(["status", "--json", *options], open_screen=lambda: 0) == 3
+    assert json.loads(capfd.readouterr().out)["outcome"] == "failed"
+
+
+def test_nothing_in_a_finding_passes_for_the_numbers_behind_the_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    thing = Thing("files", Level.WARNING, "m1", datetime.now(UTC), 60.0, 3600, findings=("a|files=0s",))
+    monitoring.tell(SiteStatus("docs", datetime.now(UTC), (thing,), (), None), ZoneInfo("UTC"))
+    line = capfd.readouterr().out.splitlines()[0]
+    assert line == "REPRISE WARNING - docs: files: a/files=0s | files=60s;3600;7200"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from engine.acts.drilling import carry_out
+from engine.acts.playing import carry_out
 from engine.drill import folder as folders
 from engine.drill.folder import Card, Result, Truth
 from engine.drill.keeper import GRACE, _Mischief, is_kept, start_keeper

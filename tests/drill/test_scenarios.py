@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine import acts
-from engine.acts.drilling import carry_out, goes_on
+from engine.acts.playing import carry_out, goes_on
 from engine.drill import folder as folders
 from engine.drill.keeper import is_kept
 from engine.drill.reading import list_scenarios

@@ -1,5 +1,5 @@
-"""A recovery with PostgreSQL's own means and nothing of the engine's: the backup unpacked by tar, zstd and
-pg_combinebackup, stopped by ``recovery_target_*``, promoted there."""
+"""A recovery with PostgreSQL's own means and nothing of the engine's: the backup unpacked by tar, zstd, lz4
+and pg_combinebackup, stopped by ``recovery_target_*``, promoted there."""
 
 import importlib
 import shutil
@@ -88,9 +88,10 @@ def _unpack(history: History, kind: str, into: Path) -> None:
 
 
 def _extract(archive: Path, into: Path) -> None:
-    if archive.suffix == ".zst":
-        zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-        with zstd.open(archive) as plain, tarfile.open(fileobj=plain, mode="r|") as members:
+    if archive.suffix in (".zst", ".lz4"):
+        zstd = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        packing = importlib.import_module(zstd if archive.suffix == ".zst" else "lz4.frame")
+        with packing.open(archive) as plain, tarfile.open(fileobj=plain, mode="r|") as members:
             members.extractall(into, filter="tar")
     else:
         with tarfile.open(archive) as members:

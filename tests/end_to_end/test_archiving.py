@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.acts import mounted
+from engine.acts import archiving, mounted
 from engine.archiving.command import MARK
 from tests.clusters import Cluster, wait_until
 from tests.end_to_end.operator import CHECKOUT, Operator, operator_for
@@ -166,6 +166,22 @@ def test_what_a_stream_needs_is_set_and_its_slot_bounded(cluster: Cluster, open_
     said = operator.ask("archiving", "set-up", "--stream", "--yes", "--restart", expect=0).document
     assert [(each["setting"], each["restart"]) for each in said["changes"]] == [("max_wal_senders", True)]
     assert int(cluster.value("SHOW max_wal_senders")) > 0
+
+
+def test_what_the_server_does_not_heed_is_told_and_zstd_must_be_there(
+    cluster: Cluster, open_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = operator_for(cluster, open_dir)
+    _unset(cluster)
+    cluster.stop()
+    cluster.start({"archive_timeout": "0"})  # on its command line
+    said = operator.ask("archiving", "set-up", "--yes", expect=1).document
+    assert said["findings"] == ["archive_timeout is still 0: the server has it from its command line"]
+    assert said["ok"] is False and "archive-wal.sh" in cluster.value("SHOW archive_command")
+    monkeypatch.setattr(archiving, "clean_environment", lambda user: {"PATH": str(open_dir)})
+    refused = operator.ask("archiving", "set-up", "--zstd", "--yes", expect=1).document
+    assert "zstd is not on this machine" in refused["findings"][0]
+    assert not cluster.value("SHOW archive_command").endswith("zstd")
 
 
 def _incremental(operator: Operator) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tests.end_to_end.postgres_recovery import contents, recover
 from tests.end_to_end.stopping_rules import TIMED, Answer, Record, Rules
 from tests.histories import History
 
-FORMATS = ("plain", "tar", "tar.gz", "tar.zst", "incremental", "second timeline")
+FORMATS = ("plain", "tar", "tar.gz", "tar.zst", "tar.lz4", "incremental", "second timeline")
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -253,6 +253,7 @@ def _check_report(report: dict[str, Any], expected: Answer) -> None:
         ("tar", 1, "xid", True, "COMMIT_PREPARED"),
         ("tar.gz", 2, "lsn", False, ""),
         ("tar.zst", 2, "time", True, "COMMIT"),
+        ("tar.lz4", 1, "time", False, "ABORT"),
         pytest.param("incremental", 1, "xid", False, "ABORT", marks=pytest.mark.chains),
         ("second timeline", 2, "lsn", True, "PREPARE"),
         ("tar", 1, "name", False, "RESTORE_POINT"),

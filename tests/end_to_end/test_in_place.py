@@ -7,6 +7,7 @@ import pytest
 
 from engine.records.lsn import format_lsn
 from tests.clusters import Cluster
+from tests.end_to_end.middle import cancelled, start_run
 from tests.end_to_end.operator import Operator, operator_for
 from tests.end_to_end.production import make_production
 
@@ -115,6 +116,46 @@ def test_a_wrong_answer_to_the_sites_question_stops_the_run_before_production_is
     assert _rows(cluster) == {row.id for row in cluster.rows}
 
 
+def test_a_question_of_the_site_changes_nothing_whatever_it_says(cluster: Cluster, open_dir: Path) -> None:
+    cluster.write(10, seed=1)
+    cluster.base_backup("one")
+    cluster.switch()
+    deletes = "WITH gone AS (DELETE FROM ledger RETURNING id) SELECT count(*) > 0 FROM gone"
+    operator = operator_for(cluster, open_dir, verify=(deletes,))
+    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=1).document
+    assert "read-only transaction" in report["error"]["cause"]
+    assert operator.rows(report) == {row.id for row in cluster.rows}
+
+
+def test_a_run_is_cancelled_while_a_question_of_the_site_takes_its_time(cluster: Cluster, open_dir: Path) -> None:
+    cluster.write(10, seed=1)
+    cluster.base_backup("one")
+    cluster.switch()
+    operator = operator_for(cluster, open_dir, verify=("SELECT pg_sleep(250) IS NOT NULL",))
+    run = start_run(operator, "--latest", "--into", operator.copy_to())
+    assert "pg_sleep(250)" in run.wait_for_words("the server, which is asked")
+    cancelled(run)
+    assert run.step("check-result").outcome != "done"
+
+
+def test_a_cluster_whose_pg_wal_went_with_its_disk_is_replaced_and_comes_back(cluster: Cluster, open_dir: Path) -> None:
+    cluster.write(10, seed=1)
+    cluster.base_backup("one")
+    cluster.write(10, seed=2)
+    cluster.switch()
+    cluster.stop()
+    wal = cluster.data_dir / "pg_wal"
+    wal.rename(cluster.root / "died")
+    wal.symlink_to("/nowhere/wal")
+    operator = operator_for(cluster, open_dir)
+    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    assert next(each for each in report["checks"] if each["name"] == "unarchived-tail")["ok"] is None
+    assert _rows(cluster) == {row.id for row in cluster.rows}
+    assert wal.is_dir() and not wal.is_symlink()
+    operator.call("rollback", report["run"], "--yes", expect=0)
+    assert str(wal.readlink()) == "/nowhere/wal"
+
+
 def test_a_running_cluster_with_a_tablespace_and_a_linked_pg_wal_is_replaced_and_comes_back(
     new_cluster: Callable[..., Cluster], open_dir: Path
 ) -> None:
@@ -146,3 +187,19 @@ def test_a_running_cluster_with_a_tablespace_and_a_linked_pg_wal_is_replaced_and
     operator.call("discard", report["run"], "--yes", expect=0)
     assert production.neighbours() == neighbours
     assert production.filled() == filled
+
+
+def test_a_cluster_whose_tablespace_went_with_its_disk_is_replaced_and_comes_back(
+    new_cluster: Callable[..., Cluster], open_dir: Path
+) -> None:
+    production = make_production(new_cluster, open_dir)
+    cluster, operator = production.cluster, production.operator
+    cluster.stop()
+    production.space.rename(production.space.with_name("died"))
+    before = sorted(cluster.root.iterdir())
+    report = operator.call("restore", *production.in_place, "--yes", expect=0).document
+    assert production.rows() == {row.id for row in cluster.rows}
+    cluster.sql("CREATE TABLE after_it (x int) TABLESPACE space")
+    operator.call("rollback", report["run"], "--yes", expect=0)
+    operator.call("discard", report["run"], "--yes", expect=0)
+    assert sorted(cluster.root.iterdir()) == before

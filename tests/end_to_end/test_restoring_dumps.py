@@ -10,7 +10,7 @@ from engine.run.folder import find_run, read_run
 from tests.clusters import Cluster, own
 from tests.end_to_end.operator import Operator, operator_for
 
-NAME = "pa per's"
+NAME = "pa per's=\\ é"  # to pg_restore half a connection string, if it is not quoted
 
 
 @pytest.fixture

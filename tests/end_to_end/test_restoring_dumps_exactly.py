@@ -8,7 +8,7 @@ from engine.postgres.connecting import connect
 from tests.clusters import Cluster, own
 from tests.end_to_end.operator import Operator, operator_for
 
-NAME = "pa per's"
+NAME = "pa per's=\\"  # to pg_restore half a connection string, if it is not quoted
 
 
 @pytest.fixture

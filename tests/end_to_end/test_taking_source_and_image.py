@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.run.folder import find_run, read_run
+from tests.end_to_end.mounts import small_disk
 from tests.end_to_end.operator import Operator, operator_for
 from tests.histories import History
 
@@ -98,6 +100,45 @@ def test_bundles_are_one_for_each_time_and_whole(operator: Operator) -> None:
     assert bad.code != 0 and not (operator.home / "no").exists()
 
 
+@pytest.mark.parametrize("form", ["mirror", "bundles"])
+def test_head_is_followed_to_another_branch_and_to_a_commit_that_is_on_none(operator: Operator, form: str) -> None:
+    place, source = "copies/docs.git" if form == "mirror" else "copies", source_of(operator)
+    add(operator, f'[[source]]\npath = "{source}"\n{form} = "{operator.home}/{place}"')
+    operator.call("backup", "source", expect=0)
+    git("checkout", "-q", "-b", "hotfix", cwd=source)
+    wanted = [commit(source, "hot", "2026-11-04T12:00:00+0000")]
+    git("checkout", "-q", "--detach", cwd=source)
+    for number in (1, 2):
+        wanted.append(commit(source, f"on no branch {number}", f"2026-11-0{4 + number}T12:00:00+0000"))
+        git("reset", "-q", "--hard", "hotfix", cwd=source)
+    for number, head in enumerate((*wanted, "main")):
+        git("checkout", "-q", head if number else "hotfix", cwd=source)
+        copy = operator.call("backup", "source", expect=0).document["copy"]["id"]
+        now = operator.call("restore-source", copy, "--into", operator.home / f"{number}", expect=0).document
+        assert now["commit"] == git("rev-parse", "HEAD", cwd=source)
+        early = ("--time", "2026-11-01T18:00:00Z", "--into", operator.home / f"early-{number}")
+        operator.call("restore-source", copy, *early, expect=0)
+        assert (operator.home / f"early-{number}" / "app.py").read_text() == "one"
+    assert all(each["ok"] for each in operator.call("verify", "--all").document["results"] if each["kind"] == "source")
+    if form == "mirror":
+        mirror = operator.home / "copies" / "docs.git"
+        for head in wanted:
+            assert git("-c", f"safe.directory={mirror}", "cat-file", "-t", head, cwd=mirror) == "commit"
+
+
+def test_what_is_in_no_commit_is_named_before_it_is_not_copied(operator: Operator) -> None:
+    source = source_of(operator)
+    add(operator, f'[[source]]\npath = "{source}"\nbundles = "{operator.home}/copies"')
+    assert "uncommitted" not in [
+        each["name"] for each in operator.call("backup", "source", expect=0).document["checks"]
+    ]
+    (source / "app.py").write_text("mended at night")
+    (source / "new.py").write_text("and not committed")
+    checks = operator.call("backup", "source", expect=0).document["checks"]
+    (check,) = [each for each in checks if each["name"] == "uncommitted"]
+    assert check["level"] == "warn" and check["finding"].startswith("2 files")
+
+
 def test_a_source_that_git_cannot_read_is_refused(operator: Operator) -> None:
     add(operator, f'[[source]]\npath = "{operator.home}/nowhere"\nbundles = "{operator.home}/copies"')
     assert "source-reachable" in operator.call("backup", "source", expect=3).document["error"]["message"]
@@ -118,13 +159,14 @@ def test_an_installation_folder_is_packed_without_what_has_copies_of_its_own_and
     copy = said["copy"]
     assert (copy["kind"], copy["form"]) == ("image", "packed")
     assert copies(operator, "images") == [copy["id"]]
+    packed = operator.home / "copies" / f"{copy['id']}.tar.zst"
+    assert copy["size_bytes"] == packed.stat().st_size
     into = operator.home / "unpacked"
     operator.call("restore-image", "--into", into, expect=0)
     assert (into / "src" / "app.py").read_text() == "two"
     assert (into / "odd [name]*").stat().st_mode & 0o777 == 0o640
     assert (into / "link").readlink() == Path("odd [name]*")
     assert not (into / "media").exists()
-    packed = operator.home / "copies" / f"{copy['id']}.tar.zst"
     content = bytearray(packed.read_bytes())
     content[-10] ^= 1
     packed.write_bytes(content)
@@ -133,11 +175,25 @@ def test_an_installation_folder_is_packed_without_what_has_copies_of_its_own_and
     assert broken.code == 1 and not (operator.home / "broken").exists()
 
 
+def test_what_is_mounted_in_an_installation_folder_is_not_packed_and_that_is_said(operator: Operator) -> None:
+    root = operator.home / "srv"
+    own, elsewhere = root / "media", root / "other [place]*"
+    add(operator, f'[media]\npath = "{own}"\n[environment]\npath = "{root}"\nstore = "{operator.home}/copies"')
+    with small_disk(own, operator.home / "1.img", 8), small_disk(elsewhere, operator.home / "2.img", 8):
+        (elsewhere / "precious").touch()
+        said = operator.call("backup", "image", expect=0).document
+    (check,) = [each for each in said["checks"] if each["name"] == "mounted-inside"]
+    assert check["level"] == "warn" and check["finding"].endswith(f"is not packed: {elsewhere}")
+    notes = read_run(find_run(operator.home / "state", said["run"])).notes
+    assert [each["text"] for each in notes] == [f"another file system is mounted at {elsewhere}: not packed"]
+
+
 def test_a_registered_image_is_known_by_its_checksum(operator: Operator) -> None:
     image = operator.home / "docs.qcow2"
     image.write_bytes(os.urandom(3 << 20))
     add(operator, f'[environment]\nimage = "{image}"\nstore = "{operator.home}/copies"')
     copy = operator.call("backup", "image", expect=0).document["copy"]
+    assert copy["size_bytes"] == image.stat().st_size
     assert operator.call("verify", copy["id"], expect=0).document["results"][0]["ok"]
     operator.call("restore-image", "--into", operator.home / "copy.qcow2", expect=0)
     assert (operator.home / "copy.qcow2").read_bytes() == image.read_bytes()

@@ -5,6 +5,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -74,6 +75,33 @@ def test_what_is_unpacked_is_what_is_held_against_the_checksum(tmp_path: Path) -
     with pytest.raises(DamagedCopy, match="is damaged"):
         unpack(image, tmp_path / "into", change)
     assert not (tmp_path / "into").exists()
+
+
+@pytest.mark.parametrize("form", ["packed", "registered"])
+def test_what_an_attempt_that_was_killed_left_is_in_nobodys_way(tmp_path: Path, form: str) -> None:
+    image = packed(tmp_path, b"content")
+    if form == "registered":
+        image = replace(image, form="registered")
+    (tmp_path / ".into.unpacking" / "deep").mkdir(parents=True)
+    (tmp_path / ".into.unpacking" / "deep" / "half").touch()
+    unpack(image, tmp_path / "into", silent)
+    if form == "packed":
+        assert [path.name for path in (tmp_path / "into").iterdir()] == ["file"]
+    else:
+        assert (tmp_path / "into").read_bytes() == image.path.read_bytes()
+    assert not (tmp_path / ".into.unpacking").exists()
+
+
+def test_what_came_out_of_a_damaged_copy_is_kept_whatever_is_tried_next(tmp_path: Path) -> None:
+    image, other = packed(tmp_path, b"the only one"), packed(tmp_path, b"another", "other")
+    for _ in range(2):
+        with pytest.raises(DamagedCopy, match="is damaged") as damaged:
+            unpack(replace(image, sha256="0" * 64), tmp_path / "into", silent)
+        kept = tmp_path / f"into.damaged-{image.id}"
+        assert str(kept) in (damaged.value.remedy or "")
+        assert (kept / "file").read_bytes() == b"the only one"
+    unpack(other, tmp_path / "into", silent)
+    assert (kept / "file").read_bytes() == b"the only one" and (tmp_path / "into" / "file").read_bytes() == b"another"
 
 
 @pytest.mark.usefixtures("impatient")

@@ -19,7 +19,7 @@ PLACES: dict[ThingName, list[str]] = {
     "source": [], "environment": [],
 }  # fmt: skip
 POLICY: dict[ThingName, int | None] = dict.fromkeys(THINGS, 3600)
-QUIET = ArchiverFacts("on", "cp %p /backup/wal/%f", None, None, NOW, "0" * 24, 0, True, 1 << 30, 1 << 30)
+QUIET = ArchiverFacts("on", "cp %p /backup/wal/%f", None, None, NOW, "0" * 24, 0, "0" * 24, True, 1 << 30, 1 << 30)
 
 
 def ago(minutes: float) -> datetime:
@@ -27,8 +27,8 @@ def ago(minutes: float) -> datetime:
 
 
 def status(
-    minutes: float = 5, *, archiver: ArchiverFacts | None = QUIET, archived: float = 1, proofs: tuple[Proof, ...] = (),
-    usable: bool = True, **live: object,
+    minutes: float = 5, *, archiver: ArchiverFacts | None = QUIET, archived: float | None = 1,
+    proofs: tuple[Proof, ...] = (), usable: bool = True, **live: object,
 ) -> dict[str, Thing]:  # fmt: skip
     backup = BaseBackup(
         "b1", "/backup/base", Path("/backup/base/b1"), "tar", started_at=ago(minutes), usable=usable, reason="broken"
@@ -36,8 +36,9 @@ def status(
     shot = MediaSnapshot("m1", "/backup/media", Path("/backup/media/m1"), ago(minutes), ago(minutes - 1), usable=usable)
     catalog = Catalog("archive", base_backups=(backup,), media_snapshots=(shot,))
     known = {key_of(proof): proof for proof in proofs}
-    facts = replace(LiveFacts(archiver=archiver, no_archiver="it is down"), **live)  # type: ignore[arg-type]
-    found = judge(SetUp("archive", PLACES, POLICY), catalog, ago(archived), known, facts, NOW)
+    facts = replace(LiveFacts(archiver=archiver, no_archiver="it is down", reached=True), **live)  # type: ignore[arg-type]
+    archived_to = ago(archived) if archived is not None else None
+    found = judge(SetUp("archive", PLACES, POLICY), catalog, archived_to, known, facts, NOW)
     return {thing.name: thing for thing in found.things}
 
 
@@ -111,8 +112,21 @@ def test_a_stream_that_is_away_while_the_archive_command_works_is_a_warning() ->
 
 
 def test_an_idle_database_loses_nothing_however_old_its_last_commit_is() -> None:
-    thing = status(archiver=replace(QUIET, behind=False), archived=6000)["database-incremental"]
+    thing = status(archiver=replace(QUIET, begun=False), archived=6000)["database-incremental"]
     assert (thing.level, thing.lose_seconds) == (Level.OK, 0)
+    thing = status(archiver=replace(QUIET, begun=False, waiting=1), archived=100)["database-incremental"]
+    assert (thing.level, thing.lose_seconds) == (Level.WARNING, 6000)
+
+
+def test_an_idle_database_whose_archive_no_backup_reaches_loses_all_since_and_is_critical() -> None:
+    thing = status(archiver=replace(QUIET, begun=False), archived=200, reached=False)["database-incremental"]
+    assert (thing.level, thing.lose_seconds) == (Level.CRITICAL, 12000)
+    assert "lies behind a gap, or behind no backup: reprise backup base" in thing.findings[0]
+
+
+def test_where_no_change_can_be_brought_back_all_since_the_newest_backup_would_be_lost() -> None:
+    thing = status(archiver=replace(QUIET, begun=False), archived=None, reached=False)["database-incremental"]
+    assert (thing.level, thing.newest, thing.lose_seconds) == (Level.CRITICAL, None, 300)
 
 
 def test_a_server_that_does_not_answer_is_unknown_not_well() -> None:
@@ -151,20 +165,28 @@ def test_a_failed_proof_is_critical_and_one_of_a_copy_that_is_gone_counts_for_no
     assert status(proofs=(replace(bad, id="m0"),))["files"].proof_ok is None
 
 
+def test_nothing_is_proven_of_a_copy_that_has_taken_the_place_of_the_one_that_was() -> None:
+    for ok in (True, False):
+        proof = Proof("b1", "base", "/backup/base", ago(30), ok, () if ok else ("base.tar: checksum",))
+        replaced, same = (status(minutes, proofs=(proof,))["database-full"] for minutes in (20, 40))
+        assert (replaced.level, replaced.proven_at, replaced.findings) == (Level.OK, None, ("never verified",))
+        assert (same.proven_at, same.proof_ok) == (proof.at, ok)
+
+
 def test_a_failed_proof_drill_is_critical_until_a_later_one_is_well_and_hides_no_damage_that_verifying_found() -> None:
     def drilled(run: str, minutes: float, ok: bool) -> Proof:
         why = () if ok else ("verify: SELECT 1 = 2: False",)
         return Proof("b1", "base", "/backup/base", ago(minutes), ok, why, drill=run)
 
-    failed = status(proofs=(drilled("r1", 9, False),))["database-full"]
+    failed = status(30, proofs=(drilled("r1", 9, False),))["database-full"]
     assert (failed.level, failed.proof_ok, failed.proof_drill) == (Level.CRITICAL, False, "r1")
     assert failed.findings[0] == "b1 failed its proof drill (r1): verify: SELECT 1 = 2: False"
     assert advise([failed])[0].act == "look"
     older = replace(drilled("r0", 20, False), id="b0")  # of another backup, whose own result it stays
-    well = status(proofs=(older, drilled("r1", 2, True)))["database-full"]
+    well = status(30, proofs=(older, drilled("r1", 2, True)))["database-full"]
     assert (well.level, well.proof_ok) == (Level.OK, True)
     damaged = Proof("b1", "base", "/backup/base", ago(8), False, ("base.tar: checksum",))
-    both = status(proofs=(damaged, drilled("r1", 2, True)))["database-full"]
+    both = status(30, proofs=(damaged, drilled("r1", 2, True)))["database-full"]
     assert both.level is Level.CRITICAL and "is damaged" in both.findings[0]
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from engine.media.sources import SnapshotFiles
 from engine.site import MediaRepository
 
 PASSWORD = "correct horse"
+ATTRIBUTE = "user.origin"
 ODD = b"odd\xff\xfename"
 CONTENTS: dict[bytes, bytes] = {
     b"2026/11/a.pdf": b"a",
@@ -32,7 +34,7 @@ CONTENTS: dict[bytes, bytes] = {
 
 
 def make_media(place: Path) -> Path:
-    """The folder, with holes, links and empty folders besides."""
+    """The folder, with holes, links, empty folders and an extended attribute besides."""
     for name, content in CONTENTS.items():
         path = place / os.fsdecode(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +50,8 @@ def make_media(place: Path) -> Path:
     os.link(place / "sparse", place / "again")
     os.mkfifo(place / "pipe")
     (place / "empty file").chmod(0o4640)
+    with suppress(OSError):  # not every file system has them
+        os.setxattr(place / "empty file", ATTRIBUTE, b"a scanner\xff")
     os.utime(place / "what?", ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
     return place
 
@@ -73,10 +77,12 @@ def restic_of(media: Path, place: Path, **keys: str) -> MediaRepository:
     return MediaRepository("restic", repository, **{"password_file": password_file(place), **keys})  # type: ignore[arg-type]
 
 
-def borg_of(media: Path, place: Path, *, cwd: Path = Path("/"), **keys: str) -> MediaRepository:
+def borg_of(
+    media: Path, place: Path, *, cwd: Path = Path("/"), encryption: str = "repokey", **keys: str
+) -> MediaRepository:
     """A borg repository with one archive of the folder, made in another time zone."""
     repository, base = str(place / "borg"), str(place / "base")
-    run("borg", "init", "-e", "repokey", repository, BORG_BASE_DIR=base)
+    run("borg", "init", "-e", encryption, repository, BORG_BASE_DIR=base)
     run("borg", "create", f"{repository}::first", str(media), BORG_BASE_DIR=base, TZ="Asia/Tokyo", cwd=cwd)
     return MediaRepository("borg", repository, **{"password_file": password_file(place), **keys})  # type: ignore[arg-type]
 

@@ -126,13 +126,22 @@ class Scene:
         )
 
     def decide(
-        self, moment: float | None, referred: Mapping[bytes, bytes] | None = None, *, fast: bool = False
+        self,
+        moment: float | None,
+        referred: Mapping[bytes, bytes] | None = None,
+        *,
+        fast: bool = False,
+        sized: bool = True,
     ) -> list[Held]:
-        """Choose, and look at the live folder. ``referred``: the contents of the paths that the database refers to."""
+        """Choose, and look at the live folder. ``referred``: the contents of the paths that the database refers to;
+        not ``sized``: it does not know how many bytes they have."""
         held, when = self.chosen(moment), at(moment) if moment is not None else None
         references = None
         if referred is not None:
-            rows = [(path, len(content), hashlib.sha256(content).digest()) for path, content in referred.items()]
+            rows = [
+                (path, len(content) if sized else None, hashlib.sha256(content).digest())
+                for path, content in referred.items()
+            ]
             references = collect(rows, self.home / "references.sqlite")
         with Choices(self.decided) as choices:
             choose(choices, held, when, references)
@@ -145,12 +154,12 @@ class Scene:
             look_at_live(choices, os.fsencode(self.live), held, when, narrowed=narrowed, fast=fast)
             take_anew(choices)
 
-    def bring(self, held: list[Held], place: Place) -> None:
+    def bring(self, held: list[Held], place: Place, say: Callable[[int, int], None] = lambda files, size: None) -> None:
         self.building.mkdir(mode=0o700, exist_ok=True)
         with Choices(self.decided) as choices:
             Bringer(
                 choices, held, self.live, self.building,
-                whole=place != "delta", share=place == "beside", say=lambda files, size: None,
+                whole=place != "delta", share=place == "beside", say=say,
             ).bring()  # fmt: skip
 
     def swap(self, place: Place) -> None:
@@ -169,9 +178,16 @@ class Scene:
             with Choices(self.decided) as choices, self._moving(choices) as moving:
                 moving.undo()
 
-    def restore(self, moment: float | None, place: Place, referred: Mapping[bytes, bytes] | None = None) -> Path:
+    def restore(
+        self,
+        moment: float | None,
+        place: Place,
+        referred: Mapping[bytes, bytes] | None = None,
+        *,
+        sized: bool = True,
+    ) -> Path:
         """All of it; where the files stand then."""
-        held = self.decide(moment, referred)
+        held = self.decide(moment, referred, sized=sized)
         self.bring(held, place)
         self.look(moment, held, narrowed=referred is not None)
         self.bring(held, place)
@@ -207,6 +223,7 @@ class Packed:
 
     root = None
     resolution = 1
+    tells_hashes = False
 
     @contextmanager
     def entries(self, *, hashes: bool = True) -> Iterator[Iterator[Entry]]:
@@ -214,8 +231,9 @@ class Packed:
             yield (each._replace(sha256=None) for each in catalogue)
 
     def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
-        for name in paths.read_bytes().split(b"\0")[:-1]:
+        for number, name in enumerate(paths.read_bytes().split(b"\0")[:-1], 1):
             place = os.fsencode(into) + b"/" + name
             os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
             shutil.copyfile(os.fsencode(self.snapshot.path) + b"/" + name, place)
             self.fetched += 1
+            say(number, number)

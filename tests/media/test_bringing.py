@@ -5,15 +5,18 @@ import resource
 import shutil
 import stat
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from engine.media import bringing, sharing
+from engine.media.catalogue import catalogue_of
 from engine.media.choices import Choices
 from engine.media.elsewhere import IN_ANOTHER, MOVED, SET_ASIDE
-from engine.media.sources import open_set_aside
+from engine.media.sources import Held, open_set_aside, open_snapshot
 from engine.records.errors import RunFailed, Unreachable
-from tests.media.scenes import Place, Scene, contents, nanoseconds, tree
+from engine.site import MediaRepository
+from tests.media.scenes import Packed, Place, Scene, contents, nanoseconds, tree
 from tests.media.test_snapshot import ODD
 
 PLACES: list[Place] = ["beside", "delta", "into"]
@@ -279,6 +282,45 @@ def test_what_an_earlier_run_set_aside_serves_by_its_hash_and_is_never_linked_no
     assert scene.told()[b"late"] == {SET_ASIDE} and b"other" not in scene.told()
 
 
+@pytest.mark.parametrize("size_known", [True, False])
+def test_a_moved_file_is_found_by_its_content_in_what_knows_no_hashes(scene: Scene, size_known: bool) -> None:
+    """In a folder that rsync has made, and in what an earlier run has set aside."""
+    scene.write("old/name", b"moved", 1)
+    scene.write("like it", b"MOVED", 1)
+    taken = scene.snapshot(10)
+    catalogue_of(taken.path).unlink()
+    rsync = MediaRepository(kind="rsync", path=str(scene.copies))
+    scene.held = [Held(taken, open_snapshot(taken, rsync, str(scene.live)))]
+    earlier = scene.home / "before"
+    (earlier / "there").mkdir(parents=True)
+    for name, content in {"there/was": b"aside", "name": b"ASIDE"}.items():
+        (earlier / name).write_bytes(content)
+    scene.held.append(open_set_aside(earlier))
+    lose_everything(scene)
+    referred = {b"new/name": b"moved", b"name": b"aside", b"none": b"nowhere"}
+    there = scene.restore(5, "beside", referred, sized=size_known)
+    assert contents(there) == {b"new/name": b"moved", b"name": b"aside"}
+    assert scene.lost().keys() == {b"none"}
+    assert (scene.told()[b"new/name"], scene.told()[b"name"]) == ({MOVED}, {MOVED})
+    assert (there / "name").stat().st_nlink == 1 and (earlier / "there/was").read_bytes() == b"aside"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_moved_file_is_found_by_its_content_where_it_must_be_fetched_to_be_known(scene: Scene, place: Place) -> None:
+    scene.write("old/name", b"moved", 1)
+    for number in range(5):
+        scene.write(f"like it {number}", b"MOVE%d" % number, 1)
+    scene.write("right", b"right", 1)
+    scene.snapshot(10)
+    scene.pack()
+    lose_everything(scene)
+    referred = {b"new/name": b"moved", b"none": b"gone.", b"right": b"right"}
+    there = scene.restore(5, place, referred)
+    assert contents(there) == {b"new/name": b"moved", b"right": b"right"}
+    assert scene.lost().keys() == {b"none"} and scene.told()[b"new/name"] == {MOVED}
+    assert cast(Packed, scene.held[0].files).fetched == 1 + 7 + 1  # looked for once, in one go
+
+
 def test_the_mode_of_a_folder_that_changed_since_the_moment_is_its_snapshots(scene: Scene) -> None:
     scene.write("folder/file", b"content", 1)
     (scene.live / "folder").chmod(0o2775)
@@ -306,3 +348,17 @@ def test_what_must_be_fetched_comes_in_pages_and_what_is_right_all_the_same_stay
         assert (there / "0/file").stat().st_ino == before
         assert contents(scene.aside) == {b"3/file": b"x"}
     assert not [each for each in os.listdir(there) if each.startswith(".")]  # noqa: PTH208
+
+
+def test_what_is_fetched_and_then_copied_is_counted_once_and_progress_never_goes_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bringing, "_FETCHED_AT_ONCE", 2)
+    for number in range(5):
+        scene.write(f"{number}/file", b"x", 1)
+    scene.snapshot(10)
+    scene.pack()
+    lose_everything(scene)
+    told: list[tuple[int, int]] = []
+    scene.bring(scene.decide(5), "into", lambda files, size: told.append((files, size)))
+    assert told == sorted(told) and (1, 1) in told and (3, 3) in told and told[-1] == (5, 5)

@@ -11,8 +11,8 @@ import pytest
 from engine.media import looking
 from engine.media.choices import LIVE, Choices
 from engine.media.elsewhere import MOVED
-from engine.media.looking import DOUBTFUL
-from tests.media.scenes import Packed, Scene, nanoseconds
+from engine.media.looking import DOUBTFUL, DRESSED, look_at_live
+from tests.media.scenes import Packed, Scene, at, nanoseconds
 
 
 @pytest.fixture
@@ -153,3 +153,27 @@ def test_a_file_where_only_a_folder_of_wanted_ones_stood_is_wrong(scene: Scene) 
     scene.write("place", b"a file", 1)
     scene.decide(5, {b"place/inner": b"x"})
     assert verdicts(scene) == {b"place": "wrong"}
+
+
+def test_what_stays_with_another_owner_or_mode_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_PAGE", 2)
+    for name in ("a", "folder/b", "c", "same", "wrong"):
+        scene.write(name, b"right", 1)
+    scene.snapshot(10)
+    for name in ("a", "folder", "folder/b", "wrong"):
+        (scene.live / name).chmod(0o700)
+    scene.write("wrong", b"WRONG", 1)  # it is replaced
+    told = {b"a", b"folder", b"folder/b"}
+    if os.geteuid() == 0:
+        os.chown(scene.live / "c", 1234, 1234)
+        told.add(b"c")
+    held = scene.decide(5)
+    with Choices(scene.decided) as choices:
+        for _ in range(2):
+            look_at_live(choices, bytes(scene.live), held, at(5), stays=True)
+    assert {path for path, sorts in scene.told().items() if DRESSED in sorts} == told
+    scene.look(5, held)
+    (scene.live / "a").chmod(0o644)
+    with Choices(scene.decided) as choices:
+        look_at_live(choices, bytes(scene.live), held, at(5), stays=True)
+    assert {path for path, sorts in scene.told().items() if DRESSED in sorts} == told - {b"a"}

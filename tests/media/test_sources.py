@@ -115,6 +115,7 @@ def test_files_are_fetched_under_their_own_paths(
     wanted = {name: _content(media, name) for name in [*CONTENTS, b"sparse", b"again"] if name != b"what?"}
     found = fetched(files, tmp_path / "a", [*wanted, b"not there", b"link"])
     assert found == wanted
+    assert os.listxattr(tmp_path / "a" / "into" / "empty file") == os.listxattr(media / "empty file")
     if repository.kind == "restic" and by_name == 3:  # else it is the program's to make holes
         sparse = (tmp_path / "a" / "into" / "sparse").stat()
         assert sparse.st_blocks * 512 < sparse.st_size
@@ -337,21 +338,39 @@ def test_a_damaged_piece_costs_the_files_that_it_belongs_to_and_no_other(tmp_pat
             assert sorted(each.name for each in (into / "into").iterdir()) == [f"z{number:02}" for number in range(20)]
 
 
-def test_a_damaged_piece_of_a_borg_repository_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_damaged_piece_of_a_borg_repository_costs_its_files_and_leaves_no_half_one(tmp_path: Path) -> None:
     needs("borg")
     live = tmp_path / "live"
     live.mkdir()
-    (live / "a").write_bytes(b"good")
-    (live / "bad").write_bytes(os.urandom(20 << 20))
-    repository = borg_of(live, tmp_path)
+    good = {b"a": b"good", b"m": b"good too", b"z": b"and good"}
+    for name, content in good.items():
+        (live / os.fsdecode(name)).write_bytes(content)
+    for name in ("bad", "wrong"):
+        (live / name).write_bytes(os.urandom(8 << 20))
+    repository = borg_of(live, tmp_path, encryption="none")
     _, files = _only(repository, live)
-    segment = max((tmp_path / "borg" / "data").rglob("*"), key=lambda each: each.stat().st_size)
-    with segment.open("r+b") as file:
-        file.seek(15 << 20)
-        file.write(b"damage")
-    with pytest.raises(RepriseError, match="borg failed"):
-        fetched(files, tmp_path / "out", [b"a", b"bad"])
-    assert not (tmp_path / "out" / "into" / "bad").exists()
+    whole = entries_of(files)
+    for name in ("bad", "wrong"):
+        _damage(tmp_path / "borg" / "data", (live / name).read_bytes())
+    found = entries_of(files)
+    assert [each._replace(sha256=None) for each in found] == [each._replace(sha256=None) for each in whole]
+    assert {each.path: each.sha256 for each in found}[b"a"] == hashlib.sha256(b"good").hexdigest()
+    with pytest.raises(DamagedCopy) as told:
+        fetched(files, tmp_path / "out", [b"bad", b"wrong", *good])
+    assert "ntegrity" in str(told.value.cause) and "Traceback" not in str(told.value.cause)
+    into = tmp_path / "out" / "into"
+    assert {os.fsencode(each.name): each.read_bytes() for each in into.iterdir()} == good
+
+
+def _damage(data: Path, content: bytes) -> None:
+    """Change a byte in the middle of this content, which cannot be compressed, wherever it stands (unencrypted)."""
+    middle = content[4 << 20 : (4 << 20) + 32]
+    for segment in (each for each in data.rglob("*") if each.is_file()):
+        whole = segment.read_bytes()
+        if (place := whole.find(middle)) >= 0:
+            segment.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            return
+    raise AssertionError("it is nowhere")
 
 
 def test_a_program_dies_with_the_one_that_fetches(media: Path, tmp_path: Path) -> None:

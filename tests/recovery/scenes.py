@@ -94,7 +94,7 @@ SURVEY = Survey(
     archive_answers=True,
 )
 WAL = WalFacts(
-    system_identifiers=(77,), compression=("pglz",), overflowed=False, history_files=(), timelines=(1,), unfinished=()
+    system_identifier=77, compression=("pglz",), overflowed=False, history_files=(), timelines=(1,), unfinished=()
 )
 
 

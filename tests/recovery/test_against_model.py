@@ -12,11 +12,11 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.records.lsn import parse_lsn
+from engine.records.lsn import SegmentName, parse_lsn, segment_of
 from engine.records.plan import Resolution
 from engine.records.target import RecoveryTarget
-from engine.recovery.lines import unbroken
-from engine.recovery.points import moment, needed_segments, same_transactions
+from engine.recovery.lines import last_segment, unbroken
+from engine.recovery.points import moment, same_transactions
 from engine.recovery.reach import Reach
 from engine.recovery.resolving import resolve_in
 from engine.recovery.windows import axis_spans, recovery_windows
@@ -83,7 +83,12 @@ def check(resolution: Resolution, expected: Answer | None, reach: Reach) -> None
     assert not any(each.refuses for each in resolution.checks)
     assert point.pieces[0].low == point.backup.start_lsn and point.pieces[-1].high <= point.gate
     assert all(one.high == two.low for one, two in pairwise(point.pieces))
-    names = needed_segments(point)
+    size = point.segment_size
+    names = [
+        SegmentName(piece.timeline, number).text(size)
+        for piece in point.pieces
+        for number in range(segment_of(piece.low, size), last_segment(piece.high, size) + 1)
+    ]
     assert (names[0], names[-1], len(names)) == (point.wal_first, point.wal_last, point.wal_segments)
 
 

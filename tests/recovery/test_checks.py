@@ -10,7 +10,7 @@ import pytest
 from engine.records.copies import MediaSnapshot, Tablespace, UnfinishedSegment
 from engine.records.history import ParameterChange
 from engine.records.plan import Check
-from engine.records.survey import DestinationFacts, LockHolder, OsUser
+from engine.records.survey import DestinationFacts, FileSystem, LockHolder, OsUser
 from engine.records.target import RecoveryTarget
 from engine.recovery.checks import CHECKS, Question, run_checks
 from tests.recovery.scenes import BACKUP, END, GIB, IN_PLACE, NOW, PROGRAMS, SEGMENT, SIDE_COPY, file_system, question
@@ -42,7 +42,7 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
     ("major-version", False, question(survey={"programs": replace(PROGRAMS, version=16)})),
     ("major-version", False, question(backup={"version": 12})),
     ("major-version", None, question(backup={"version": None})),
-    ("major-version", False, question(wal={"system_identifiers": (77, 78)})),
+    ("major-version", False, question(wal={"system_identifier": 78})),
     ("major-version", False, question(IN_PLACE, cluster={"system_identifier": 5})),
     ("major-version", False, question(backup={"segment_size": 1 << 20})),
     (
@@ -81,6 +81,7 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
         False,
         question(IN_PLACE, survey={"file_systems": (file_system("/"), file_system("/srv/pg", writable=False))}),
     ),
+    ("mount-point", False, question(IN_PLACE, survey={"unmounted": "/srv is a mount point in /etc/fstab, and not"})),
     ("ownership", False, question(IN_PLACE, cluster={"owner": OsUser("anna", 1000, 1000)})),
     ("ownership", False, question(survey={"run_as": OsUser("root", 0, 0)})),
     ("ownership", None, question(IN_PLACE, cluster={"owner": None})),
@@ -88,6 +89,16 @@ REFUSING: list[tuple[str, bool | None, Question]] = [
         "ownership",
         False,
         question(survey={"destination": DestinationFacts("/restore/copy", "absent", parent_writable=False)}),
+    ),
+    (
+        "ownership",
+        False,
+        question(survey={"destination": DestinationFacts("/root/copy", "absent", closed="/root")}),
+    ),
+    (
+        "ownership",
+        False,
+        question(IN_PLACE, survey={"destination": DestinationFacts("/srv/pg/main", "absent", closed="/srv")}),
     ),
     ("another-run", False, question(IN_PLACE, survey={"site_lock": HOLDER})),
     (
@@ -162,6 +173,8 @@ WARNING: list[tuple[str, bool | None, Question]] = [
     ("memory", None, question(survey={"memory_available": None})),
     ("memory", False, question(IN_PLACE, cluster={"running": False, "settings": {"shared_buffers": "9GB"}})),
     ("unarchived-tail", False, question(cluster={"wal_tail": ("000000010000000000000006",)}, point={"lost": None})),
+    ("unarchived-tail", None, question(cluster={"wal_tail": None})),
+    ("unarchived-tail", None, question(IN_PLACE, cluster={"wal_tail": None})),
     ("archive-clash", False, question(wal={"timelines": (1, 2)})),
     ("archive-clash", None, question(wal={"history_files": None})),
     (
@@ -208,6 +221,13 @@ SAYING: list[tuple[str, str, Question]] = [
     ("unarchived-tail", "salvaged", question(IN_PLACE, cluster={"wal_tail": ("000000010000000000000006",)})),
     ("archive-clash", "will be 4", question(wal={"history_files": (2, 3), "timelines": (1, 2, 3)})),
     ("mount-point", "within it", question(IN_PLACE, cluster={"is_mount_point": True})),
+    (
+        "mount-point",
+        "nothing can be renamed: its contents are moved aside within it",
+        question(
+            IN_PLACE, survey={"file_systems": (file_system("/srv/pg", writable=False), file_system("/srv/pg/main"))}
+        ),
+    ),
     ("configuration", "/etc/pg.conf", question(survey={"config_outside": {"config_file": "/etc/pg.conf"}})),
     ("tablespaces", "places of the copy's own", question(backup={"tablespaces": (Tablespace(1, "/fast"),)})),
     ("ownership", "SELinux", question(survey={"selinux": True})),
@@ -249,6 +269,31 @@ def test_space_counts_the_chain_its_result_and_the_wal() -> None:
     room = {"file_systems": (file_system("/restore/copy", free=22 * GIB),)}
     told = answers(question(survey=room, point={"chain": (BACKUP, part)}), "disk-space")[0]
     assert told.ok is False and "10.0 GiB combined" in told.finding
+
+
+def test_space_for_a_tablespace_is_looked_for_where_it_will_be_built() -> None:
+    space = {"format": "tar", "tablespaces": (Tablespace(16999, "/fast/ts", 6 * GIB),)}
+
+    def told(fast: int, main: int) -> Check:
+        room = (file_system("/srv/pg", free=main * GIB), file_system("/fast/ts", device=3, free=fast * GIB))
+        return answers(question(IN_PLACE, backup=space, survey={"file_systems": room}), "disk-space")[0]
+
+    assert told(fast=7, main=5).ok is True
+    assert told(fast=5, main=100).ok is False and "tablespace 16999" in told(fast=5, main=100).finding
+    assert told(fast=100, main=4).ok is False
+    beside = {"file_systems": (file_system("/restore/copy", free=9 * GIB),)}  # a side copy has them in its own folder
+    assert answers(question(backup=space, survey=beside), "disk-space")[0].ok is False
+
+
+def test_space_for_a_linked_pg_wal_is_looked_for_where_it_goes_and_not_where_it_stays() -> None:
+    def told(link: FileSystem) -> Check:
+        survey = {"file_systems": (file_system("/srv/pg"), link)}
+        return answers(question(IN_PLACE, cluster={"wal_link": "/wal/15"}, survey=survey), "disk-space")[0]
+
+    full = file_system("/wal/15", device=4, free=0)
+    assert told(full).ok is False and "its pg_wal" in told(full).finding
+    assert told(replace(full, mount_point="/wal/15")).ok is True
+    assert told(replace(full, nearest="/wal")).ok is True  # its disk is gone
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(13, "13 s"), (95, "2 min"), (3 * 3600 + 60, "3 h 1 min")])

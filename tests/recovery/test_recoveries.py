@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.records.files import Files
 from engine.records.plan import ProofDrill
 from engine.records.recoveries import Recovery
 from engine.records.runs import Reached, RunError, RunState
@@ -65,6 +66,14 @@ def test_what_failed_or_was_not_proven_is_no_success() -> None:
     assert failed is not None and (failed.ok, failed.rto_seconds) == (False, None)
     unproven = recovery_of(run(reached=Reached(POINT.gate, None, None, 1, None, proven=False)))
     assert unproven is not None and not unproven.ok
+
+
+def test_users_files_alone_are_no_recovery_of_the_system() -> None:
+    """Else one scan that was brought back would be how long all of it takes."""
+    files = Files(None, (), "delta", "/srv/media", "/srv/media", "/srv/.building", "/srv/.aside", None)
+    alone = run(plan=replace(plan(), point=None, files=files))
+    assert recovery_of(alone) is None
+    assert recovery_of(run(plan=replace(plan(), point=POINT, files=files))) is not None
 
 
 @pytest.mark.parametrize("outcome", ["running", "paused", "interrupted", "rolled-back"])

@@ -215,3 +215,15 @@ def test_no_backup_younger_than_a_day_goes_usable_or_not(monkeypatch: pytest.Mon
         judged = judge_backups(reach, "r", BackupRule(count=1), newest + timedelta(hours=hours))
         young = [each for each in judged if hours == 1 and "younger than a day" in each.why]
         assert bool(young) is all_stay
+
+
+def test_another_clusters_backup_stays_and_takes_nobodys_place() -> None:
+    archive, backups = build(14, harm=False)
+    much_later, rule = NOW + timedelta(days=4000), BackupRule(count=1, days=0)
+    own = judge_backups(Reach(backups, {"r": archive}), "r", rule, much_later)
+    newest = max(backups, key=lambda each: each.started_at or NOW)
+    strange = replace(newest, id="strange", usable=False, stranger=True, incremental=False, parent=None)
+    judged = judge_backups(Reach([*backups, strange], {"r": archive}), "r", rule, much_later)
+    *same, last = judged
+    assert same == own
+    assert last.id == "strange" and last.keep and "another cluster" in last.why

@@ -13,8 +13,10 @@ import pytest
 
 from engine.cli import main as command_line
 from engine.records.survey import OsUser
+from engine.schedule.cron import cron_runs
 from engine.schedule.wanted import who_keeps_time
 from engine.system.users import current_user, everyday_user
+from tests.clusters import wait_until
 
 OTHERS = "# mine\n17 3 1 1 * /bin/true\n"
 USERS = [current_user()] if os.geteuid() else [current_user(), everyday_user()]
@@ -100,6 +102,7 @@ def test_a_schedule_is_installed_shown_and_removed_and_the_users_own_lines_stay(
     schedule("install")
     assert installed() == first.replace("0 0 1 1 *", "30 2 * * *")
     (shown,) = schedule("show")["entries"]
+    assert any("no cron is seen" in each for each in schedule("show")["findings"]) is not cron_runs()
     assert (shown["what"], shown["when"], shown["command"]) == ("base", "30 2 * * *", entry["command"])
     schedule("remove")
     assert installed() == OTHERS
@@ -110,3 +113,13 @@ def test_a_schedule_is_installed_shown_and_removed_and_the_users_own_lines_stay(
     assert "backup base" in (installed() or "")
     schedule("remove")
     assert not installed()
+
+
+def test_a_cron_that_runs_is_seen_and_its_absence_too(tmp_path: Path) -> None:
+    if cron_runs():
+        pytest.skip("a cron runs on this machine")
+    program = shutil.copy(shutil.which("sleep") or "", tmp_path / "cron")
+    with subprocess.Popen([program, "60"]) as process:
+        wait_until(cron_runs, "it is not seen")
+        process.kill()
+    assert not cron_runs()

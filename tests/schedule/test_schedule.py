@@ -40,18 +40,25 @@ def test_a_time_that_only_systemd_understands_cannot_be_said_to_cron() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
-def test_systemd_accepts_the_units_and_reads_the_command_as_it_was_meant(tmp_path: Path) -> None:
+def test_a_time_that_systemd_would_not_take_is_refused_before_anything_is_installed() -> None:
+    with pytest.raises(UsageError, match=r"schedule\.base: '25:00' is no calendar time"):
+        units("archive", [("base", "25:00")], PROGRAM, OPTIONS)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine")
+@pytest.mark.parametrize("site", ["archive", "архив"])
+def test_systemd_accepts_the_units_and_reads_the_command_as_it_was_meant(tmp_path: Path, site: str) -> None:
     program = tmp_path / "re prise"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    files = units("archive", WANTED, [str(program)], OPTIONS)
+    files = units(site, WANTED, [str(program)], OPTIONS)
+    name = "archive" if site == "archive" else r"\xd0\xb0\xd1\x80\xd1\x85\xd0\xb8\xd0\xb2"
     assert sorted(files) == [
-        "reprise-archive-base.service", "reprise-archive-base.timer", "reprise-archive-files.service",
-        "reprise-archive-files.timer",
-    ]  # fmt: skip
+        f"reprise-{name}-{each}" for each in ("base.service", "base.timer", "files.service", "files.timer")
+    ]
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     words = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in files)]
     told = subprocess.run(words, capture_output=True, text=True, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
-    about_ours = [line for line in (told.stdout + told.stderr).splitlines() if "reprise-archive" in line]
+    about_ours = [line for line in (told.stdout + told.stderr).splitlines() if "reprise-" in line]
     assert about_ours == []

@@ -1,13 +1,15 @@
 """The site file: read, checked, explained."""
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.records.errors import SiteError
-from engine.site import find_site, read_site, write_site
+from engine.site import Media, find_site, read_site, write_site
 
 WHOLE = """
 [site]
@@ -118,6 +120,7 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ("Europe/Moscow", "Europe/Moskau", "site.timezone", "Europe/Moscow"),
         ("Europe/Moscow", "../../etc/passwd", "site.timezone", "Europe/Moscow"),
         ('name = "archive"', 'name = "../archive"', "site.name", "letters"),
+        ('name = "archive"', f'name = "{"ё" * 51}"', "site.name", "at most 100 bytes"),
         ('kind = "directory"', 'kind = "tape"', "database.repository[0].kind", "directory"),
         ('base_backups = "/backup/base"', 'base_backups = "base"', "base_backups", "starts with /"),
         ("[application]", "[aplication]", "aplication", "application"),
@@ -140,6 +143,8 @@ def test_what_is_written_reads_back_equal_and_never_replaces_a_file(tmp_path: Pa
         ('bandwidth = "50MB/s"', 'files = "all"', "proof.files", "check"),
         ('rto = "1h"', 'rto = ""', "objectives.rto", "1h"),
         ("[site]", "[site", "not TOML", "port = 5432"),
+        ('sql = ["SELECT count(*) > 0 FROM documents"]', f"sql = {'[' * 5000}", "not TOML", "port = 5432"),
+        ('sql = ["SELECT count(*) > 0 FROM documents"]', f"sql = {'[' * 900}{']' * 900}", "not TOML", "port = 5432"),
     ],
 )
 def test_a_mistake_gets_one_error_with_file_key_and_what_would_be_right(
@@ -166,6 +171,50 @@ def test_a_missing_file_and_no_file_at_all_say_how_to_write_one(
         with pytest.raises(SiteError) as caught:
             find_site(None)
         assert "reprise init" in (caught.value.remedy or "")
+
+
+def test_a_mark_before_the_text_does_not_matter(tmp_path: Path) -> None:
+    path = site_file(tmp_path, WHOLE)
+    site = read_site(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_site(path) == site
+
+
+def test_what_is_no_file_or_has_no_end_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "long").write_bytes(b"#" * (1 << 20) + b"\n")
+    for place, wrong in (
+        (tmp_path / "pipe", "ordinary file"),
+        (tmp_path, "Is a directory"),
+        (Path("/dev/zero"), "ordinary file"),
+        (tmp_path / "long", "too long"),
+    ):
+        with pytest.raises(SiteError, match=wrong):
+            read_site(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user, whom a folder is closed to")
+def test_a_home_of_somebody_else_holds_no_site_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `sudo -u postgres`, which keeps root's HOME."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "closed" / "config"))
+    monkeypatch.delenv("REPRISE_SITE", raising=False)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    us = os.geteuid()
+    os.seteuid(65534)
+    try:
+        with pytest.raises(SiteError, match="no site file found"):
+            find_site(None)
+    finally:
+        os.seteuid(us)
+
+
+def test_a_place_that_no_toml_can_name_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    site = read_site(site_file(tmp_path, WHOLE))
+    odd = msgspec.structs.replace(site, media=Media("/srv/\udcff/media"))
+    with pytest.raises(SiteError) as caught:
+        write_site(odd, tmp_path / "new.toml")
+    assert r"/srv/\xff/media" in caught.value.message and "link" in (caught.value.remedy or "")
+    assert not (tmp_path / "new.toml").exists()
 
 
 @given(st.text(max_size=400) | st.text(max_size=60).map(lambda extra: WHOLE + extra))

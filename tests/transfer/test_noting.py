@@ -1,14 +1,13 @@
 """Small files written where somebody may have put a link first."""
 
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from engine.acts.reporting import write_anew
 from engine.transfer.noting import write_new
+from tests.limits import limited
 
 
 def test_a_link_under_the_files_name_is_not_written_through(tmp_path: Path) -> None:
@@ -37,16 +36,6 @@ def test_what_cannot_be_made_touches_nothing_and_what_cannot_be_finished_leaves_
     with limited(resource.RLIMIT_FSIZE, 2), pytest.raises(OSError, match="too large"):
         write_anew(name, b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
-
-
-@contextmanager
-def limited(what: int, least: int) -> Iterator[None]:
-    before = resource.getrlimit(what)
-    resource.setrlimit(what, (least, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(what, before)
 
 
 def test_a_new_file_has_its_content_and_mode(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ class Protected(StandInFiles):
         progress(ids[0], 10, 40)
         return [Proof(ids[0], "media", "/backup/media", NOW, True)]
 
-    def proofs(self, desk: Desk) -> list[Proof]:
+    def proofs(self, desk: Desk, catalog: Catalog) -> list[Proof]:
         return [
             Proof("m23", "media", "main", utc(23, 6), True),
             Proof("m22", "media", "main", utc(22, 6), False, ("2026/11/03/scan.pdf has other content",)),

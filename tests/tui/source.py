@@ -12,14 +12,14 @@ from engine.records.copies import BaseBackup, Catalog, Dump, MediaSnapshot
 from engine.records.errors import Unreachable
 from engine.records.history import Piece, TransactionEnd
 from engine.records.lsn import Lsn, format_lsn
-from engine.records.plan import Check, Destination, Estimate, Layout, Plan, PlannedStep
+from engine.records.plan import Check, Destination, Estimate, Layout, Plan, PlannedStep, ProofDrill
 from engine.records.runs import Progress, Reached, RunState, StepState
 from engine.records.survey import OsUser, Programs
 from engine.records.target import AxisSpan, RecoveryPoint, RecoveryTarget, RecoveryWindow
 from engine.recovery.reach import Reach
 from engine.recovery.snapshots import snapshots_for
 from engine.site import Database, DatabaseRepository, Identity, Media, Site
-from tests.tui.history import ARCHIVED, FORK, GAP, LEFT_END, NOW, SEGMENT, history, lsn_at, utc
+from tests.tui.history import ACCIDENT, ARCHIVED, FORK, GAP, LEFT_END, NOW, SEGMENT, history, lsn_at, utc
 from tests.tui.practised import Practised
 from tests.tui.protected import copy_run
 
@@ -134,6 +134,11 @@ class StandIn(Practised):
             self.catalog, {"main": history()}, _windows(self.catalog), 2, "17.6", ARCHIVED, reach, _spans()
         )
 
+    @property
+    def planned(self) -> list[tuple[Any, ...]]:
+        """The plans that were asked for."""
+        return [ask for ask in self.asked if ask[0] == "plan"]
+
     def look(self, desk: Desk) -> View:
         return self.view
 
@@ -196,6 +201,19 @@ class StandIn(Practised):
         gate = target.lsn or (known.of[2][-1].end_lsn if target.kind == "latest" else lsn_at(ARCHIVED))
         moment = self.moment(desk, self.view, target.timeline or 2, gate)
         return make_plan(target, destination, moment.point, refuse=self.refuse, action=action)
+
+    def plan_proof_drill(self, desk: Desk, target: RecoveryTarget | None) -> Plan:
+        self.asked.append(("plan_proof_drill", target))
+        chosen = target or RecoveryTarget("lsn", lsn=lsn_at(ACCIDENT), timeline=2)
+        gate = chosen.lsn or history().of[2][-1].end_lsn
+        moment = self.moment(desk, self.view, 2, gate)
+        place = Destination("side-copy", "/srv/proofs/orders-prod-20261123T134200Z")
+        made = make_plan(chosen, place, moment.point, refuse=self.refuse, action="finish")
+        return replace(made, proof=ProofDrill(28.0, "from the last commit that can be recovered to the drill's start"))
+
+    def prepare_proof_drill(self, desk: Desk, target: RecoveryTarget | None) -> Plan:
+        self.asked.append(("prepare_proof_drill", target))
+        return self.plan_proof_drill(desk, target)
 
     def start(self, desk: Desk, plan: Plan) -> str:
         self.asked.append(("start", plan))

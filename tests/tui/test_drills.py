@@ -6,16 +6,39 @@ import pytest
 
 from engine.records.errors import RepriseError
 from tests.tui.driving import Driver, driving
-from tests.tui.history import NOW
+from tests.tui.history import ACCIDENT, NOW, lsn_at
 from tests.tui.practised import drill, ended
 from tests.tui.test_pictures import drill_beginning, drill_called
 from tui.screens.drill import DrillScreen
 from tui.screens.drill_marks import DrillMarksScreen
 from tui.screens.drills import DrillsScreen
+from tui.screens.proof_plan import ProofPlanScreen
 from tui.screens.run import RunScreen
 from tui.screens.timeline import TimelineScreen
 
 SIZES = [(80, 24), (160, 50)]
+
+
+async def test_a_proof_drill_is_planned_and_started_by_keys_alone() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("4", "down", "down", "enter")
+        await driver.until(lambda: "Nothing is changed before Enter" in driver.text)
+        assert "production is only read" in driver.text and "thrown away at its end" in driver.text
+        await driver.press("m")
+        await driver.until(lambda: driver.source.asked[-1] == ("plan_proof_drill", None))
+        await driver.press("enter")  # that random moment, not another one
+        await driver.until(lambda: isinstance(driver.screen, RunScreen) and "proof of 23 Nov 14:32:06" in driver.text)
+        chosen = next(ask[1] for ask in driver.source.asked if ask[0] == "prepare_proof_drill")
+        assert chosen.lsn == lsn_at(ACCIDENT) and driver.source.asked[-1][0] == "start"
+        await driver.press("1", "p")
+        await driver.until(lambda: isinstance(driver.screen, ProofPlanScreen))
+        driver.source.refuse = True
+        await driver.press("enter")  # planned well, but refused by now
+        await driver.until(lambda: "Cannot start: 1 check fails" in driver.text)
+    async with driving(80, 24, read_only=True) as driver:
+        await driver.press("1", "p", "enter")
+        assert "--read-only" in driver.text
+        assert not [ask for ask in driver.source.asked if ask[0] in ("prepare_proof_drill", "start")]
 
 
 def kinds(driver: Driver) -> list[str]:

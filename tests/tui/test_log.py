@@ -1,4 +1,4 @@
-"""A server's log as the screens show it."""
+"""Logs as the screens show them."""
 
 from datetime import timedelta, timezone
 
@@ -13,6 +13,13 @@ def test_the_time_is_the_sites_and_the_level_stands_apart() -> None:
     read = read_line("2026-11-23 13:32:07.044 UTC [4711] LOG:  redo starts at 0/1700028", ZONE)
     assert read == ("14:32:07", "LOG", "redo starts at 0/1700028")
     assert not read.loud
+
+
+def test_the_engines_own_lines_are_told_in_the_sites_time_too() -> None:
+    read = read_line("2026-11-23T13:32:07.955170Z begin take-base", ZONE)
+    assert read == ("14:32:07", "", "begin take-base") and not read.loud
+    assert read_line("2026-11-23T13:32:07.955170Z pg_basebackup: FATAL: no space", ZONE).loud
+    assert read_line("2026-13-23T99:32:07.9Z odd", ZONE).text == "odd"
 
 
 @pytest.mark.parametrize("level", ["FATAL", "PANIC", "ERROR"])

@@ -324,7 +324,7 @@ async def dump_question(driver: Driver) -> None:
 
 
 async def drills(driver: Driver) -> None:
-    await driver.press("4", "down", "down")
+    await driver.press("4", *["down"] * 3)
 
 
 async def drill_beginning(driver: Driver) -> None:
@@ -388,6 +388,11 @@ async def drill_record(driver: Driver) -> None:
     await driver.press("w")
 
 
+async def proof_plan(driver: Driver) -> None:
+    await driver.press("4", "down", "down", "enter")
+    await driver.settled()
+
+
 async def past_drills(driver: Driver) -> None:
     await drills(driver)
     await driver.press("p")
@@ -411,8 +416,8 @@ SCREENS: tuple[Walk, ...] = (
     files, files_difference, files_restore_question, files_plan, files_plan_whole,
     overview, overview_healthy, overview_failed, copies, copy_refused, copying, copied, expiry, expire_question,
     dump_plan, dump_question,
-    drills, past_drills, drill_beginning, drill_called, drill_helped, drill_timeline, drill_gate, drill_end_question,
-    drill_marks, drill_failed, drill_record,
+    drills, proof_plan, past_drills, drill_beginning, drill_called, drill_helped, drill_timeline, drill_gate,
+    drill_end_question, drill_marks, drill_failed, drill_record,
 )  # fmt: skip
 THEMES = ("dark", "light", "high contrast", "monochrome")
 COLOURFUL: tuple[Walk, ...] = (timeline_gap, plan_refused, gate_in_place, run_failed)  # every role is on one of them

@@ -1,8 +1,10 @@
 """The main way through the screens, by keys, on the stand-in; and what every screen must hold."""
 
 import json
+import re
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from textual import events
 from engine.acts import Desk, Moment, View
 from engine.records.errors import RepriseError
 from engine.records.plan import Destination
+from engine.records.status import Advice
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, NOW, lsn_at, utc
@@ -18,6 +21,7 @@ from tests.tui.source import StandIn, desk, run_state
 from tests.tui.test_pictures import (
     SCREENS,
     Walk,
+    advanced,
     expiry,
     gate,
     gate_in_place,
@@ -30,6 +34,7 @@ from tests.tui.test_pictures import (
 )
 from tui.app import RepriseApp
 from tui.axis.scale import COMMITS
+from tui.keys import KEYS
 from tui.screens.plan import PlanScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
@@ -56,9 +61,9 @@ async def test_from_the_axis_to_a_run_by_keys_alone(size: tuple[int, int]) -> No
         assert "Nothing is changed before Enter" in driver.text
         await driver.press("enter")
         await driver.until(lambda: isinstance(driver.screen, RunScreen) and "replay WAL" in driver.text)
-        target = driver.source.asked[1][1]
+        target = driver.source.planned[0][1]
         assert (target.kind, target.lsn, target.exclusive, target.timeline) == ("lsn", lsn_at(ACCIDENT), True, 2)
-        assert [ask[0] for ask in driver.source.asked] == ["read_archive", "plan", "start"]
+        assert [ask[0] for ask in driver.source.asked] == ["read_archive", "read_archive", "plan", "start"]
 
 
 async def test_the_gate_is_answered_by_keys() -> None:
@@ -73,6 +78,23 @@ async def test_the_gate_is_answered_by_keys() -> None:
         assert "finish" in asked
 
 
+async def test_at_the_gate_on_from_where_the_server_stands_by_now_or_to_a_restore_point() -> None:
+    async with driving(80, 24) as driver:
+        await advanced(driver)
+        assert driver.source.state is not None and driver.source.state.reached is not None
+        here = driver.source.state.reached.last_commit_at
+        assert here is not None and here > utc(23, 14, 32, 7)
+        await driver.press("f")
+        await driver.type("+30 s")
+        await driver.press("enter")
+        await driver.press("f")
+        await driver.type("month_close")
+        await driver.until(lambda: "restore point month_close" in driver.text)
+        await driver.press("enter")
+        later, named = [ask[2] for ask in driver.source.asked if ask[0] == "advance"][-2:]
+        assert later.time == here + timedelta(seconds=30) and (named.kind, named.name) == ("name", "month_close")
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alone(size: tuple[int, int]) -> None:
     async with driving(*size) as driver:
@@ -81,13 +103,26 @@ async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alon
         await driver.press("down", "enter", "enter")  # the second thing to do: copy the files
         await driver.until(lambda: isinstance(driver.screen, RunScreen) and "copy: files snapshot" in driver.text)
         assert driver.source.asked[-1][0] == "start"
-        await driver.press("escape", "v")
+        await driver.press("escape")
+        assert "starting a copy" not in driver.text  # it has run
+        await driver.press("v")
         await driver.until(lambda: "m23 is whole" in driver.text)
         await driver.press("e")
         await driver.until(lambda: "3 things would go" in driver.text)
         await driver.press("X", *"delete", "enter")
         await driver.until(lambda: "3 things deleted" in driver.text)
         assert driver.source.asked[-1] == ("expire", True)
+
+
+async def test_how_many_more_things_are_to_be_done_stands_apart_from_the_last_ones_reason() -> None:
+    source = StandIn()
+    to_do = tuple(Advice("files", "look", f"see to thing {n}", "long " * 20) for n in range(9))
+    told = replace(source.status(desk()), to_do=to_do)
+    source.status = lambda desk: told  # type: ignore[method-assign]
+    async with driving(80, 24, source=source) as driver:
+        await overview(driver)
+        last = driver.text.splitlines()[-3]
+        assert re.search(r"…  \d more$", last), last
 
 
 async def test_a_dump_is_restored_from_the_timeline_in_place_or_beside_by_keys_alone() -> None:
@@ -126,6 +161,18 @@ async def test_psql_that_cannot_have_this_terminal_is_offered_for_another() -> N
         assert "this terminal cannot be handed over" in driver.text
         assert driver.app.clipboard == line and driver.text.count(line) == 2
         assert not [ask for ask in driver.source.asked if ask[0] == "hold_psql"]
+
+
+async def test_the_gate_shows_all_of_the_psql_command_however_long_the_socket_folder_is() -> None:
+    async with driving(80, 24) as driver:
+        await gate(driver)
+        for host in ("/var/tmp/a-lab/.data.reprise-20261127T213838Z/work/run", "/" + "x" * 106):
+            assert driver.source.state is not None
+            driver.source.state = replace(driver.source.state, host=host)
+            await driver.press("r")
+            rows = [row.strip(" │") for row in driver.text.splitlines() if row.startswith(" │")]
+            shown = "".join(rows[rows.index(next(row for row in rows if row.startswith("psql "))) :][:2])
+            assert shown.replace(" ", "") == f"psql-h{host}-p5434-Upostgrespostgres"
 
 
 async def test_where_nothing_can_be_read_the_gate_and_o_say_why() -> None:
@@ -194,6 +241,22 @@ async def test_in_place_wants_the_sites_name() -> None:
         assert [ask for ask in driver.source.asked if ask[0] == "finish"]
 
 
+async def test_a_wrong_word_is_answered_with_what_is_not_done() -> None:
+    async with driving(80, 24) as driver:
+        await gate_in_place(driver)
+        await driver.press("escape", "P", "enter")
+        assert "nothing is typed and nothing is done; the copy takes production's place" in driver.text
+        await driver.type("orders")
+        await driver.press("enter")
+        assert "nothing is done before it stands here" in driver.text
+        assert "the copy takes production's place" not in driver.text
+        await driver.press("escape")
+        await run_completed(driver)
+        await driver.press("D")
+        await driver.type("yes")
+        assert "nothing is done before it stands here" in driver.text and "deleted for good" not in driver.text
+
+
 async def test_discarding_wants_a_typed_word() -> None:
     async with driving(80, 24) as driver:
         await run_completed(driver)
@@ -248,6 +311,36 @@ async def test_the_view_scrolls_only_near_an_edge_and_the_cursor_stops_at_the_ar
         assert driver.timeline.found is not None and driver.timeline.found.cut.gate == last.cut.gate
 
 
+async def test_the_cursor_stays_where_it_is_when_the_terminal_is_made_tiny_and_wide_again() -> None:
+    async with driving(80, 24) as driver:
+        await driver.go_to("23 Nov 14:32:07")
+        before, picture = head(driver), driver.text
+        for size in ((40, 12), (20, 6), (5, 3), (80, 24)):
+            await driver.resize(*size)
+        await driver.settled()
+        assert head(driver) == before and driver.text == picture
+        await driver.resize(5, 3)
+        await driver.press("left", "right")
+        await driver.resize(160, 50)
+        assert head(driver)[0] >= 0 and head(driver)[1] == before[1]
+
+
+async def test_the_cursor_at_the_end_goes_along_when_the_cluster_lives_on_another_timeline() -> None:
+    """After a restore in place the line that was left behind must not be the one that Enter plans for."""
+    source = StandIn()
+    live = source.view
+    source.view = replace(live, live_timeline=1)
+    async with driving(80, 24, source=source) as driver:
+        assert driver.timeline.aim is not None and driver.timeline.aim.line == 1
+        lanes = [row.split("  ")[0] for row in driver.text.splitlines() if row.startswith((" timeline", " branches"))]
+        assert [lane[:11] for lane in lanes] == [" timeline 2", " timeline 1"]  # there is more than one
+        source.view = live
+        await driver.press("r")
+        await driver.until(lambda: driver.timeline.aim is not None and driver.timeline.aim.line == 2)
+        await driver.settled()
+        assert driver.timeline.found is not None and driver.timeline.found.cut.lost is None
+
+
 async def test_events_are_landed_on_exactly() -> None:
     async with driving(80, 24) as driver:
         await driver.go_to("20 Nov 20:00")
@@ -297,7 +390,16 @@ async def test_an_lsn_a_transaction_and_a_restore_point_can_be_typed() -> None:
 async def test_the_end_of_the_archive_is_planned_as_latest() -> None:
     async with driving(80, 24) as driver:
         await driver.press("enter")
-        assert driver.source.asked[1][1].kind == "latest"
+        assert driver.source.planned[0][1].kind == "latest"
+
+
+async def test_a_plan_knows_what_was_archived_since_the_screen_was_opened() -> None:
+    """Else "nothing that the archive holds" would be lost, and production's WAL not archived, as it was hours ago."""
+    source = StandIn()
+    async with driving(80, 24, source=source) as driver:
+        asked = len(source.asked)
+        await driver.press("enter")
+        assert [ask[0] for ask in source.asked[asked:]] == ["read_archive", "plan"]
 
 
 async def test_another_destination_can_be_typed() -> None:
@@ -387,6 +489,29 @@ async def test_keys_can_be_remapped_and_the_footer_says_so() -> None:
         assert "nonsense" in driver.text  # reported
         await driver.press("f5")
         assert isinstance(driver.screen, PlanScreen)
+
+
+async def test_all_that_is_wrong_in_settings_and_themes_is_told(tmp_path: Path) -> None:
+    (tmp_path / "themes").mkdir()
+    (tmp_path / "themes" / "mine.toml").write_text('name = "mine"\n')
+    async with driving(80, 24, settings=Settings(keys={"nonsense": "x"}), settings_folder=tmp_path) as driver:
+        assert "2 problems, i shows all:" in driver.text
+        await driver.press("i")
+        told = " ".join(driver.text.split())
+        assert "roles: a table [roles] is wanted" in told and "keys.nonsense: there is no such key" in told
+        assert "lost, ok, warn, bad" in told  # to its end
+
+
+async def test_in_a_read_only_session_the_help_says_so_of_each_act_also_behind_long_words() -> None:
+    async with driving(80, 24, read_only=True) as driver:
+        await gate(driver)
+        await driver.press("question_mark")
+        shown = driver.text
+        await driver.press("end")
+        acts = [key for key in KEYS.values() if key.acts and key.help[:40] in shown + driver.text]
+        assert len(acts) > 8 and "go on although" in shown
+        lines = " ".join((shown.split("Esc back")[0]).split())
+        assert "true (read-only)" in lines and "all is left as it is (read-only)" in lines
 
 
 async def test_y_shows_what_it_copies() -> None:

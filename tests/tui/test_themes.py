@@ -1,5 +1,6 @@
 """Themes: the built-in ones are whole, a broken one is reported and skipped, no file brings the reader down."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,13 @@ def test_a_broken_theme_says_what_is_wrong(change: bytes, says: str) -> None:
 def test_a_broken_theme_is_skipped_and_the_others_stay(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(GOOD)
     (tmp_path / "broken.toml").write_bytes(b"name = ")
+    (tmp_path / "deep.toml").write_text("name = " + "[" * 5000)
     (tmp_path / "folder.toml").mkdir()
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "gone.toml").symlink_to(tmp_path / "nothing")
     themes, problems = load_themes([tmp_path, tmp_path / "absent"])
     assert "mine" in themes and "dark" in themes
-    assert len(problems) == 2
+    assert [Path(problem.split(": ")[0]).stem for problem in problems] == ["broken", "deep", "folder", "gone", "pipe"]
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
@@ -79,8 +83,14 @@ def test_the_choice_is_remembered_and_other_settings_stay(tmp_path: Path) -> Non
     assert (settings_.theme, settings_.keys) == ("dark", {"quit": "Q"})
 
 
-@pytest.mark.parametrize("text", ["theme = 3", "keys = 1", "[keys]\nquit = 1", "= ", "\x00"])
+@pytest.mark.parametrize("text", ["theme = 3", "keys = 1", "[keys]\nquit = 1", "= ", "\x00", "keys = " + "[" * 5000])
 def test_broken_settings_are_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "settings.toml"
     path.write_text(text)
     assert read_settings(path).problem
+    assert remember_theme("dark", path) is None or path.read_text() == text
+
+
+def test_settings_that_are_no_file_are_reported_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "settings.toml")
+    assert "ordinary file" in (read_settings(tmp_path / "settings.toml").problem or "")

@@ -62,7 +62,7 @@ def test_the_archive_is_one_run_for_each_timeline(wal: RealWal, index: WalIndex)
         assert run.valid_to == (run.last + 1) * wal.segment_size  # a switch: to the segment's end
         assert run.bytes == len(numbers) * wal.segment_size
     assert index.problems() == [] and index.gaps() == []
-    assert index.system_identifiers() == {wal.system_identifier}
+    assert index.system_identifier == wal.system_identifier
 
 
 def test_the_fork_is_where_the_restore_point_ended(index: WalIndex) -> None:

@@ -127,6 +127,11 @@ def _paint_timelines(axis: Axis) -> None:
     elif parent in lanes:
         grid.put(1, axis.rows.parent, f"timeline {parent}", "muted", axis.left)
         _paint_timeline(axis, axis.rows.parent, lanes[parent])
+        lane = lanes[parent]
+        if not lane.stretches and lane.fork_at:  # it was begun, and given up before anything was committed on it
+            when = words.minute(lane.fork_at, axis.zone)
+            text = f"no commits; it leaves timeline {lane.parent} {when}"
+            grid.put(axis.left, axis.rows.parent, text, "faint", axis.right)
     grid.put(1, axis.rows.live, f"timeline {live}", "muted", axis.left)
     if live in lanes:
         _paint_timeline(axis, axis.rows.live, lanes[live])

@@ -83,10 +83,13 @@ class Scene:
         return _by_time((*self.backups, *self.media, *self.dumps, *self.points))
 
     def two_lanes(self, chosen: int) -> tuple[tuple[int | None, int], int]:
-        """The timelines that have a lane, and how many have none: the live one and its parent, or the chosen one."""
+        """The timelines that have a lane, and how many have none: the live one, and the chosen one, its parent, or
+        where it has none the newest that there is besides (as after a recovery that was rolled back)."""
         parent = self.lanes[self.live].parent if self.live in self.lanes else None
         if chosen not in (self.live, parent) and chosen in self.lanes:
             parent = chosen
+        if parent is None:
+            parent = max((timeline for timeline in self.lanes if timeline != self.live), default=None)
         shown = {self.live, parent} - {None}
         return (parent, self.live), len([timeline for timeline in self.lanes if timeline not in shown])
 

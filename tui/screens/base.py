@@ -4,7 +4,7 @@ A screen stays at the desk at which it was opened: a drill's screens are the ver
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -152,7 +152,7 @@ class Painted(Screen[None]):
                 self.question = None
                 question.answer(question.line.text)
             else:
-                self.note = why
+                self.note = why if question.line.text else f"nothing is typed and nothing is done; {why}"
         elif event.key == "tab":
             question.next_choice()
         elif question.line.press(event.key):
@@ -184,7 +184,3 @@ class Painted(Screen[None]):
     def to_copy(self) -> str:
         """What ``y`` copies."""
         return self.canvas.grid.text()
-
-    def acts(self) -> Sequence[tuple[str, str, Callable[[], None]]]:
-        """Further entries of the palette: name, key as shown, what is done."""
-        return ()

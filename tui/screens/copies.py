@@ -55,7 +55,12 @@ class CopiesScreen(Scrolled):
 
     def action_read_again(self) -> None:
         acts, desk = self.session.acts, self.desk
-        self.reading.ask("copies", lambda: (acts.look(desk).catalog, acts.proofs(desk)))
+
+        def read() -> tuple[Catalog, list[Proof]]:
+            catalog = acts.look(desk).catalog
+            return catalog, acts.proofs(desk, catalog)
+
+        self.reading.ask("copies", read)
         self.repaint()
 
     def on_answer(self, answer: Answer) -> None:

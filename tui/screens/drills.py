@@ -1,4 +1,5 @@
-"""What can be practised: one drawn by lot, or a scenario by its name; how it went before."""
+"""What can be practised: one drawn by lot, or a scenario by its name; how it went before. The copies are proven from
+here too, by a drill that needs no operator."""
 
 from __future__ import annotations
 
@@ -28,13 +29,14 @@ _WIDE, _FURTHER = 100, 16
 
 
 class Begins(NamedTuple):
-    """What Enter begins: a scenario (None: drawn by lot) told or not, or the drill that is open already."""
+    """What Enter begins: a scenario (None: drawn by lot) told or not, the drill that is open already, or a proof."""
 
     title: str
     note: str = ""
     scenario: DrillScenario | None = None
     blind: bool = False
     open: DrillState | None = None
+    proof: bool = False
 
 
 class DrillsScreen(Scrolled):
@@ -97,6 +99,7 @@ class DrillsScreen(Scrolled):
             rows.append(Begins("the drill that is open", since, open=drill))
         rows.append(Begins("one by lot, blind", "the call does not tell either what has happened", blind=True))
         rows.append(Begins("one by lot", "which one it is, is told at the end"))
+        rows.append(Begins("a proof of the copies", "restored beside production, looked through", proof=True))
         return rows + [Begins(each.title, scenario=each) for each in self.scenarios or ()]
 
     def paint(self, grid: Grid) -> None:
@@ -159,6 +162,10 @@ class DrillsScreen(Scrolled):
                 return found, acts.open_desk(Path(found.site), Path(found.state)), None
 
             self.enter_errand.ask("enter", enter)
+        elif row.proof:
+            from tui.screens.proof_plan import ProofPlanScreen
+
+            self.app.push_screen(ProofPlanScreen(self.session.clock()))
         elif self.may_act():
             from tui.screens.drill_beginning import DrillBeginningScreen
 

@@ -9,6 +9,9 @@ from tui import keys
 from tui.keys import KEYS
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
+from tui.widgets.frame import wrapped
+
+_TEXT = 26  # the cell where it is said what a key does
 
 
 def bindings_of(cls: type) -> list[Binding]:
@@ -43,8 +46,9 @@ class HelpScreen(Scrolled):
                     first = keys.shown(binding.id, remapped)
                     others = [self.app.get_key_display(Binding(key.strip(), "")) for key in all_keys.split(",")[1:]]
                     disabled = "read-only" if KEYS[binding.id].acts and self.desk.read_only else ""
-                    text = KEYS[binding.id].help + (f"   ({disabled})" if disabled else "")
-                    rows.append((first, " ".join(others), text))
+                    text = KEYS[binding.id].help + (f" ({disabled})" if disabled else "")
+                    line, *rest = wrapped(text, grid.width - 1 - _TEXT)
+                    rows += [(first, " ".join(others), line), *(("", "", each) for each in rest)]
             rows.append(("", "", ""))
         for y, (key, more, text) in self.rows_in_sight(grid, rows, 2, grid.height - 3):
             if not text:
@@ -52,4 +56,4 @@ class HelpScreen(Scrolled):
             else:
                 grid.put(3, y, key, "accent!", 12)
                 grid.put(12, y, more, "faint", 25)
-                grid.put(26, y, text, "text", grid.width - 1)
+                grid.put(_TEXT, y, text, "text", grid.width - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -44,6 +44,7 @@ class OverviewScreen(Painted):
         bind("verify", "verify"),
         bind("expire", "expire"),
         bind("files", "files"),
+        bind("prove", "prove"),
         bind("drill", "app.go('drills')"),
         bind("read", "read_again"),
     ]
@@ -88,6 +89,7 @@ class OverviewScreen(Painted):
         elif answer.errand is self.reading:
             self._take_in(*answer.result)
         elif answer.errand is self.taking:
+            self.note = None
             self._watch(answer.result)
         else:
             self._tell_proofs(answer.result)
@@ -160,6 +162,11 @@ class OverviewScreen(Painted):
 
         self.app.push_screen(FilesScreen(self.session.clock()))
 
+    def action_prove(self) -> None:
+        from tui.screens.proof_plan import ProofPlanScreen
+
+        self.app.push_screen(ProofPlanScreen(self.session.clock()))
+
     def action_take_copy(self) -> None:
         thing = self.thing
         if thing is None or not self.may_act():
@@ -224,13 +231,6 @@ class OverviewScreen(Painted):
         from tui.screens.expiry import ExpiryScreen
 
         self.app.push_screen(ExpiryScreen())
-
-    def acts(self) -> Sequence[tuple[str, str, Callable[[], None]]]:
-        return (
-            ("copy this now", "c", self.action_take_copy),
-            ("verify the newest copy of this", "v", self.action_verify),
-            ("what the policy lets go", "e", self.action_expire),
-        )
 
 
 def _plans(acts: Acts, desk: Desk, name: ThingName) -> list[Plan]:

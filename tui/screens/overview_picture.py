@@ -165,11 +165,12 @@ def _to_do(grid: Grid, overview: Overview, y: int) -> None:
         grid.parts(1, y, (g.ok, "ok"), ("nothing is to be done", "text"), gap=1)
         return
     grid.put(1, y, "what to do, most urgent first", "muted")
-    for number, advice in enumerate(to_do, 1):
+    room = max(1, grid.height - 3 - y)
+    more = f"{len(to_do) - room} more" if len(to_do) > room else ""
+    for number, advice in enumerate(to_do[:room], 1):
         y += 1
-        if y >= grid.height - 2:
-            grid.put_right(stop, y - 1, f"{len(to_do) - number + 1} more", "faint")
-            return
+        if more and number == room:
+            stop = grid.put_right(stop, y, more, "faint") - 2
         here = overview.chosen == len(overview.status.things) + number - 1
         grid.put(1, y, g.now if here else " ", "accent!")
         end = grid.put_cut(3, y, f"{number} {advice.title}", "accent!" if here else "text", stop)

@@ -1,6 +1,7 @@
 """How a plan looks: what is lost, where it goes, what the checks say, the steps and how long they take."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from engine.records.errors import RepriseError
 from engine.records.lsn import format_lsn
@@ -20,6 +21,8 @@ _AMOUNT = 11  # cells for their amounts
 class PlanPicture(Scrolled):
     """Paints a plan, once it is made."""
 
+    purpose: ClassVar[str] = "restore"
+
     def __init__(self, target: RecoveryTarget, at: datetime) -> None:
         super().__init__()
         self.target = target
@@ -38,7 +41,7 @@ class PlanPicture(Scrolled):
         zone, stop = self.desk.site.zone, min(grid.width - 1, WIDEST)
         self.header(grid, "plan")
         plan = self.made
-        grid.put(1, 2, "restore", "muted")
+        grid.put(1, 2, self.purpose, "muted")
         full, short = words.moment(self.at, zone), words.short_moment(self.at, zone)
         end = grid.put(12, 2, full if 12 + len(full) <= stop else short, "title!", stop)
         if self.target.kind == "latest":

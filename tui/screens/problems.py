@@ -1,4 +1,5 @@
-"""What the catalog found wrong in the repositories: unusable copies, strange files, and what to do about them."""
+"""What the catalog found wrong in the repositories: unusable copies, strange files, and what to do about them; and what
+is wrong in the operator's own settings and themes."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -8,7 +9,7 @@ from textual.binding import BindingType
 from engine.records.copies import Catalog
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
-from tui.widgets.frame import Hint
+from tui.widgets.frame import Hint, wrapped
 
 
 class ProblemsScreen(Scrolled):
@@ -34,6 +35,8 @@ class ProblemsScreen(Scrolled):
             rows += [(3, problem.where, "text"), (5, problem.what, "muted")]
             if problem.remedy:
                 rows.append((5, problem.remedy, "text"))
+        if self.session.problems:
+            rows += [(3, "settings and themes", "text"), *((5, problem, "muted") for problem in self.session.problems)]
         return rows
 
     def paint(self, grid: Grid) -> None:
@@ -41,10 +44,15 @@ class ProblemsScreen(Scrolled):
         rows = self.rows()
         if not rows:
             grid.parts(1, 3, (grid.glyphs.ok, "ok"), ("nothing is wrong in the repositories", "text"), gap=1)
-        for y, (x, text, role) in self.rows_in_sight(grid, rows, 3, grid.height - 2):
-            if role == "text" and x == 3:
+        lines = [
+            (x, line, role, x == 3 and not number)
+            for x, text, role in rows
+            for number, line in enumerate(wrapped(text, grid.width - 1 - x))
+        ]
+        for y, (x, line, role, begins) in self.rows_in_sight(grid, lines, 3, grid.height - 2):
+            if begins:
                 grid.put(1, y, grid.glyphs.warn, "warn")
-            grid.put_cut(x, y, text, role, grid.width - 1)
+            grid.put_cut(x, y, line, role, grid.width - 1)
 
     def hints(self) -> Sequence[Hint]:
         return (

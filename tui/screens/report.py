@@ -11,7 +11,7 @@ from tui import words
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets import gate
-from tui.widgets.frame import Hint, paint_rule, paint_wrapped, wrapped
+from tui.widgets.frame import Hint, paint_rule, wrapped
 from tui.widgets.progress import paint_ending
 from tui.widgets.purpose import INTO
 from tui.widgets.rows import Row, paint_row
@@ -34,7 +34,7 @@ class ReportScreen(Scrolled):
         if self.state.outcome == "completed" and self.state.host is not None:
             grid.put(1, y, "answers at", "muted")
             line = gate.psql_line(self.state, self.desk.site)
-            y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
+            y = gate.paint_psql(grid, 13, y, line, grid.width - 1)
         paint_rule(grid, y)
         for row_y, row in self.rows_in_sight(grid, self._rows(grid), y + 1, grid.height - 2):
             paint_row(grid, row_y, row)
@@ -90,7 +90,8 @@ class ReportScreen(Scrolled):
             rows.append(tuple(cells))
         rows.append(())
         rows.append(((1, "checks", "muted"),))
-        for check in sorted(state.checks or plan.checks, key=lambda check: check.ok is True):
+        known = [check for check in plan.checks if not state.checks or (check.ok is not True and check.level != "info")]
+        for check in sorted((*known, *state.checks), key=lambda check: check.ok is True):
             sign, role = (g.ok, "ok") if check.ok else (g.bad, "bad") if check.refuses else (g.warn, "warn")
             if check.ok is not True and check.level == "info":
                 sign, role = g.todo, "muted"

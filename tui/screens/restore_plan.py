@@ -1,5 +1,6 @@
 """The plan that restores the database to a moment: into a side copy, or in place."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
@@ -15,6 +16,7 @@ from tui.widgets.frame import Hint
 from tui.widgets.question import Question, TypedLine, must_be
 
 _IN_PLACE = "in place"
+_READING = 5.0  # seconds of reading what the archive has new; a first index of a long one is the timeline's
 
 
 class RestorePlanScreen(PlanScreen):
@@ -40,6 +42,8 @@ class RestorePlanScreen(PlanScreen):
         self.made, self.failure = None, None
 
         def work() -> Plan:
+            until = time.monotonic() + _READING  # a screen may have stood open for hours
+            acts.read_archive(desk, lambda done, total: None, lambda: time.monotonic() > until)
             destination = wanted or Destination("side-copy", free_folder(data_dir, stamp))
             return acts.plan(desk, target, destination, action=action, files=files)
 

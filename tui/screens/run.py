@@ -47,6 +47,8 @@ class RunScreen(RunPicture):
         self.poll_errand = Errand(self, "poll")
         self.act_errand = Errand(self, "act")
         self.psql_errand = Errand(self, "psql")
+        self.names_errand = Errand(self, "names")
+        self.names: tuple[str, ...] = ()  # restore points, which may be typed at the gate
         self.set_interval(1.0, self.poll)
         self.poll()
         self.repaint()
@@ -83,6 +85,10 @@ class RunScreen(RunPicture):
             self.repaint()
         elif answer.errand is self.psql_errand:
             self._hold_psql(answer)
+        elif answer.errand is self.names_errand:
+            if answer.error is None:  # else none is known by its name
+                self.names = tuple(point.name for point in answer.result)
+                self.repaint()
         elif answer.error is not None:
             self.say_error(answer.error)
         else:
@@ -150,14 +156,17 @@ class RunScreen(RunPicture):
         if state is None:
             return
         site, desk, acts, run = self.desk.site, self.desk, self.session.acts, self.run
-        point = state.plan.point
+        point, reached = state.plan.point, state.reached
         here = (point.kept or point.lost) if point else None
         at = here.at if here else self.session.clock()
+        at = reached.last_commit_at if reached is not None and reached.last_commit_at is not None else at
         timeline = point.timeline if point else None
         prepare()
+        if not self.names:
+            self.names_errand.ask("names", lambda: acts.look(desk).catalog.restore_points)
 
         def read(text: str) -> Understood:
-            return understand(text, site.zone, self.session.clock(), at)
+            return understand(text, site.zone, self.session.clock(), at, self.names)
 
         def understood(text: str) -> tuple[bool, str]:
             got = read(text)
@@ -170,7 +179,7 @@ class RunScreen(RunPicture):
             if target is not None:
                 self.act_errand.ask("replays on", lambda: acts.advance(desk, run, target))
 
-        self.ask(Question("forward to", answer, understood, "a later time, +30 s, an LSN, xid 4711"))
+        self.ask(Question("forward to", answer, understood, "a later time, +30 s, an LSN, xid 4711, a restore point"))
 
     def action_keep(self) -> None:
         self.app.pop_screen()

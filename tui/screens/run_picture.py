@@ -9,7 +9,7 @@ from tui.painting.grid import Grid
 from tui.screens.base import Painted
 from tui.widgets import gate
 from tui.widgets.asked import paint_asked
-from tui.widgets.frame import paint_rule, paint_wrapped
+from tui.widgets.frame import paint_rule
 from tui.widgets.log import read_lines
 from tui.widgets.progress import paint_ending, paint_progress
 from tui.widgets.purpose import heading
@@ -71,7 +71,7 @@ class RunPicture(Painted):
             if state.outcome == "completed" and state.host is not None:
                 grid.put(1, y, "answers at", "muted")
                 line = gate.psql_line(state, self.desk.site)
-                y = paint_wrapped(grid, 13, y, line, "title!", grid.width - 1, 2)
+                y = gate.paint_psql(grid, 13, y, line, grid.width - 1)
         paint_rule(grid, y, 0, WIDEST + 2 if grid.width >= PANE else None)
         self._paint_log(grid, y + 1, grid.height - y - 2, seen)
 
@@ -85,7 +85,7 @@ class RunPicture(Painted):
         if rows > 2:
             grid.put(1, top, name, "muted")
             path = seen.state.server_log if seen.which == "server" else f"{seen.state.folder}/engine.log"
-            grid.put(14, top, path or "", "faint", stop)
+            grid.put_cut(14, top, path or "", "faint", stop)
             y, rows = top + 1, rows - (2 if rows > 3 else 1)
         else:
             grid.put(1, top, name, "muted")
@@ -96,5 +96,6 @@ class RunPicture(Painted):
         for number, read in enumerate(lines):
             end = grid.put(x, y + number, read.time, "faint", stop)
             if read.time:
-                end = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop) + 2
+                level = grid.put(end + 1, y + number, read.level, "bad" if read.loud else "faint", stop)
+                end = level + 2 if read.level else end + 2
             grid.put_cut(end, y + number, read.text, "bad" if read.loud else "muted", stop)

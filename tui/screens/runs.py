@@ -91,7 +91,10 @@ class RunsScreen(Scrolled):
             grid.put(17, y, sign, role)
             grid.put(19, y, run.outcome, main)
             kept = moment_of(run)
-            grid.put_cut(32, y, words.second(kept, zone) if kept is not None else what_for(run.plan), main, 50)
+            told = what_for(run.plan) if kept is None else words.second(kept, zone)
+            if run.plan.proof is not None and kept is not None:
+                told = f"{what_for(run.plan)} {words.minute(kept, zone)}"
+            grid.put_cut(32, y, told, main, 50)
             where = where_to(run.plan)
             room = stop - 51
             grid.put(51, y, where if len(where) <= room else "…" + where[1 - room :], "muted", stop)

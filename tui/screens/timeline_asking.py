@@ -71,6 +71,7 @@ class TimelineAsking(Painted):
         self.looked: Looked | None = None
         self.level = 3
         self.col: int = -1
+        self.squeezed = -1, -1  # the cursor's column before the terminal became too narrow for it, and its present one
         self.aim: Aim | None = None
         self.found: Found | None = None
         self.found_for: Aim | None = None
@@ -94,8 +95,10 @@ class TimelineAsking(Painted):
         # Asked once this picture is in the terminal: what answers is imported first, and would hold it up. By the
         # application's queue, because the screen's own says "after refresh" while Textual still holds updates back.
         self.app.call_after_refresh(self.look_again)
-        if self.session.problems:
-            self.say(f"{self.session.glyphs.warn} {self.session.problems[0]}")
+        if problems := self.session.problems:
+            key, several = self.hint("problems", "").key, len(problems) > 1
+            all_of_them = f"{len(problems)} problems, {key} shows all: " if several else ""
+            self.say(f"{self.session.glyphs.warn} {all_of_them}{problems[0]}")
 
     def look_again(self) -> None:
         acts, desk, clock = self.session.acts, self.desk, self.session.clock
@@ -207,11 +210,14 @@ class TimelineAsking(Painted):
             self.say_error(answer.error)
             self._read_once()
             return
-        first = self.looked is None or not self.looked.scene.lines
+        before = self.looked.scene if self.looked is not None else None
         self.looked, self.failure = answer.result, None
         self.recount = True
-        if first or self.aim is None or self.aim.line not in self.looked.scene.lines:
-            self._start_position(self.looked.scene)
+        scene, aim = self.looked.scene, self.aim
+        if before is None or not before.lines or aim is None or aim.line not in scene.lines:
+            self._start_position(scene)
+        elif aim.end and aim.line == before.live:
+            self._start_position(scene)  # it may live on another line by now
         self.seek_meaning()
         if not self.looked.scene.lines:  # nothing is known yet
             self._read_once()
@@ -246,11 +252,16 @@ class TimelineAsking(Painted):
             wanted()
 
     def on_resize(self) -> None:
-        """The cursor stays on the screen, also on a narrower one."""
+        """The cursor stays on the screen, also on a narrower one, and goes back to its column on a wide one again."""
         n = self._places().right - PLOT
-        if self.aim is not None and self.col >= n:
-            self.col = n - 1 - max(3, n // 8)
-            self.seek_meaning()
+        if self.aim is not None:
+            before, now = self.squeezed
+            before = before if now == self.col else self.col
+            now = before if before < n else max(0, n - 1 - max(3, n // 8))
+            self.squeezed = before, now
+            if now != self.col:
+                self.col = now
+                self.seek_meaning()
         super().on_resize()
 
     def _start_position(self, scene: Scene) -> None:

@@ -33,7 +33,7 @@ class TimelineMoving(TimelinePicture):
             col = self.col + moved
             col = self.col if abs(moved) > 2 * n else col
         margin = min(_EDGE, n // 4)
-        self.col = min(max(self.col if col is None else col, margin), n - 1 - margin)
+        self.col = max(0, min(max(self.col if col is None else col, margin), n - 1 - margin))
         self.aim = aim
         self.seek_meaning()
         self.repaint()

@@ -50,7 +50,7 @@ def paint_asked(grid: Grid, left: int, top: int, bottom: int, state: RunState, z
     grid.put(x, y, "into", "muted")
     where = f"{INTO[plan.destination.kind]} {plan.destination.path}"
     y = paint_wrapped(grid, x + 12, y, where, "text", stop, 2) + 1
-    loud = [check for check in state.checks or plan.checks if check.ok is not True and check.level != "info"]
+    loud = [check for check in (*plan.checks, *state.checks) if check.ok is not True and check.level != "info"]
     grid.put(x, y, "checks that spoke up" if loud else "every check was well", "muted", stop)
     y += 2
     for check in loud:

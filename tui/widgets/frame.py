@@ -38,6 +38,7 @@ def paint_footer(grid: Grid, hints: Sequence[Hint], *, note: str | None = None, 
     """The last row; a note (why a key did nothing) stands above it, in the row of the legend and as many above it as
     it needs."""
     y, x = grid.height - 1, 1
+    grid.fill(0, y, grid.width, " ", "text")  # a terminal that is too low for the screen has something there
     if note:
         rows = min(len(wrapped(note, grid.width - 2)), _NOTE)
         for row in range(y - rows, y):

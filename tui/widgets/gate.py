@@ -11,7 +11,7 @@ from engine.records.runs import RunState
 from engine.site import Site
 from tui import words
 from tui.painting.grid import Grid
-from tui.widgets.frame import paint_wrapped
+from tui.widgets.frame import paint_wrapped, wrapped
 from tui.widgets.question import TypedLine, paint_typed
 from tui.widgets.steps import WIDEST
 
@@ -24,6 +24,18 @@ def psql_line(state: RunState, site: Site) -> str:
     """The command that shows the recovered server."""
     database = site.database
     return shlex.join(["psql", "-h", f"{state.host}", "-p", f"{state.port}", "-U", database.user, database.dbname])
+
+
+def paint_psql(grid: Grid, x: int, y: int, line: str, stop: int) -> int:
+    """The command over at most two rows, all of it: one that would need more is broken within a word, for a path to a
+    socket is at most 107 bytes long, and what lacks its port is of no use. Answers the next free row."""
+    room = max(1, stop - x)
+    if len(wrapped(line, room)) > 2 or max(map(len, line.split())) > room:
+        for start in range(0, min(len(line), 2 * room), room):
+            grid.put(x, y, line[start : start + room], "title!", stop)
+            y += 1
+        return y
+    return paint_wrapped(grid, x, y, line, "title!", stop, 2)
 
 
 def height(state: RunState) -> int:
@@ -83,7 +95,7 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
         paint_wrapped(grid, x, y + 3, f"Nothing can be looked at here: {why}", "text", stop, 3)
     else:
         _key(grid, x, y + 3, "o", "look first", "psql here, read-only; or in another terminal:", stop)
-        paint_wrapped(grid, x, y + 4, psql_line(state, site), "title!", stop, 2)
+        paint_psql(grid, x, y + 4, psql_line(state, site), stop)
     in_place = state.plan.destination.kind == "in-place"
     finish = "takes production's place" if in_place else "opens the copy for writes"
     entries = (

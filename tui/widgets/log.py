@@ -1,4 +1,4 @@
-"""A server's log as the screens show it: the time in the site's zone, the level, the words."""
+"""A log, a server's or the engine's, as the screens show it: the time in the site's zone, the level, the words."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (GMT|UTC) \[\d+\] (?:\S+ )?([A-Z]+\d?):\s+(.*)")
+_ENGINES = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z (.*)")
 _RESTORED = re.compile(r'restored log file "[0-9A-F]{24}" from archive')
 _LOUD = ("FATAL", "PANIC", "ERROR", "CRITICAL")
 # What a server answers to those who ask whether it is up yet (src/backend/tcop/backend_startup.c): our own engine does.
@@ -13,7 +14,7 @@ _NOT_YET = ("the database system is starting up", "the database system is not ye
 
 
 class LogLine(NamedTuple):
-    """When it was written (empty: not said), its level, what it says."""
+    """When it was written, its level (both empty where it does not say), what it says."""
 
     time: str
     level: str
@@ -25,13 +26,22 @@ class LogLine(NamedTuple):
 
 
 def read_line(line: str, zone: tzinfo) -> LogLine:
-    """PostgreSQL's default log_line_prefix of our own servers (``%m [%p] ``, in UTC); anything else stays as it is."""
-    found = _LINE.match(line)
-    if found is None:
-        level = next((word for word in _LOUD if word in line), "")
-        return LogLine("", level, line)
-    at = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).astimezone(zone)
-    return LogLine(f"{at:%H:%M:%S}", found[3], found[4])
+    """PostgreSQL's default log_line_prefix of our own servers (``%m [%p] ``, in UTC), or what our own engine writes;
+    anything else stays as it is."""
+    if (found := _LINE.match(line)) is not None:
+        return LogLine(_clock(found[1], zone), found[3], found[4])
+    level = next((word for word in _LOUD if word in line), "")
+    if (found := _ENGINES.match(line)) is not None:
+        return LogLine(_clock(f"{found[1]} {found[2]}", zone), level, found[3])
+    return LogLine("", level, line)
+
+
+def _clock(stamp: str, zone: tzinfo) -> str:
+    try:
+        at = datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).astimezone(zone)
+    except (ValueError, OverflowError):
+        return ""
+    return f"{at:%H:%M:%S}"
 
 
 def read_lines(lines: Sequence[str], zone: tzinfo) -> list[LogLine]:

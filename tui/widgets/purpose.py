@@ -18,11 +18,13 @@ INTO: dict[str, str] = {
 
 
 def what_for(plan: Plan) -> str:
-    """``restore``, ``restore of a dump``, ``copy: files snapshot``."""
+    """``restore``, ``proof``, ``restore of a dump``, ``copy: files snapshot``."""
     if plan.copying is not None:
         return f"copy: {COPIES[plan.copying.kind]}"
     if plan.destination.kind == "files":
         return "files brought back"
+    if plan.proof is not None:
+        return "proof"
     return "restore of a dump" if plan.loading is not None else "restore"
 
 
@@ -30,7 +32,8 @@ def heading(state: RunState, zone: tzinfo) -> str:
     """What a run's screen says at its top."""
     at = moment_of(state)
     if at is not None:
-        return f"{what_for(state.plan)} to {words.short_moment(at, zone)}"
+        to = "of" if state.plan.proof is not None else "to"
+        return f"{what_for(state.plan)} {to} {words.short_moment(at, zone)}"
     if state.plan.loading is not None:
         return f"{what_for(state.plan)}: {state.plan.loading.dump}"
     if state.plan.files is not None:

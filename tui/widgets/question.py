@@ -74,8 +74,13 @@ class Question:
 
 
 def must_be(word: str, what: str) -> Callable[[str], tuple[bool, str]]:
-    """For destructive acts: the word itself has to be typed; what it does is said before."""
-    return lambda text: (text == word, what)
+    """For destructive acts: the word itself has to be typed; what it does is said before. To anything else it is not
+    said again: after Enter it would read as if it were done."""
+
+    def understood(text: str) -> tuple[bool, str]:
+        return text == word, what if text in ("", word) else "not that word; nothing is done before it stands here"
+
+    return understood
 
 
 def paint_question(grid: Grid, question: Question) -> None:

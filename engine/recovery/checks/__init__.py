@@ -1,5 +1,13 @@
 """The checks of a plan, each named as PITFALLS.md names it: one small function per check, in the order of a plan.
 
+question    what a check may look at, and how it answers
+target      of the target, what resolving it does not answer
+wal         of the WAL and its archive
+backup      of the base backup, and of the programs against it
+machine     of the machine: room, memory, rights, who else is at work
+cluster     of production, and of what keeps a copy apart from it
+after       what only the recovered cluster can tell
+
 What resolving a target answers by itself (target-in-backup, target-past-end, target-subtransaction, wal-gap, clock,
 timeline) stands in `engine/recovery/placing.py` and `resolving.py`.
 """

@@ -82,9 +82,8 @@ def major_version(question: Question) -> Check | None:
 def _same_system(question: Question, backup: BaseBackup) -> Check | None:
     """Refuses where backup, WAL and production are not of one cluster."""
     own, cluster = backup.system_identifier, question.survey.cluster
-    strange = sorted(set(question.wal.system_identifiers or ()) - {own})
-    if own is not None and strange:
-        finding = f"the backup is of system {own}, the WAL of {', '.join(map(str, strange))}"
+    if own is not None and question.wal.system_identifier not in (None, own):
+        finding = f"the backup is of system {own}, the WAL of {question.wal.system_identifier}"
         return refuse("major-version", False, finding, "separate the archives of the two clusters")
     if own is not None and question.in_place and cluster.system_identifier not in (None, own):
         finding = f"the backup is of system {own}, the production cluster is {cluster.system_identifier}"

@@ -1,5 +1,6 @@
 """Checks of the machine: room, memory, rights, who else is at work."""
 
+import shlex
 from pathlib import PurePosixPath
 
 from engine.records.plan import Check
@@ -44,6 +45,10 @@ def mount_point(question: Question) -> Check | None:
     layout = question.layout
     if layout is None or not question.in_place:
         return None
+    if question.survey.unmounted is not None:
+        finding = f"{question.survey.unmounted}: the cluster would be put below it"
+        remedy = "mount it, then plan again; or, if it is gone for good, take it out there"
+        return refuse("mount-point", False, finding, remedy)
     file_system = question.file_system(layout.container)
     if file_system is None:
         finding = f"the file system of {layout.container} could not be asked"
@@ -52,8 +57,8 @@ def mount_point(question: Question) -> Check | None:
         finding = f"{file_system.nearest} cannot be written to, so that the data directory cannot be renamed"
         return refuse("mount-point", False, finding, f"give {layout.run_as.name} (or root) the right to write there")
     if layout.within_mount:
-        finding = f"{layout.production} is a mount point: its contents are moved aside within it"
-        return refuse("mount-point", True, finding)
+        why = "is a mount point" if question.survey.cluster.is_mount_point else "lies where nothing can be renamed"
+        return refuse("mount-point", True, f"{layout.production} {why}: its contents are moved aside within it")
     return refuse("mount-point", True, f"{layout.production} is renamed beside itself")
 
 
@@ -99,6 +104,12 @@ def ownership(question: Question) -> Check | None:
         return refuse(
             "ownership", None, f"the owner of {cluster.data_dir} cannot be read", "run as root, or as its owner"
         )
+    if (closed := survey.destination.closed) is not None:
+        finding = f"PostgreSQL runs as {user.name}, who may not enter {closed}"
+        way = (
+            "" if question.in_place else "name a folder with --into that he can reach, for example below /var/tmp; or "
+        )
+        return refuse("ownership", False, finding, f"{way}let him in: chmod o+x {shlex.quote(closed)}")
     selinux = "; SELinux is on, contexts are restored after the switch-over" if survey.selinux else ""
     return refuse("ownership", True, f"everything will belong to {user.name}, mode 0700{selinux}")
 

@@ -14,12 +14,12 @@ from engine.records.target import RecoveryPoint, RecoveryTarget
 class WalFacts:
     """What the WAL index and the repository know of the WAL that a recovery needs. ``None`` is what is unknown.
 
-    ``system_identifiers``: those of the segments' long page headers. ``compression``: methods of compressed page images
+    ``system_identifier``: whose archive it is. ``compression``: methods of compressed page images
     (pglz, lz4, zstd). ``overflowed``: whether the running transactions at the backup's start had overflowed.
     ``history_files``: the timelines that have a ``.history`` file, ``timelines`` those that have any file.
     """
 
-    system_identifiers: tuple[int, ...] | None = None
+    system_identifier: int | None = None
     compression: tuple[str, ...] | None = None
     overflowed: bool | None = None
     unfinished: tuple[UnfinishedSegment, ...] = ()

@@ -56,6 +56,9 @@ def unarchived_tail(question: Question) -> Check | None:
     tail, point = question.survey.cluster.wal_tail, question.point
     if not question.survey.cluster.exists:
         return None
+    if tail is None:
+        finding = "production's pg_wal cannot be read: whether it holds WAL that the archive has not is not known"
+        return warn("unarchived-tail", None, finding, "look at it before you discard what is set aside")
     if not tail:
         return warn("unarchived-tail", True, "production's pg_wal holds nothing that the archive has not")
     number = (

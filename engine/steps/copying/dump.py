@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
+from engine.postgres.databases import as_connection_string
 from engine.postgres.running import run
 from engine.records.coding import to_json
 from engine.records.copying import Copying
@@ -47,7 +48,7 @@ def apply(step: RunningStep) -> None:
     _run(step, "pg_dumpall", [*reach, "--globals-only", f"--file={folder / GLOBALS}"])
     words = [*reach, f"--format={args['format']}", "--create", f"--file={folder / CONTENTS[args['format']]}"]
     words += [f"--jobs={_JOBS}"] if args["format"] == "directory" else []
-    _run(step, "pg_dump", [*words, f"--dbname={_quoted(args['database'])}"])
+    _run(step, "pg_dump", [*words, f"--dbname={as_connection_string(args['database'])}"])
     stopped = now()
     note = {name: args[name] for name in ("database", "format", "version")}
     text = to_json({**note, "started_at": started, "stopped_at": stopped}, indent=1)
@@ -99,9 +100,3 @@ def _programs(copying: Copying) -> Programs:
     if copying.programs is None:
         raise RunFailed("the plan names no PostgreSQL programs", remedy="plan again")
     return copying.programs
-
-
-def _quoted(database: str) -> str:
-    """As a connection string: a name that looks like one itself would be taken for it (libpq, "Connection Strings")."""
-    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return f"dbname='{escaped}'"

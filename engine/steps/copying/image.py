@@ -21,10 +21,10 @@ def apply(step: RunningStep) -> None:
     origin = Path(args["origin"])
     started = now()
 
-    def work(say: Say) -> None:
+    def work(say: Say) -> int:
         make_draft(copying)
         take = _pack if args["form"] == "packed" else _register
-        take(copying, draft, origin, [Path(each) for each in args["left_out"]], started, say)
+        return take(copying, draft, origin, [Path(each) for each in args["left_out"]], started, say)
 
     def hear(line: str) -> None:
         told = json.loads(line)
@@ -33,25 +33,27 @@ def apply(step: RunningStep) -> None:
         else:
             step.note(text=told)
 
-    carried(step, work, hear, on=f"{origin} or {copying.repository}")
-    step.fact(interval=[started, now()], told={"origin": str(origin), "form": args["form"]})
+    size = carried(step, work, hear, on=f"{origin} or {copying.repository}")
+    step.fact(interval=[started, now()], size=size, told={"origin": str(origin), "form": args["form"]})
 
 
 def undo(step: RunningStep) -> None:
     remove_draft(step)
 
 
-def _pack(copying: Copying, draft: Path, origin: Path, left_out: list[Path], started: str, say: Say) -> None:
+def _pack(copying: Copying, draft: Path, origin: Path, left_out: list[Path], started: str, say: Say) -> int:
     name = copying.id + PACKED
-    sha256, size, changed = pack(origin, draft / name, left_out, lambda read: say(json.dumps(read)))
-    if changed:
-        say(json.dumps("a file changed while it was read: taken as it stood"))
+    sha256, size, findings = pack(origin, draft / name, left_out, lambda read: say(json.dumps(read)))
+    for finding in findings:
+        say(json.dumps(finding))
     _note(copying, draft, "packed", name, origin, size, sha256, left_out, started)
+    return size
 
 
-def _register(copying: Copying, draft: Path, origin: Path, left_out: list[Path], started: str, say: Say) -> None:
+def _register(copying: Copying, draft: Path, origin: Path, left_out: list[Path], started: str, say: Say) -> int:
     sha256, size = digest_of(origin, lambda read: say(json.dumps(read)))
     _note(copying, draft, "registered", str(origin), origin, size, sha256, left_out, started)
+    return size
 
 
 def _note(

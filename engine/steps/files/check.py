@@ -33,15 +33,21 @@ def apply(step: RunningStep) -> None:
             )  # fmt: skip
 
         checked = check()
+        told: list[str] = []
         for aside in filter(None, (files.set_aside, *files.earlier)):
             if not checked.missing or not os.path.isdir(aside):  # noqa: PTH112
                 continue
             missing = (each.path for each in read_findings(checked.book, "missing"))
-            with writing(files.folder):
-                rescued = rescue(found, missing, os.fsencode(aside), os.fsencode(files.folder))
+            try:
+                with writing(files.folder):
+                    rescued = rescue(found, missing, os.fsencode(aside), os.fsencode(files.folder))
+            except RepriseError as problem:
+                told.append(f"what is missing could not be sought in {aside}: {problem.cause or problem.message}")
+                continue
             if rescued:
+                told.append(f"brought back from {aside}: {rescued} that were missing")
                 checked = check()
-        return to_builtins(checked)
+        return {"check": to_builtins(checked), "told": told}
 
     def hear(line: str) -> None:
         done, total, _ = map(int, line.split())
@@ -53,7 +59,10 @@ def apply(step: RunningStep) -> None:
         step.check(Check("files", "warn", not lost, told))
         return
     try:
-        step.check(from_json(to_json(carried(step, work, hear)), FileCheck).as_check())
+        said = carried(step, work, hear)
+        for told in said["told"]:
+            step.note(text=told)
+        step.check(from_json(to_json(said["check"]), FileCheck).as_check())
     except RepriseError as problem:
         finding = ": ".join(filter(None, ("the files could not be checked", problem.message, problem.cause)))
         step.check(Check("files", "warn", None, finding, "when it is open: reprise files check"))

@@ -67,6 +67,7 @@ def look(choices: Choices, files: Files, moment: datetime | None, held: Sequence
         fast=files.fast,
         only=os.fsencode(files.only) if files.only else None,
         narrowed=choices.kept(NARROWED) is not None,
+        stays=files.place == "delta",
         skip=frozenset(skip),
         say=lambda count, size: say(json.dumps([count, size])),
     )

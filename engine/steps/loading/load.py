@@ -18,6 +18,7 @@ from typing import Any
 from engine.dumps.contents import Original, count_entries, plain_script, read_original
 from engine.postgres.connecting import Connection
 from engine.postgres.databases import (
+    as_connection_string,
     create_database,
     database_exists,
     database_oid,
@@ -126,8 +127,12 @@ def _reach(loading: Loading) -> list[str]:
     return ["-h", loading.host, "-p", str(loading.port), "-U", loading.user, "--no-password"]
 
 
+def _into(loading: Loading) -> str:
+    return f"--dbname={as_connection_string(loading.fresh)}"
+
+
 def _load(loading: Loading, jobs: int, say: Say) -> None:
-    words = [*_reach(loading), f"--dbname={loading.fresh}", f"--jobs={jobs}", "--exit-on-error", "--verbose"]
+    words = [*_reach(loading), _into(loading), f"--jobs={jobs}", "--exit-on-error", "--verbose"]
     run(loading.programs, "pg_restore", *words, loading.contents, user=loading.run_as, timeout=None, on_line=say)
 
 
@@ -142,7 +147,7 @@ def _load_plain(loading: Loading, unset: set[str]) -> None:
             os.chown(pipe, loading.run_as.uid, loading.run_as.gid)
         feeder = Thread(target=_feed, args=(loading, unset, pipe, broken), daemon=True)
         feeder.start()
-        words = [*_reach(loading), f"--dbname={loading.fresh}", "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
+        words = [*_reach(loading), _into(loading), "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"]
         run(loading.programs, "psql", *words, f"--file={pipe}", user=loading.run_as, timeout=None)
         feeder.join()
     if broken:  # psql takes the end of the pipe for the end of the script
@@ -160,11 +165,11 @@ def _feed(loading: Loading, unset: set[str], pipe: Path, broken: list[Exception]
 
 
 def _analyze(loading: Loading) -> None:
-    words = [*_reach(loading), f"--dbname={loading.fresh}", "--analyze-only", "--jobs=2", "--quiet"]
+    words = [*_reach(loading), _into(loading), "--analyze-only", "--jobs=2", "--quiet"]
     run(loading.programs, "vacuumdb", *words, user=loading.run_as, timeout=None)
 
 
 def _end_strays(loading: Loading) -> None:
     """Those that load into this database of this server: another one's may bear the same name."""
     for program in ("pg_restore", "psql", "vacuumdb"):
-        end_strays_saying(program, [*_reach(loading), f"--dbname={loading.fresh}"])
+        end_strays_saying(program, [*_reach(loading), _into(loading)])

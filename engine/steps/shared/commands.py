@@ -8,6 +8,7 @@ from collections.abc import Callable
 from engine.records.errors import RepriseError, Unreachable
 
 TIMEOUT = 300.0  # seconds
+_GO_ON = "resume the run or roll it back (it has its own copy of the site file: site.json in its folder)"
 
 
 def run_site_command(
@@ -45,7 +46,7 @@ def run_site_command(
             if time.monotonic() > deadline:
                 raise Unreachable(
                     f"{key} did not end within {timeout:g} seconds",
-                    remedy="see what it waits for, then resume the run",
+                    remedy=f"see what it waits for, then {_GO_ON}",
                 )
             try:
                 process.wait(0.2)
@@ -59,5 +60,5 @@ def run_site_command(
         raise RepriseError(
             f"{key} failed with exit code {process.returncode}",
             cause="\n".join(lines[-5:]) or None,
-            remedy="mend it, then resume the run",
+            remedy=f"mend it, then {_GO_ON}",
         )

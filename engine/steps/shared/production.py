@@ -1,5 +1,6 @@
 """Production's own server: whether it runs, how it was started, stopping and starting it as its site does."""
 
+import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine.formats.settings_file import read_settings
+from engine.formats.settings_file import read_list, read_settings
 from engine.postgres import processes
 from engine.postgres.server import Server
 from engine.records.errors import RunFailed, Unreachable
@@ -16,6 +17,7 @@ from engine.steps.shared import server_waits
 from engine.steps.shared.commands import run_site_command
 from engine.steps.shared.layout import layout_of
 from engine.system.programs import run_program
+from engine.system.users import is_root
 
 _START = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'  # nobody's child, as engine/postgres/server.py has it
 _START_TIMEOUT = 600.0  # crash recovery may come first
@@ -60,6 +62,35 @@ def usual_words(step: RunningStep, data_dir: Path) -> list[str]:
     if "unix_socket_directories" not in set_there and database.host.startswith("/"):
         words += ["-c", f"unix_socket_directories={database.host}"]
     return words
+
+
+def missing_socket_folders(step: RunningStep, data_dir: Path) -> list[str]:
+    """The folders in which production's server will make its sockets, and those above, that are not there, as on a new
+    machine: without them it does not start. The outer ones first."""
+    database = step.site.database
+    told = _configured(data_dir, database.config_file).get("unix_socket_directories", database.host)
+    folders = list(map(Path, read_list(told)))
+    whole = [place for each in folders if each.is_absolute() for place in (*reversed(each.parents), each)]
+    return [str(place) for place in dict.fromkeys(whole) if not os.path.lexists(place)]
+
+
+def make_socket_folders(step: RunningStep, folders: Sequence[str]) -> None:
+    """Made as PostgreSQL's packages make /var/run/postgresql: the server's user's, and anybody may enter. Raises
+    RunFailed."""
+    user = layout_of(step.plan).run_as
+    for folder in map(Path, folders):
+        try:
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # whatever the umask
+            if is_root():
+                os.chown(folder, user.uid, user.gid, follow_symlinks=False)
+        except OSError as error:
+            raise RunFailed(
+                f"the folder of production's socket, {folder}, cannot be made",
+                cause=error.strerror,
+                remedy=f"make it for {user.name}, then resume the run",
+            ) from error
+        step.log(f"made {folder} for production's socket")
 
 
 def _configured(data_dir: Path, config_file: str | None) -> dict[str, str]:

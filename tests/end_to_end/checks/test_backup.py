@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.programs import find_programs
+from tests.clusters import of_another_cluster
 from tests.end_to_end.checks.place import Place, add, rewrite
 from tests.histories import History
 
@@ -26,6 +27,10 @@ def spoil_version(backup: Path) -> None:
     rewrite(backup / "PG_VERSION", lambda _: b"11\n")
 
 
+def spoil_identity(backup: Path) -> None:
+    rewrite(backup / "global" / "pg_control", of_another_cluster)
+
+
 @pytest.mark.parametrize(
     ("spoil", "name"),
     [
@@ -33,6 +38,7 @@ def spoil_version(backup: Path) -> None:
         (spoil_end, "backup-incomplete"),
         (spoil_control, "backup-damaged"),
         (spoil_version, "major-version"),
+        (spoil_identity, "major-version"),
     ],
 )
 def test_a_spoilt_backup_is_refused_by_its_name_and_never_chosen(
@@ -43,6 +49,7 @@ def test_a_spoilt_backup_is_refused_by_its_name_and_never_chosen(
     assert name not in place.plan(*named).refusing
     spoil(place.backup(backup))
     place.plan(*named).says(name, "refuse", False, backup)
+    assert backup not in {window["backup"] for window in place.operator.ask("windows").document["windows"]}
     assert place.plan("--name", "twice").document["backup"] != backup
     place.keep_only(backup)
     place.plan("--name", "twice").says(name, "refuse", False, backup)

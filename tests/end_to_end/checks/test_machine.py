@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from engine.run.locks import folder_lock, site_lock, take_lock
 from tests.clusters import Cluster, own
 from tests.end_to_end.checks.place import ROOT_ONLY, Place, make_place, tmpfs
@@ -55,11 +57,33 @@ def test_a_data_directory_that_is_a_mount_point_is_emptied_and_a_read_only_one_r
         place.plan("--latest", "--in-place").says("mount-point", "refuse", False, "cannot be written to")
 
 
+def test_a_production_whose_disk_is_not_mounted_is_refused_in_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fstab = place.home / "fstab"
+    fstab.write_text(f"/dev/sdb1 {place.original.data_dir.parent} xfs defaults 0 2\n")
+    place.plan("--latest", "--in-place").says("mount-point", "refuse", True)
+    monkeypatch.setattr("engine.survey.FSTAB", fstab)
+    place.plan("--latest", "--in-place").says("mount-point", "refuse", False, f"{fstab}, and not mounted")
+    place.plan("--latest")
+
+
 def copy_cluster(cluster: Cluster, data_dir: Path) -> None:
     """A stopped cluster's data directory, elsewhere."""
     shutil.copytree(cluster.data_dir, data_dir, symlinks=True, dirs_exist_ok=True)
     own(data_dir, cluster.user)
     data_dir.chmod(0o700)
+
+
+@ROOT_ONLY
+def test_a_folder_that_postgresql_may_not_enter_is_refused_before_anything_is_copied_to_it(place: Place) -> None:
+    """As root's own home is, where an operator may well stand."""
+    closed = place.home / "closed"
+    closed.mkdir(mode=0o700)
+    words = ("--latest", "--into", str(closed / "deeper" / "copy"))
+    place.plan(*words).says("ownership", "refuse", False, place.original.user.name, f"may not enter {closed}")
+    closed.chmod(0o711)
+    place.plan(*words).says("ownership", "refuse", True)
 
 
 @ROOT_ONLY

@@ -29,7 +29,7 @@ def _live(cluster: Cluster) -> None:
     fast.mkdir()
     own(fast, cluster.user)
     cluster.sql(f"CREATE TABLESPACE fast LOCATION '{fast}'")
-    cluster.sql("CREATE TABLE moved (x int) TABLESPACE fast")
+    cluster.sql("CREATE TABLE moved TABLESPACE fast AS SELECT generate_series(1, 1000) AS x")
     cluster.sql("CREATE UNLOGGED TABLE scratch (x int)")
     cluster.sql("INSERT INTO scratch VALUES (1)")
     cluster.sql("CREATE SUBSCRIPTION from_elsewhere CONNECTION 'host=gone' PUBLICATION p WITH (connect = false)")
@@ -146,6 +146,15 @@ def test_a_tablespace_that_cannot_be_written_to_is_refused(production: Cluster, 
     with tmpfs(production.root / "fast", "8m"):
         subprocess.run(["mount", "-o", "remount,ro", production.root / "fast"], check=True)
         place.plan(*words).says("tablespaces", "refuse", False, "cannot be written to")
+
+
+@ROOT_ONLY
+def test_a_tablespaces_own_disk_that_is_too_small_is_refused(production: Cluster, open_dir: Path) -> None:
+    place = make_place(production, open_dir, open_dir / "bare")
+    words = ("--latest", "--in-place", "--backup", "calm")
+    place.plan(*words).says("disk-space", "refuse", True)
+    with tmpfs(production.root / "fast", "8m"):
+        place.plan(*words).says("disk-space", "refuse", False, str(production.root / "fast"), "tablespace")
 
 
 def test_without_production_a_plain_backups_tablespace_is_never_restored_into_the_backup(

@@ -50,6 +50,14 @@ def test_a_damaged_segment_ends_what_can_be_reached(
     place.plan(*LATEST).says("wal-corrupt", "refuse", False, accident_segment(history))
 
 
+def test_another_clusters_segment_that_no_recovery_needs_stops_none(place: Place) -> None:
+    segment = place.archive / place.operator.cluster.segments()[0]
+    (place.archive / "0000000100000077000000AA").write_bytes(foreign(segment.read_bytes()))
+    assert place.plan(*LATEST).refusing == set()
+    problems = place.operator.ask("catalog").document["problems"]
+    assert any("another cluster" in problem["what"] for problem in problems), problems
+
+
 def test_a_segment_under_another_ones_name_is_noticed(place: Place, history: History) -> None:
     other = place.archive / place.operator.cluster.segments()[0]
     rewrite(place.archive / accident_segment(history), lambda _: other.read_bytes())

@@ -1,0 +1,107 @@
+"""What a check misses and a folder that was moved out has: brought back, and nothing else."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.media import rescuing
+from engine.media.references import Reference
+from engine.media.rescuing import rescue
+from tests.media.scenes import contents, tree
+
+
+@pytest.fixture
+def aside(tmp_path: Path) -> Path:
+    return tmp_path / "aside"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "folder").mkdir(mode=0o755)
+    return tmp_path / "folder"
+
+
+def put(root: Path, path: bytes, content: bytes) -> Path:
+    place = root / os.fsdecode(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    return place
+
+
+def reference(path: bytes, content: bytes | None, *, size: int | None = None) -> Reference:
+    digest = hashlib.sha256(content).hexdigest() if content is not None else None
+    return Reference(path, len(content) if content is not None and size is None else size, digest, 1)
+
+
+def rescued(references: list[Reference], aside: Path, folder: Path) -> int:
+    """All that is referred to and not there."""
+    references = sorted(references, key=lambda each: each.path.replace(b"/", b"\0"))
+    missing = [each.path for each in references if not (folder / os.fsdecode(each.path)).exists()]
+    return rescue(references, missing, os.fsencode(aside), os.fsencode(folder))
+
+
+def test_what_was_moved_out_comes_back_with_its_attributes_and_stays_there_too(aside: Path, folder: Path) -> None:
+    odd = b"2026/odd\xff\nname"
+    for path in (b"2026/11/a", odd, b"nobody's"):
+        put(aside, path, path)
+    (aside / "2026/11").chmod(0o2750)
+    (aside / "2026/11/a").chmod(0o640)
+    os.utime(aside / "2026/11/a", ns=(1, 1))
+    before = tree(aside)
+    wanted = [reference(b"2026/11/a", b"2026/11/a"), reference(odd, None), reference(b"2026/11/none", b"x")]
+    assert rescued(wanted, aside, folder) == 2
+    assert contents(folder) == {b"2026/11/a": b"2026/11/a", odd: odd}
+    status = (folder / "2026/11/a").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns, status.st_nlink) == (0o640, 1, 1)
+    assert stat.S_IMODE((folder / "2026/11").stat().st_mode) == 0o2750
+    assert tree(aside) == before
+
+
+def test_only_what_the_database_means_by_size_and_content_comes_back(aside: Path, folder: Path) -> None:
+    for path in (b"content", b"size", b"right size"):
+        put(aside, path, b"OTHER")
+    wanted = [reference(b"content", b"other"), reference(b"size", None, size=4), reference(b"right size", None, size=5)]
+    assert rescued(wanted, aside, folder) == 1
+    assert contents(folder) == {b"right size": b"OTHER"}
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_a_moved_one_is_found_by_its_content_and_may_serve_many(
+    aside: Path, folder: Path, sized: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescuing, "_PAGE", 2)
+    for number in range(5):
+        put(aside, b"old/%d" % number, b"content %d" % number)
+    folder.chmod(0o2775)
+    wanted = [reference(b"new/%d" % number, b"content %d" % (number % 5)) for number in range(7)]
+    wanted = [each if sized else each._replace(size=None) for each in wanted]
+    put(folder, b"there", b"there")
+    assert rescued([*wanted, reference(b"there", b"there")], aside, folder) == 7
+    assert contents(folder) == {b"there": b"there"} | {
+        b"new/%d" % each: b"content %d" % (each % 5) for each in range(7)
+    }
+    assert stat.S_IMODE((folder / "new").stat().st_mode) == 0o2775  # not closed to the application
+
+
+def test_no_link_is_followed_and_nothing_is_written_over(aside: Path, folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    put(outside, b"secret", b"secret")
+    aside.mkdir()
+    (aside / "linked").symlink_to(outside / "secret")
+    (aside / "through").symlink_to(outside)
+    for path in (b"away/file", b"place", b"file/below"):
+        put(aside, path, b"x")
+    (folder / "away").symlink_to(outside)
+    (folder / "place").mkdir()
+    put(folder, b"file", b"a file")
+    wanted = [
+        reference(path, b"secret" if path in (b"linked", b"through/secret") else b"x")
+        for path in (b"linked", b"through/secret", b"away/file", b"place", b"file/below")
+    ]
+    missing = sorted((each.path for each in wanted), key=lambda path: path.replace(b"/", b"\0"))
+    ordered = sorted(wanted, key=lambda each: each.path.replace(b"/", b"\0"))
+    assert rescue(ordered, missing, os.fsencode(aside), os.fsencode(folder)) == 0
+    assert os.listdir(outside) == ["secret"] and contents(folder)[b"file"] == b"a file"  # noqa: PTH208
