@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import View, contents_of, look, read_archive
 from engine.acts.mounted import not_mounted
-from engine.archiving.adopting import adopt
+from engine.archiving.adopting import adopt, sweep
 from engine.archiving.unfinished import Unfinished, read_unfinished
 from engine.formats.control_file import read_control_file
 from engine.postgres.processes import postmaster_pid, running_on
@@ -42,6 +42,8 @@ def adopt_unfinished(desk: Desk, *, apply: bool = False) -> Adoption:
         with _judged(desk) as (found, findings):
             return _adoption(found, findings)
     with _locked(writable(desk)), _judged(desk) as (found, findings):
+        for folder in {each.told.path.parent for each in found}:
+            sweep(folder)
         for each in found:
             if each.told.why_not is None:
                 adopt(each)
@@ -132,8 +134,8 @@ def _adoption(found: list[Unfinished], findings: list[str]) -> Adoption:
     adopting = tuple(each for each in told if each.why_not is None)
     for timeline in sorted({each.timeline for each in adopting}):
         findings.append(
-            f"adopt only where no server writes timeline {timeline} any more, here or elsewhere: "
-            "whole segments that came later would clash"
+            f"no server may write timeline {timeline} any more, here or elsewhere: whole segments that came later "
+            "would clash with what is adopted"
         )
     return Adoption(adopting, tuple(each for each in told if each.why_not is not None), tuple(findings))
 

@@ -12,6 +12,7 @@ from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
 from engine.acts.mounted import emptied, not_mounted, recall, unmarked
+from engine.archiving.unfinished import shortened
 from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.catalog.waiting import PATIENCE
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
@@ -243,6 +244,10 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
         try:
             index.refresh(contents.wal_files, contents.histories, progress=tell)
             findings = [f"{problem.where}: {problem.what}" for problem in index.damaged()]
+            findings += [
+                f"{path}: it ends before {source.name} does, which was adopted"
+                for path, source in shortened(index, Path(place))
+            ]
             findings += [f"missing on timeline {gap.timeline}: {name_missing([gap])}" for gap in index.gaps()]
         finally:
             index.close()

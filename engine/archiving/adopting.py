@@ -17,6 +17,7 @@ from engine.transfer.appearing import give_name
 from engine.transfer.naming import shown
 from engine.wal.worker import Wanted, read_file
 
+_DRAFT = ".draft-adopted-"
 _BLOCK = 1 << 20
 _PERMISSIONS = 0o666  # a segment is no program
 
@@ -25,9 +26,8 @@ def adopt(found: Unfinished) -> None:
     """Raises RepriseError; then there is nothing under the segment's name that was not there before."""
     told = found.told
     target = told.path.with_name(told.segment)
-    draft = target.with_name(f".draft-adopted-{told.segment}")
+    draft = target.with_name(_DRAFT + told.segment)
     try:
-        draft.unlink(missing_ok=True)  # of an adoption that was killed
         _write(found, draft)
         _prove(found, draft)
         give_name(draft, target)
@@ -42,6 +42,12 @@ def adopt(found: Unfinished) -> None:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Take away what adoptions left that were killed. Raises OSError."""
+    for draft in folder.glob(_DRAFT + "*"):
+        draft.unlink(missing_ok=True)
 
 
 def _write(found: Unfinished, draft: Path) -> None:

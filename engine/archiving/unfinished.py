@@ -21,6 +21,7 @@ from engine.transfer.opening import compression_of, read_blocks
 from engine.wal.files import read_beginning
 from engine.wal.index import WalIndex
 from engine.wal.pages import LARGEST_SEGMENT, DamagedPage, FirstPage, read_first_page
+from engine.wal.worker import Wanted, read_file
 
 _STREAM = re.compile(r"\d{1,2}-\d+\Z")  # pgBackRest's folders are named so too; it keeps a book beside them
 
@@ -66,6 +67,22 @@ def read_unfinished(
             yield Unfinished(replace(told, why_not=str(why)), path, (0, 0, 0))
         except OSError as problem:
             yield Unfinished(replace(told, why_not=f"it cannot be read: {problem.strerror}"), path, (0, 0, 0))
+
+
+def shortened(index: WalIndex, scratch: Path) -> Iterator[tuple[Path, Path]]:
+    """The adopted segments that end before the unfinished file beside them does, each with that: they are damaged.
+    Raises OSError."""
+    beside = {(path.parent, path.name[:24]): path for path in index.unfinished()}
+    for number, (path, valid_to) in enumerate(index.adopted()):
+        source = beside.get((path.parent, path.name))
+        room = scratch / f"adopted-{number}"
+        room.mkdir()
+        with suppress(_Left, FileNotFoundError):
+            if source is not None:
+                contents, page = _laid_out(source, room)
+                reading = read_file(Wanted(os.fspath(contents), *parse_segment(path.name, page.segment_size)))
+                if reading is not None and reading.valid_to > valid_to:
+                    yield path, source
 
 
 def stamp_of(path: Path) -> Stamp:

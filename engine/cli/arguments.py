@@ -159,7 +159,11 @@ def _parser(words: Sequence[str]) -> _Parser:
     schedule = command("schedule", "what runs by itself, from [schedule] in the site file", yes)
     schedule.add_argument("act", nargs="?", choices=["show", "install", "remove"], default="show")
     archiving = command("archiving", "the live cluster's WAL on its way into the archive", yes)
-    archiving.add_argument("act", choices=["set-up", "test", "stream", "adopt"], help="adopt: an unfinished segment")
+    archiving.add_argument(
+        "act",
+        choices=["set-up", "test", "stream", "adopt"],
+        help="adopt: an unfinished segment (.partial) whose server is gone for good",
+    )
     way = archiving.add_mutually_exclusive_group()
     way.add_argument("--zstd", action="store_true", help="set-up: the archive command compresses")
     way.add_argument("--stream", action="store_true", help="set-up: what `archiving stream` needs, its slot bounded")

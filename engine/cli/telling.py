@@ -158,7 +158,7 @@ def adoption(found: Adoption, zone: ZoneInfo, *, applied: bool = False) -> None:
     say(("adopted" if applied else "can be adopted") + ("" if found.adopting else ": nothing"))
     for each in found.adopting:
         number = f"{each.commits} commits" if each.commits != 1 else "one commit"
-        until = f", the last at {moment(each.last_commit_at, zone)}" if each.last_commit_at else ""
+        until = f", the last at {moment(each.last_commit_at, zone)} ({zone})" if each.last_commit_at else ""
         say(f" {SIGNS['ok']} {each.segment}: {number} more on timeline {each.timeline}{until}")
         say(f"      its WAL ends at {format_lsn(each.end_lsn or 0)}; from {each.path}, which stays")
         if each.ended_by is not None:

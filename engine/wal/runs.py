@@ -101,10 +101,8 @@ class AskingForRuns(Asking):
         """Damaged, foreign, unconnected, adopted and unfinished segments, each with its reason."""
         found = self.damaged()
         found += [
-            Problem(path, f"adopted while it was unfinished: its WAL ends at {format_lsn(valid_to)}")
-            for path, valid_to in self._ask(
-                f"SELECT path, valid_to FROM segment WHERE {_TROUBLED} AND {_ADOPTED} ORDER BY path"
-            )
+            Problem(str(path), f"adopted while it was unfinished: its WAL ends at {format_lsn(valid_to)}")
+            for path, valid_to in self.adopted()
         ]
         found += [Problem(*row) for row in self._ask("SELECT path, what, remedy FROM apart ORDER BY path")]
         return found
@@ -122,6 +120,11 @@ class AskingForRuns(Asking):
                 "ORDER BY timeline, number"
             )
         ]
+
+    def adopted(self) -> list[tuple[Path, Lsn]]:
+        """The segments that were adopted while they were unfinished, and where the WAL of each ends."""
+        query = f"SELECT path, valid_to FROM segment WHERE {_TROUBLED} AND {_ADOPTED} ORDER BY timeline, number"
+        return [(Path(path), valid_to) for path, valid_to in self._ask(query)]
 
     def unfinished(self) -> list[Path]:
         """The files of segments that were not full when their writing ended."""

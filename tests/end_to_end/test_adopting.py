@@ -77,7 +77,7 @@ def test_what_was_streamed_last_is_shown_adopted_and_restored(cluster: Cluster, 
     (adopted,) = shown["adopt"]
     assert (adopted["segment"], adopted["path"]) == (path.stem, str(path))
     assert (adopted["commits"], adopted["ended_by"]) == (38, None)
-    assert "no server writes timeline 1 any more" in shown["findings"][0]
+    assert "no server may write timeline 1 any more" in shown["findings"][0]
     assert sorted(path.name for path in cluster.archive.iterdir()) == listed
     assert operator.ask("archiving", "adopt", "--apply").code == 2  # without a terminal nothing asks
     assert sorted(path.name for path in cluster.archive.iterdir()) == listed
@@ -207,6 +207,27 @@ def test_a_packed_one_is_unpacked_as_far_as_it_goes(
     assert segment.read_bytes() == received + bytes(MB - len(received))
 
 
+def test_an_adopted_one_that_rots_is_found(alone: Operator) -> None:
+    path = partial_of(alone)
+    content, rotten = path.read_bytes(), bytearray(path.read_bytes())
+    rotten[2000] ^= 1
+    path.write_bytes(rotten)
+    border = parse_lsn(alone.ask("archiving", "adopt", expect=0).document["adopt"][0]["end_lsn"]) % MB
+    path.write_bytes(content)
+    adopted(alone)
+    segment = path.with_suffix("")
+
+    def findings(code: int) -> list[str]:
+        (proof,) = alone.ask("verify", "wal", expect=code).document["results"]
+        return list(proof["findings"])
+
+    assert findings(0) == []
+    segment.write_bytes(content[:border] + bytes(MB - border))  # as if no more had been adopted
+    assert findings(1) == [f"{segment}: it ends before {path.name} does, which was adopted"]
+    segment.write_bytes(rotten)
+    assert len(findings(1)) == 1 and segment.name in findings(1)[0]
+
+
 def test_what_continues_nothing_or_holds_nothing_is_left(alone: Operator) -> None:
     path = partial_of(alone)
     content = path.read_bytes()
@@ -257,14 +278,15 @@ def test_nothing_is_replaced_and_what_changes_meanwhile_is_not_adopted(alone: Op
     assert target.read_bytes() == b"the true one" and names(alone) == before
     assert "is in the archive" in left(alone)
     target.unlink()
-    draft = target.with_name(f".draft-adopted-{target.name}")
-    draft.write_bytes(b"of an adoption that was killed")
     with found.told.path.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\0")
     with pytest.raises(RepriseError, match="changed while"):
         adopt(found)
     assert names(alone) == [name for name in before if name != target.name]
+    target.with_name(f".draft-adopted-{target.name}").write_bytes(b"of an adoption that was killed")
+    assert adopted(alone)["commits"] == 38
+    assert names(alone) == before
 
 
 def test_a_full_disk_leaves_nothing_half(died: Cluster, open_dir: Path) -> None:
