@@ -4,6 +4,7 @@ import sys
 import time as clock
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from shlex import quote
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -225,7 +226,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         if each.ok is not True:
             _check(each)
     if state.host:
-        database = f"psql -h {state.host} -p {state.port}"
+        database = f"psql -h {quote(state.host)} -p {state.port}"
         say(f"server      {database}   data directory {state.data_dir}")
     if state.error:
         say(f"error       {state.error.message}")

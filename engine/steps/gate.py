@@ -1,5 +1,6 @@
 """Wait at the gate for the operator: finish, advance, or leave."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -113,6 +114,7 @@ def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str
     """What the operator is shown at the gate. JSON values only."""
     layout = layout_of(step.plan)
     database = step.site.database
+    psql = "psql", "-h", layout.socket_dir, "-p", str(layout.port)
     return {
         "lsn": format_lsn(gate_lsn(point)),
         "timeline": point.timeline,
@@ -123,7 +125,7 @@ def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str
         "lost_commits": point.lost_commits,
         "host": layout.socket_dir,
         "port": layout.port,
-        "psql": f"psql -h {layout.socket_dir} -p {layout.port} -U {database.user} -d {database.dbname}",
+        "psql": shlex.join([*psql, "-U", database.user, "-d", database.dbname]),
         "note": note,
     }
 
