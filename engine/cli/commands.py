@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from shlex import quote
 
 from engine import acts
 from engine.cli import arguments, catalog, documents, drill, files, following, keeping, monitoring, reporting, telling
@@ -173,7 +174,7 @@ def _demo(given: Given, open_screen: Callable[..., int]) -> int:
         if given.json:
             documents.write({"site": str(lab.site_file), "dir": str(lab.directory)})
         else:
-            say(f"the demo site is {lab.site_file}; look at it with: reprise --site {lab.site_file}")
+            say(f"the demo site is {lab.site_file}; look at it with: reprise --site {quote(str(lab.site_file))}")
         return 0
     try:
         lab.start_server()
@@ -301,7 +302,7 @@ def _fetch(given: Given) -> int:
         say(f"{done.into} holds all of {given.address}, verified by checksum")
         for name in done.left_out:
             say(f"  but for {name}, which is half sent or half deleted there")
-        say(f"write a site file from it with: reprise init --from {done.into}")
+        say(f"write a site file from it with: reprise init --from {quote(str(done.into))}")
     return 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import replace
+from shlex import quote
 
 import platformdirs
 
@@ -44,7 +45,7 @@ def write_site_file(given: argparse.Namespace) -> int:
     if given.json:
         documents.write({"site": str(path)})
     else:
-        say(f"wrote {path}; look at what it reaches with: reprise --site {path} windows")
+        say(f"wrote {path}; look at what it reaches with: reprise --site {quote(str(path))} windows")
     return 0
 
 

@@ -1,10 +1,10 @@
 """The documents for people, as plain lines: what a monitor's log, a dumb terminal or a careful reader wants."""
 
-import shlex
 import sys
 import time as clock
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from shlex import quote
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -256,7 +256,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         if each.ok is not True:
             _check(each)
     if state.host:
-        database = f"psql -h {shlex.quote(state.host)} -p {state.port}"
+        database = f"psql -h {quote(state.host)} -p {state.port}"
         say(f"server      {database}   data directory {state.data_dir}")
     if state.error:
         say(f"error       {state.error.message}")

@@ -1,5 +1,6 @@
 """How a drill stands, read from its folder; and its record minute by minute, with what its runs' journals tell."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -55,7 +56,7 @@ def read_drill(folder: Path) -> DrillState:
         hints_left=max(0, card.hints - len(hints)),
         site=str(lab / "site.toml"),
         state=str(folder / folders.STATE),
-        command=f"reprise --site {lab / 'site.toml'} --state {folder / folders.STATE}",
+        command=shlex.join(["reprise", "--site", str(lab / "site.toml"), "--state", str(folder / folders.STATE)]),
         running=result is None and is_kept(folder) and (lab / DONE).exists(),
         minutes=minutes,
         debriefing=scenario.debriefing if scenario is not None and result is not None else None,

@@ -113,7 +113,8 @@ def follows(later: RecoveryPoint, point: RecoveryPoint) -> bool:
 def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str | None) -> dict[str, Any]:
     """What the operator is shown at the gate. JSON values only."""
     layout = layout_of(step.plan)
-    database, dbname = step.site.database, step.site.database.dbname
+    database = step.site.database
+    psql = "psql", "-h", layout.socket_dir, "-p", str(layout.port)
     return {
         "lsn": format_lsn(gate_lsn(point)),
         "timeline": point.timeline,
@@ -124,9 +125,7 @@ def finding(step: RunningStep, point: RecoveryPoint, reached: Reached, note: str
         "lost_commits": point.lost_commits,
         "host": layout.socket_dir,
         "port": layout.port,
-        "psql": shlex.join(
-            ["psql", "-h", layout.socket_dir, "-p", f"{layout.port}", "-U", database.user, "-d", dbname]
-        ),
+        "psql": shlex.join([*psql, "-U", database.user, "-d", database.dbname]),
         "note": note,
     }
 

@@ -120,10 +120,13 @@ def test_a_dialogue_that_is_left_writes_nothing(tmp_path: Path) -> None:
 def test_snapshots_that_are_found_with_yes_are_told_since_where_the_files_belong_is_not_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    site = tmp_path / "my site.toml"
     proposed = replace(
         founding.propose_site(tmp_path), data_dir="/d", base_backups="/b", wal="/w", media="/backup/media"
     )
     monkeypatch.setattr(acts, "propose_site", lambda copies: proposed, raising=False)
-    assert cli.main(["--site", str(tmp_path / "s.toml"), "init", "--yes"], open_screen=lambda: 0) == 0
-    assert "left out: [media], though snapshots lie in /backup/media" in capfd.readouterr().err
-    assert read_site(tmp_path / "s.toml").media is None
+    assert cli.main(["--site", str(site), "init", "--yes"], open_screen=lambda: 0) == 0
+    out, err = capfd.readouterr()
+    assert "left out: [media], though snapshots lie in /backup/media" in err
+    assert out.endswith(f"reprise --site '{site}' windows\n")  # as it must be typed
+    assert read_site(site).media is None
