@@ -13,6 +13,7 @@ from engine.media.planning import FilesAsked, Place
 from engine.media.planning import plan_files as make_plan
 from engine.media.selecting import Selected, count_selected
 from engine.media.sources import Held, open_snapshot
+from engine.media.younger import Younger, count_younger
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.files import Files
@@ -28,6 +29,7 @@ from engine.survey.server import ask_databases
 from engine.system.users import current_user, default_run_as, may_write
 
 _PATIENCE = 10  # seconds
+_COUNTING = 3.0  # seconds for what is only told
 
 
 def plan_files(
@@ -69,6 +71,7 @@ def plan_files(
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
         earlier=_earlier(desk),
         selected=_selected(desk, chosen, only) if only is not None else None,
+        younger=_younger(desk, moment, place, only),
     )
     now = datetime.now(UTC)
     return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(desk))
@@ -90,6 +93,7 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
         asked,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
         earlier=_earlier(desk),
+        younger=_younger(desk, moment, place, None),
         held_by=None,  # the restore's own checks see to these
         has_application=False,
     )
@@ -163,6 +167,18 @@ def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str) -> Selec
         return within(_PATIENCE, lambda: count_selected(held, os.fsencode(only)), None)
     except (OSError, RepriseError):
         return None
+
+
+def _younger(desk: Desk, moment: datetime | None, place: Place, only: str | None) -> Younger | None:
+    """What of the live folder may be moved out of it."""
+    assert desk.site.media is not None
+    live = Path(os.path.normpath(desk.site.media.path))
+    if moment is None or place == "into":
+        return None
+    folders = moved_files(desk.state, desk.site.name, os.fspath(live))
+    skip = frozenset(os.fsencode(os.path.basename(each)) for each in folders)  # noqa: PTH119  # of a mount point, in it
+    count = partial(count_younger, live, moment, below=only, skip=skip, seconds=_COUNTING)
+    return within(_PATIENCE, count, None)
 
 
 def _named(view: View, snapshot: str) -> tuple[MediaSnapshot, ...]:

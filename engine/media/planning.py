@@ -9,6 +9,7 @@ from typing import Literal
 from humanize import naturalsize
 
 from engine.media.selecting import Selected
+from engine.media.younger import Younger
 from engine.records.copies import MediaSnapshot
 from engine.records.files import Files
 from engine.records.plan import Check, Destination, Plan, PlannedStep
@@ -23,7 +24,7 @@ Place = Literal["beside", "delta", "into"]
 class FilesAsked:
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
     answer. ``mounted``: the live folder is a mount point. ``room`` is where it would be built. ``selected`` None: all
-    is asked for, or nobody knows how much it is."""
+    is asked for, or nobody knows how much it is; ``younger``: nobody asked, or the folder does not answer."""
 
     site: str
     live: str
@@ -42,6 +43,7 @@ class FilesAsked:
     reserve: tuple[MediaSnapshot, ...] = ()
     earlier: tuple[str, ...] = ()
     selected: Selected | None = None
+    younger: Younger | None = None
 
 
 def plan_files(
@@ -195,6 +197,20 @@ def _disk_space(files: Files, room: FileSystem | None, most: int | None) -> Chec
     return Check("disk-space", "warn", False, f"{told}, {free}", remedy)
 
 
+def _moved_out(files: Files, younger: Younger | None) -> Check:
+    if younger is None:
+        return Check(
+            "moved-out", "info", None, f"how much came after the moment is not known; it goes to {files.set_aside}"
+        )
+    if not younger.files and younger.whole:
+        return Check("moved-out", "info", True, "no file of the live folder is younger than the moment")
+    count = f"{'' if younger.whole else 'more than '}{younger.files}, {naturalsize(younger.bytes, binary=True)}"
+    told = f"files of the live folder that are younger than the moment: {count}"
+    return Check(
+        "moved-out", "info", True, f"{told}; those that came after it go to {files.set_aside}, none is deleted"
+    )
+
+
 def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if files.fast:
         finding = "--fast trusts size and time: a file whose content changed without them is taken for right"
@@ -202,6 +218,8 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if files.place == "beside":
         finding = "files that are right already are shared with the folder that is set aside"
         yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+    if files.place != "into" and files.moment is not None:
+        yield _moved_out(files, asked.younger)
     if files.earlier:
         told = f"earlier runs moved files of {files.live} to {', '.join(files.earlier)}"
         if files.asked is not None:

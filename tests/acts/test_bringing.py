@@ -1,5 +1,6 @@
 """The plan that brings users' files back, and the run that carries it out."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +52,29 @@ def test_what_no_snapshot_shows_is_told_before_the_start(site: MediaSite) -> Non
     behind = site.plan(time_of(datetime.now(UTC) + timedelta(seconds=1)))
     assert "files-behind" in {each.name for each in behind.checks}
     assert "fast" in {each.name for each in site.plan(fast=True).checks}
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_what_may_be_moved_out_is_counted_before_the_start_and_what_was_in_the_report(
+    site: MediaSite, delta: bool
+) -> None:
+    site.snapshot()
+    moment = datetime.now(UTC)
+    for name, size in (("0/late", 1000), ("late", 24)):
+        (site.live / name).write_bytes(b"x" * size)
+        os.utime(site.live / name, (moment.timestamp() + 60,) * 2)
+    planned = site.plan(time_of(moment), delta=delta)
+    (told,) = (each for each in planned.checks if each.name == "moved-out")
+    assert "younger than the moment: 2, 1.0 KiB; " in told.finding
+    assert planned.files is not None and planned.files.set_aside is not None
+    assert planned.files.set_aside in told.finding and not told.refuses
+    (told,) = (each for each in site.plan(time_of(moment), only="0").checks if each.name == "moved-out")
+    assert "younger than the moment: 1, 1000 Bytes; " in told.finding
+    assert "moved-out" not in {each.name for each in site.plan(LATEST, delta=delta).checks}
+    state = site.restore(time_of(moment), delta=delta)
+    assert state.files is not None and (state.files["out"], state.files["out_bytes"]) == (2, 1024)
+    assert sorted(state.files["out_sample"]) == ["0/late", "late"]
+    assert (Path(state.files["set_aside"]) / "0/late").exists() and not (site.live / "0/late").exists()
 
 
 @pytest.mark.parametrize("delta", [False, True])
