@@ -86,7 +86,8 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     assert point is not None
     moment, chosen = _beside(desk, point, view)
     into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
-    mounted = within(_PATIENCE, lambda: os.path.ismount(media.path), False)
+    live = _live(desk)
+    mounted = within(_PATIENCE, lambda: os.path.ismount(live), False)
     place: Place = "into" if into is not None else "delta" if mounted else "beside"
     asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
     asked = replace(
@@ -119,8 +120,7 @@ def _beside(desk: Desk, point: RecoveryPoint, view: View) -> tuple[datetime | No
 
 def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:
     """What is asked for, and how the machine stands."""
-    assert desk.site.media is not None
-    live = desk.site.media.path
+    live = _live(desk)
     above = live if place == "delta" else os.path.dirname(os.path.normpath(live))  # noqa: PTH120
     above = str(into.absolute()) if into is not None else above
     user = current_user()
@@ -142,10 +142,17 @@ def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str
     )
 
 
+def _live(desk: Desk) -> str:
+    """The live folder itself, where the site names a link to it: what is built for it, and what is set aside, belong
+    beside it, on its own file system, and the link goes on leading there."""
+    assert desk.site.media is not None
+    named = os.path.normpath(desk.site.media.path)
+    return within(_PATIENCE, lambda: os.path.realpath(named), named)
+
+
 def _earlier(desk: Desk) -> tuple[str, ...]:
     """Folders into which earlier runs have moved files of the live folder, and that still stand."""
-    assert desk.site.media is not None
-    folders = moved_files(desk.state, desk.site.name, os.path.normpath(desk.site.media.path))
+    folders = moved_files(desk.state, desk.site.name, _live(desk))
     return tuple(each for each in folders if within(_PATIENCE, partial(os.path.isdir, each), False))
 
 
@@ -171,13 +178,12 @@ def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str) -> Selec
 
 def _younger(desk: Desk, moment: datetime | None, place: Place, only: str | None) -> Younger | None:
     """What of the live folder may be moved out of it."""
-    assert desk.site.media is not None
-    live = Path(os.path.normpath(desk.site.media.path))
     if moment is None or place == "into":
         return None
-    folders = moved_files(desk.state, desk.site.name, os.fspath(live))
+    live = _live(desk)
+    folders = moved_files(desk.state, desk.site.name, live)
     skip = frozenset(os.fsencode(os.path.basename(each)) for each in folders)  # noqa: PTH119  # of a mount point, in it
-    count = partial(count_younger, live, moment, below=only, skip=skip, seconds=_COUNTING)
+    count = partial(count_younger, Path(live), moment, below=only, skip=skip, seconds=_COUNTING)
     return within(_PATIENCE, count, None)
 
 

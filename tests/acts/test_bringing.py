@@ -1,6 +1,8 @@
 """The plan that brings users' files back, and the run that carries it out."""
 
 import os
+import shutil
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +77,35 @@ def test_what_may_be_moved_out_is_counted_before_the_start_and_what_was_in_the_r
     assert state.files is not None and (state.files["out"], state.files["out_bytes"]) == (2, 1024)
     assert sorted(state.files["out_sample"]) == ["0/late", "late"]
     assert (Path(state.files["set_aside"]) / "0/late").exists() and not (site.live / "0/late").exists()
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_a_link_to_the_live_folder_stays_one_and_all_happens_on_the_disk_it_leads_to(
+    site: MediaSite, delta: bool, tmp_path: Path
+) -> None:
+    site.snapshot()
+    right = contents(site.live)
+    with tempfile.TemporaryDirectory(dir=_another_file_system(tmp_path)) as place:
+        disk = Path(place) / "media"
+        shutil.copytree(site.live, disk)
+        shutil.rmtree(site.live)
+        site.live.symlink_to(disk)
+        (disk / "0/0.pdf").write_bytes(b"damaged")
+        before = tree(disk)
+        state = site.restore(LATEST, delta=delta)
+        assert state.outcome == "completed", state.error
+        assert site.live.is_symlink() and contents(disk) == right
+        assert state.files is not None and Path(state.files["set_aside"]).parent == disk.parent
+        assert site.plan(LATEST).files.earlier == (state.files["set_aside"],)  # type: ignore[union-attr]
+        folder = site.desk.state / "runs" / state.run
+        assert carry_on(folder, "rollback").outcome == "rolled-back"
+        assert site.live.is_symlink() and tree(disk) == before
+
+
+def _another_file_system(than: Path) -> Path:
+    """A memory file system, where there is one."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shared.stat().st_dev != than.stat().st_dev else than
 
 
 @pytest.mark.parametrize("delta", [False, True])
