@@ -23,7 +23,7 @@ from engine.recovery.resolving import resolve_in
 from engine.recovery.snapshots import moment_of_files, reserve_for, snapshots_for
 from engine.run.earlier import moved_files
 from engine.run.locks import lock_holder, site_lock
-from engine.survey.machine import file_system
+from engine.survey.machine import FSTAB, UNITS, file_system, is_mount_point, mounts_below, unmounted_above
 from engine.survey.patience import within
 from engine.survey.server import ask_databases
 from engine.system.users import current_user, default_run_as, may_write
@@ -87,7 +87,7 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     moment, chosen = _beside(desk, point, view)
     into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
     live = _live(desk)
-    mounted = within(_PATIENCE, lambda: os.path.ismount(live), False)
+    mounted = within(_PATIENCE, lambda: is_mount_point(Path(live)), False)
     place: Place = "into" if into is not None else "delta" if mounted else "beside"
     asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
     asked = replace(
@@ -133,7 +133,9 @@ def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str
         fast=fast,
         only=only,
         live_exists=within(_PATIENCE, lambda: os.path.isdir(live), None),  # noqa: PTH112
-        mounted=within(_PATIENCE, lambda: os.path.ismount(live), False),
+        mounted=within(_PATIENCE, lambda: is_mount_point(Path(live)), False),
+        mounted_in_it=tuple(map(str, mounts_below(Path(live)))),
+        unmounted=within(_PATIENCE, lambda: _unmounted(live), None),
         into_free=within(_PATIENCE, lambda: _free(into), None) if into is not None else None,
         room=file_system(above),
         writable=within(_PATIENCE, lambda: may_write(user, _nearest(above)), False),
@@ -148,6 +150,12 @@ def _live(desk: Desk) -> str:
     assert desk.site.media is not None
     named = os.path.normpath(desk.site.media.path)
     return within(_PATIENCE, lambda: os.path.realpath(named), named)
+
+
+def _unmounted(live: str) -> str | None:
+    """The mount point that the live folder should lie on, where nothing is mounted there."""
+    found = unmounted_above(Path(live), FSTAB, UNITS)
+    return os.fspath(found.place) if found is not None else None
 
 
 def _earlier(desk: Desk) -> tuple[str, ...]:

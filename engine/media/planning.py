@@ -18,12 +18,14 @@ from engine.records.target import RecoveryTarget
 from engine.recovery.estimates import Measured, estimate
 
 Place = Literal["beside", "delta", "into"]
+_ELSEWHERE = "bring the files elsewhere, with: files restore --into DIR (and the database alone: --no-files)"
 
 
 @dataclass(frozen=True, slots=True)
 class FilesAsked:
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
-    answer. ``mounted``: the live folder is a mount point. ``room`` is where it would be built. ``selected`` None: all
+    answer. ``mounted``: the live folder is a mount point; ``mounted_in_it`` are others inside it; on ``unmounted`` it
+    should lie, and nothing is mounted there. ``room`` is where it would be built. ``selected`` None: all
     is asked for, or nobody knows how much it is; ``younger``: nobody asked, or the folder does not answer."""
 
     site: str
@@ -40,6 +42,8 @@ class FilesAsked:
     writable: bool
     has_application: bool
     held_by: LockHolder | None = None
+    mounted_in_it: tuple[str, ...] = ()
+    unmounted: str | None = None
     reserve: tuple[MediaSnapshot, ...] = ()
     earlier: tuple[str, ...] = ()
     selected: Selected | None = None
@@ -155,6 +159,13 @@ def _checks(asked: FilesAsked, files: Files, most: int | None, why_not: str) -> 
     if asked.mounted and files.place == "beside":
         remedy = "add --delta: what differs is changed in it"
         yield check("mount-point", False, f"{files.live} is a mount point, which cannot be renamed", remedy)
+    if asked.mounted_in_it and files.place != "into":
+        told = f"{asked.mounted_in_it[0]} is mounted inside the media folder: no file can be renamed across it"
+        remedy = f"unmount it meanwhile; or {_ELSEWHERE}"
+        yield check("mount-point", False, told, remedy)
+    if asked.unmounted is not None and files.place != "into":
+        told = f"nothing is mounted at {asked.unmounted}: the files would come to lie below it"
+        yield check("mount-point", False, told, f"mount it; or {_ELSEWHERE}")
     if files.place == "into" and asked.into_free is not True:
         told = "does not answer" if asked.into_free is None else "is not empty"
         yield check("destination", False, f"{files.folder} {told}", "name an absent or empty folder")

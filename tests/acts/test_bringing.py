@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.acts import bringing
 from engine.media.catalogue import catalogue_of
 from engine.media.snapshot import take_snapshot
 from engine.records.errors import UsageError
 from engine.records.plan import Plan
 from tests.acts.sites import LATEST, MediaSite, carry_on, fill, make_site, time_of
+from tests.end_to_end.mounts import mounted
 from tests.media.scenes import contents, tree
 
 
@@ -106,6 +108,43 @@ def _another_file_system(than: Path) -> Path:
     """A memory file system, where there is one."""
     shared = Path("/dev/shm")
     return shared if shared.is_dir() and shared.stat().st_dev != than.stat().st_dev else than
+
+
+def test_a_mount_inside_the_live_folder_is_refused_before_anything_changes(site: MediaSite, tmp_path: Path) -> None:
+    site.snapshot()
+    with mounted(tmp_path / "copies", site.live / "0"):
+        for delta in (False, True):
+            refused = refusals(site.plan(LATEST, delta=delta))
+            assert refused.keys() == {"mount-point"} and f"{site.live}/0" in refused["mount-point"]
+        assert not refusals(site.plan(LATEST, into=tmp_path / "elsewhere"))
+
+
+def test_a_live_folder_that_is_a_bind_mount_is_changed_by_a_delta_and_never_renamed(
+    site: MediaSite, tmp_path: Path
+) -> None:
+    site.snapshot()
+    right = contents(site.live)
+    site.live.rename(tmp_path / "real")
+    with mounted(tmp_path / "real", site.live):
+        (site.live / "0/0.pdf").write_bytes(b"damaged")
+        assert refusals(site.plan(LATEST)).keys() == {"mount-point"}
+        state = site.restore(LATEST, delta=True)
+        assert state.outcome == "completed" and state.files is not None
+        there = contents(site.live)
+        aside = os.path.relpath(state.files["set_aside"], site.live)
+        assert {path: each for path, each in there.items() if not path.startswith(os.fsencode(aside))} == right
+        assert there[os.fsencode(aside) + b"/0/0.pdf"] == b"damaged"
+
+
+def test_nothing_is_built_where_the_live_folders_file_system_is_not_mounted(
+    site: MediaSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.snapshot()
+    (tmp_path / "fstab").write_text(f"/dev/gone {site.live} ext4 defaults 0 2\n")
+    monkeypatch.setattr(bringing, "FSTAB", tmp_path / "fstab")
+    refused = refusals(site.plan(LATEST))
+    assert refused.keys() == {"mount-point"} and "nothing is mounted at" in refused["mount-point"]
+    assert not refusals(site.plan(LATEST, into=tmp_path / "elsewhere"))
 
 
 @pytest.mark.parametrize("delta", [False, True])
