@@ -135,7 +135,9 @@ def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
 
     names = ", ".join(each.id for each in files.snapshots)
     narrowed = ", narrowed to what the database refers to" if files.asked else ""
-    yield step("choose-files", f"choose from {names}{narrowed}")
+    # what is read then: files of the live folder, where they have the size that they should have
+    reads = {"bytes": bytes if not files.fast else None}
+    yield PlannedStep("choose-files", "choose-files", f"choose from {names}{narrowed}", None, reads)
     yield step("copy-files", f"copy what is missing or wrong into {files.building}", bytes)
     if files.place == "beside":
         yield step("swap-files", f"set {files.live} aside as {files.set_aside}, put the new one there")

@@ -58,6 +58,12 @@ def test_what_no_snapshot_shows_is_told_before_the_start(site: MediaSite) -> Non
     assert "fast" in {each.name for each in site.plan(fast=True).checks}
 
 
+def test_how_much_is_read_of_the_live_folder_is_known_before_the_start(site: MediaSite) -> None:
+    site.snapshot()
+    size = sum(len(content) for content in contents(site.live).values())  # type: ignore[arg-type]
+    assert [site.plan(fast=fast).steps[0].args["bytes"] for fast in (False, True)] == [size, None]
+
+
 @pytest.mark.parametrize("delta", [False, True])
 def test_what_may_be_moved_out_is_counted_before_the_start_and_what_was_in_the_report(
     site: MediaSite, delta: bool
@@ -108,6 +114,25 @@ def _another_file_system(than: Path) -> Path:
     """A memory file system, where there is one."""
     shared = Path("/dev/shm")
     return shared if shared.is_dir() and shared.stat().st_dev != than.stat().st_dev else than
+
+
+def test_a_damaged_catalogue_stops_the_run_before_anything_changes_and_another_snapshot_is_the_way_on(
+    site: MediaSite,
+) -> None:
+    site.snapshot()
+    right = contents(site.live)
+    (first,) = site.desk.site.media.repository  # type: ignore[union-attr]
+    (site.live / "0/0.pdf").write_bytes(b"newer")
+    site.snapshot()
+    older, newest = sorted(each for each in Path(first.path).iterdir() if each.is_dir())
+    catalogue = catalogue_of(newest)
+    catalogue.write_bytes(catalogue.read_bytes()[:-20])
+    before = tree(site.live)
+    state = site.restore(LATEST)
+    assert state.outcome == "failed" and state.error is not None and tree(site.live) == before
+    assert "--snapshot" in (state.error.remedy or "") and "rollback" in state.answers
+    assert carry_on(site.desk.state / "runs" / state.run, "rollback").outcome == "rolled-back"
+    assert site.restore(None, snapshot=older.name).outcome == "completed" and contents(site.live) == right
 
 
 def test_a_mount_inside_the_live_folder_is_refused_before_anything_changes(site: MediaSite, tmp_path: Path) -> None:
