@@ -64,14 +64,15 @@ def plan_files(
         moment, why_not = _moment(desk, view, target)
         chosen = snapshots_for(serving_media(desk, view), moment)
     place: Place = "into" if into is not None else "delta" if delta else "beside"
+    live = _live(desk)
     narrowed = _narrowed(desk, target, snapshot)
-    asked = _asked(desk, place, into, fast=fast, only=only, narrowed=narrowed)
+    asked = _asked(desk, live, place, into, fast=fast, only=only, narrowed=narrowed)
     asked = replace(
         asked,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
-        earlier=_earlier(desk),
-        selected=_selected(desk, chosen, only) if only is not None else None,
-        younger=_younger(desk, moment, place, only),
+        earlier=_earlier(desk, live),
+        selected=_selected(desk, chosen, only),
+        younger=_younger(desk, live, moment, place, only),
     )
     now = datetime.now(UTC)
     return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(desk))
@@ -89,12 +90,13 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     live = _live(desk)
     mounted = within(_PATIENCE, lambda: is_mount_point(Path(live)), False)
     place: Place = "into" if into is not None else "delta" if mounted else "beside"
-    asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
+    asked = _asked(desk, live, place, into, fast=False, only=None, narrowed=media.references is not None)
     asked = replace(
         asked,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
-        earlier=_earlier(desk),
-        younger=_younger(desk, moment, place, None),
+        earlier=_earlier(desk, live),
+        selected=_selected(desk, chosen, None),
+        younger=_younger(desk, live, moment, place, None),
         held_by=None,  # the restore's own checks see to these
         has_application=False,
     )
@@ -118,9 +120,10 @@ def _beside(desk: Desk, point: RecoveryPoint, view: View) -> tuple[datetime | No
     return moment, snapshots_for(serving_media(desk, view), moment)
 
 
-def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:
+def _asked(
+    desk: Desk, live: str, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool
+) -> FilesAsked:
     """What is asked for, and how the machine stands."""
-    live = _live(desk)
     above = live if place == "delta" else os.path.dirname(os.path.normpath(live))  # noqa: PTH120
     above = str(into.absolute()) if into is not None else above
     user = current_user()
@@ -158,9 +161,9 @@ def _unmounted(live: str) -> str | None:
     return os.fspath(found.place) if found is not None else None
 
 
-def _earlier(desk: Desk) -> tuple[str, ...]:
+def _earlier(desk: Desk, live: str) -> tuple[str, ...]:
     """Folders into which earlier runs have moved files of the live folder, and that still stand."""
-    folders = moved_files(desk.state, desk.site.name, _live(desk))
+    folders = moved_files(desk.state, desk.site.name, live)
     return tuple(each for each in folders if within(_PATIENCE, partial(os.path.isdir, each), False))
 
 
@@ -172,23 +175,29 @@ def _within(only: str) -> str:
     return path
 
 
-def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str) -> Selected | None:
-    """How much the snapshots hold there; None where they do not tell it soon."""
+def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str | None) -> Selected | None:
+    """How much the snapshots hold together, there; None where they do not tell it soon, or one tells it itself."""
     media = desk.site.media
     assert media is not None
+    if only is None and (len(chosen) < 2 or not all(each.has_catalogue for each in chosen)):
+        return None
     places = {each.path: each for each in media.repository}
     held = [Held(each, open_snapshot(each, places[each.repository], media.path)) for each in chosen]
-    try:
-        return within(_PATIENCE, lambda: count_selected(held, os.fsencode(only)), None)
-    except (OSError, RepriseError):
-        return None
+    below, seconds = (os.fsencode(only), _PATIENCE) if only is not None else (None, _COUNTING)
+
+    def count() -> Selected | None:
+        try:
+            return count_selected(held, below, seconds)
+        except RepriseError:  # the run says it, where it matters
+            return None
+
+    return within(_PATIENCE, count, None)
 
 
-def _younger(desk: Desk, moment: datetime | None, place: Place, only: str | None) -> Younger | None:
+def _younger(desk: Desk, live: str, moment: datetime | None, place: Place, only: str | None) -> Younger | None:
     """What of the live folder may be moved out of it."""
     if moment is None or place == "into":
         return None
-    live = _live(desk)
     folders = moved_files(desk.state, desk.site.name, live)
     skip = frozenset(os.fsencode(os.path.basename(each)) for each in folders)  # noqa: PTH119  # of a mount point, in it
     count = partial(count_younger, Path(live), moment, below=only, skip=skip, seconds=_COUNTING)

@@ -1,7 +1,7 @@
 """The plan that brings users' files back."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -25,8 +25,8 @@ _ELSEWHERE = "bring the files elsewhere, with: files restore --into DIR (and the
 class FilesAsked:
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
     answer. ``mounted``: the live folder is a mount point; ``mounted_in_it`` are others inside it; on ``unmounted`` it
-    should lie, and nothing is mounted there. ``room`` is where it would be built. ``selected`` None: all
-    is asked for, or nobody knows how much it is; ``younger``: nobody asked, or the folder does not answer."""
+    should lie, and nothing is mounted there. ``room`` is where it would be built. ``selected`` None:
+    nobody counted how much it is; ``younger``: nobody asked, or the folder does not answer."""
 
     site: str
     live: str
@@ -61,7 +61,7 @@ def plan_files(
     measured: Iterable[Measured] = (),
 ) -> Plan:
     """``moment`` None: as the newest snapshot has them. ``why_not``: why the target could not be resolved."""
-    files, most = _layout(asked, moment, snapshots, now), _most(asked, snapshots)
+    files, most = _layout(asked, moment, snapshots, now), _bytes(asked, snapshots)
     steps = tuple(_steps(files, most))
     checks = tuple(_checks(asked, files, most, why_not))
     return Plan(
@@ -99,34 +99,24 @@ def _layout(asked: FilesAsked, moment: datetime | None, snapshots: tuple[MediaSn
         asked=asked.asked,
         fast=asked.fast,
         only=asked.only,
-        files=_count(asked, snapshots),
-        bytes=_sum(each.size_bytes for each in snapshots) if asked.only is None else _most(asked, snapshots),
+        files=_most(asked, [each.files for each in snapshots], lambda selected: selected.files),
+        bytes=_bytes(asked, snapshots),
         reserve=asked.reserve,
         earlier=asked.earlier,
     )
 
 
-def _count(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
-    if asked.only is not None:
-        return asked.selected.files if asked.selected is not None else None
-    return _sum(each.files for each in snapshots)
+def _bytes(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
+    """That are copied at the most."""
+    return _most(asked, [each.size_bytes for each in snapshots], lambda selected: selected.bytes)
 
 
-def _sum(numbers: Iterable[int | None]) -> int | None:
-    total = 0
-    for each in numbers:
-        if each is None:
-            return None
-        total += each
-    return total
-
-
-def _most(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
-    """Bytes that are copied at the most; None where nobody knows."""
-    if asked.only is not None:
-        return asked.selected.bytes if asked.selected is not None else None
-    sizes = [each.size_bytes for each in snapshots]
-    return None if None in sizes else max((size or 0 for size in sizes), default=0)
+def _most(asked: FilesAsked, told: Sequence[int | None], of: Callable[[Selected], int]) -> int | None:
+    """An upper bound: what they hold together where that was counted, else the sum; None where nobody knows."""
+    if asked.selected is not None:
+        return of(asked.selected)
+    known = [each for each in told if each is not None]
+    return sum(known) if asked.only is None and len(known) == len(told) else None
 
 
 def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
@@ -171,7 +161,7 @@ def _checks(asked: FilesAsked, files: Files, most: int | None, why_not: str) -> 
     if files.place == "into" and asked.into_free is not True:
         told = "does not answer" if asked.into_free is None else "is not empty"
         yield check("destination", False, f"{files.folder} {told}", "name an absent or empty folder")
-    yield _disk_space(files, asked.room, most)
+    yield _disk_space(files, asked.room, most, exact=asked.selected is not None or len(files.snapshots) < 2)
     if not asked.writable:
         place = os.path.dirname(files.building)  # noqa: PTH120
         yield check("destination", False, f"this user cannot write into {place}", "start as root, or as its owner")
@@ -194,7 +184,8 @@ def _snapshots(files: Files, why_not: str) -> Check:
     return Check("media-snapshot", "refuse", True, f"from {', '.join(each.id for each in files.snapshots)}")
 
 
-def _disk_space(files: Files, room: FileSystem | None, most: int | None) -> Check:
+def _disk_space(files: Files, room: FileSystem | None, most: int | None, *, exact: bool) -> Check:
+    """``exact``: no file is counted twice."""
     if most is None:
         free = f"; {naturalsize(room.free_bytes, binary=True)} are free" if room is not None else ""
         return Check("disk-space", "warn", None, f"how much is copied is not known{free}")
@@ -204,8 +195,11 @@ def _disk_space(files: Files, room: FileSystem | None, most: int | None) -> Chec
     free = f"{naturalsize(room.free_bytes, binary=True)} are free"
     if wanted <= room.free_bytes:
         return Check("disk-space", "refuse", True, f"{told}, {free}")
-    if files.place == "into":
+    if files.place == "into" and exact:
         return Check("disk-space", "refuse", False, f"{told}, {free}", "make room, or name another folder")
+    if files.place == "into":
+        remedy = "what several snapshots have is counted more than once; make room first, if it is little less"
+        return Check("disk-space", "warn", False, f"{told}, {free}", remedy)
     remedy = "what the live folder has right is not copied; where that is little, make room first"
     return Check("disk-space", "warn", False, f"{told}, {free}", remedy)
 

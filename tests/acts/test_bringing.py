@@ -58,6 +58,22 @@ def test_what_no_snapshot_shows_is_told_before_the_start(site: MediaSite) -> Non
     assert "fast" in {each.name for each in site.plan(fast=True).checks}
 
 
+def test_the_most_that_is_copied_is_what_the_snapshots_hold_together(site: MediaSite, tmp_path: Path) -> None:
+    """Neither the largest of them, nor what both have twice."""
+    site.snapshot()
+    held = {path: len(content) for path, content in contents(site.live).items()}  # type: ignore[arg-type]
+    moment = datetime.now(UTC)
+    (site.live / "0/0.pdf").unlink()
+    (site.live / "1/1.pdf").write_bytes(b"longer than it was before")
+    (site.live / "later").write_bytes(b"later")
+    site.snapshot()
+    held |= {b"1/1.pdf": 25, b"later": 5}
+    for into in (None, tmp_path / "elsewhere"):
+        planned = site.plan(time_of(moment), into=into)
+        assert planned.files is not None and len(planned.files.snapshots) == 2
+        assert (planned.files.files, planned.files.bytes) == (len(held), sum(held.values()))
+
+
 def test_how_much_is_read_of_the_live_folder_is_known_before_the_start(site: MediaSite) -> None:
     site.snapshot()
     size = sum(len(content) for content in contents(site.live).values())  # type: ignore[arg-type]
@@ -117,7 +133,7 @@ def _another_file_system(than: Path) -> Path:
 
 
 def test_a_damaged_catalogue_stops_the_run_before_anything_changes_and_another_snapshot_is_the_way_on(
-    site: MediaSite,
+    site: MediaSite, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.snapshot()
     right = contents(site.live)
@@ -128,6 +144,7 @@ def test_a_damaged_catalogue_stops_the_run_before_anything_changes_and_another_s
     catalogue = catalogue_of(newest)
     catalogue.write_bytes(catalogue.read_bytes()[:-20])
     before = tree(site.live)
+    assert not refusals(site.plan(LATEST, only="0")) and capsys.readouterr().err == ""
     state = site.restore(LATEST)
     assert state.outcome == "failed" and state.error is not None and tree(site.live) == before
     assert "--snapshot" in (state.error.remedy or "") and "rollback" in state.answers
