@@ -69,6 +69,7 @@ def plan_files(
     asked = _asked(desk, live, place, into, fast=fast, only=only, narrowed=narrowed)
     asked = replace(
         asked,
+        unasked=not narrowed and target is not None and target.kind == "latest" and media.references is not None,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
         earlier=_earlier(desk, live),
         selected=_selected(desk, chosen, only),

@@ -25,7 +25,8 @@ _ELSEWHERE = "bring the files elsewhere, with: files restore --into DIR (and the
 class FilesAsked:
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
     answer. ``mounted``: the live folder is a mount point; ``mounted_in_it`` are others inside it; on ``unmounted`` it
-    should lie, and nothing is mounted there. ``room`` is where it would be built. ``selected`` None:
+    should lie, and nothing is mounted there. ``unasked``: the live database should say what is wanted, and does not
+    answer. ``room`` is where it would be built. ``selected`` None:
     nobody counted how much it is; ``younger``: nobody asked, or the folder does not answer."""
 
     site: str
@@ -44,6 +45,7 @@ class FilesAsked:
     held_by: LockHolder | None = None
     mounted_in_it: tuple[str, ...] = ()
     unmounted: str | None = None
+    unasked: bool = False
     reserve: tuple[MediaSnapshot, ...] = ()
     earlier: tuple[str, ...] = ()
     selected: Selected | None = None
@@ -222,6 +224,9 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if files.fast:
         finding = "--fast trusts size and time: a file whose content changed without them is taken for right"
         yield Check("fast", "warn", False, finding, "leave out --fast: every file is read")
+    if asked.unasked:
+        finding = "the live database does not answer: all that the snapshot holds is brought back, referred to or not"
+        yield Check("files-wanted", "warn", None, finding, "start it first; or afterwards: reprise files check")
     if files.place == "beside":
         finding = "files that are right already are shared with the folder that is set aside"
         yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")

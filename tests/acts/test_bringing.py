@@ -58,6 +58,17 @@ def test_what_no_snapshot_shows_is_told_before_the_start(site: MediaSite) -> Non
     assert "fast" in {each.name for each in site.plan(fast=True).checks}
 
 
+def test_a_database_that_cannot_say_what_it_refers_to_is_told_before_the_start(site: MediaSite) -> None:
+    site.snapshot()
+    assert "files-wanted" not in {each.name for each in site.plan(LATEST).checks}
+    file = site.home / "site.toml"
+    query = 'references = "SELECT path FROM attachments"'
+    file.write_text(file.read_text().replace(f'path = "{site.live}"', f'path = "{site.live}"\n{query}'))
+    file.write_text(file.read_text().replace("[database]", f'[database]\nhost = "{site.home}"'))
+    (told,) = (each for each in site.plan(LATEST).checks if each.name == "files-wanted")
+    assert "does not answer" in told.finding and told.remedy
+
+
 def test_the_most_that_is_copied_is_what_the_snapshots_hold_together(site: MediaSite, tmp_path: Path) -> None:
     """Neither the largest of them, nor what both have twice."""
     site.snapshot()
