@@ -13,6 +13,7 @@ from engine.media.planning import FilesAsked, Place
 from engine.media.planning import plan_files as make_plan
 from engine.media.selecting import Selected, count_selected
 from engine.media.sources import Held, open_snapshot
+from engine.media.younger import Younger, count_younger
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import RepriseError, Unreachable, UsageError
 from engine.records.files import Files
@@ -22,12 +23,13 @@ from engine.recovery.resolving import resolve_in
 from engine.recovery.snapshots import moment_of_files, reserve_for, snapshots_for
 from engine.run.earlier import moved_files
 from engine.run.locks import lock_holder, site_lock
-from engine.survey.machine import file_system
+from engine.survey.machine import FSTAB, UNITS, file_system, is_mount_point, mounts_below, unmounted_above
 from engine.survey.patience import within
 from engine.survey.server import ask_databases
 from engine.system.users import current_user, default_run_as, may_write
 
 _PATIENCE = 10  # seconds
+_COUNTING = 3.0  # seconds for what is only told
 
 
 def plan_files(
@@ -62,13 +64,16 @@ def plan_files(
         moment, why_not = _moment(desk, view, target)
         chosen = snapshots_for(serving_media(desk, view), moment)
     place: Place = "into" if into is not None else "delta" if delta else "beside"
+    live = _live(desk)
     narrowed = _narrowed(desk, target, snapshot)
-    asked = _asked(desk, place, into, fast=fast, only=only, narrowed=narrowed)
+    asked = _asked(desk, live, place, into, fast=fast, only=only, narrowed=narrowed)
     asked = replace(
         asked,
+        unasked=not narrowed and target is not None and target.kind == "latest" and media.references is not None,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
-        earlier=_earlier(desk),
-        selected=_selected(desk, chosen, only) if only is not None else None,
+        earlier=_earlier(desk, live),
+        selected=_selected(desk, chosen, only),
+        younger=_younger(desk, live, moment, place, only),
     )
     now = datetime.now(UTC)
     return make_plan(asked, target, moment, chosen, now=now, why_not=why_not, measured=measured(desk))
@@ -83,13 +88,16 @@ def plan_beside_database(desk: Desk, restore: Plan, view: View) -> Plan:
     assert point is not None
     moment, chosen = _beside(desk, point, view)
     into = Path(restore.destination.path) / "media" if restore.destination.kind == "side-copy" else None
-    mounted = within(_PATIENCE, lambda: os.path.ismount(media.path), False)
+    live = _live(desk)
+    mounted = within(_PATIENCE, lambda: is_mount_point(Path(live)), False)
     place: Place = "into" if into is not None else "delta" if mounted else "beside"
-    asked = _asked(desk, place, into, fast=False, only=None, narrowed=media.references is not None)
+    asked = _asked(desk, live, place, into, fast=False, only=None, narrowed=media.references is not None)
     asked = replace(
         asked,
         reserve=reserve_for(view.catalog.media_snapshots, chosen, moment),
-        earlier=_earlier(desk),
+        earlier=_earlier(desk, live),
+        selected=_selected(desk, chosen, None),
+        younger=_younger(desk, live, moment, place, None),
         held_by=None,  # the restore's own checks see to these
         has_application=False,
     )
@@ -113,10 +121,10 @@ def _beside(desk: Desk, point: RecoveryPoint, view: View) -> tuple[datetime | No
     return moment, snapshots_for(serving_media(desk, view), moment)
 
 
-def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool) -> FilesAsked:
+def _asked(
+    desk: Desk, live: str, place: Place, into: Path | None, *, fast: bool, only: str | None, narrowed: bool
+) -> FilesAsked:
     """What is asked for, and how the machine stands."""
-    assert desk.site.media is not None
-    live = desk.site.media.path
     above = live if place == "delta" else os.path.dirname(os.path.normpath(live))  # noqa: PTH120
     above = str(into.absolute()) if into is not None else above
     user = current_user()
@@ -129,7 +137,9 @@ def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str
         fast=fast,
         only=only,
         live_exists=within(_PATIENCE, lambda: os.path.isdir(live), None),  # noqa: PTH112
-        mounted=within(_PATIENCE, lambda: os.path.ismount(live), False),
+        mounted=within(_PATIENCE, lambda: is_mount_point(Path(live)), False),
+        mounted_in_it=tuple(map(str, mounts_below(Path(live)))),
+        unmounted=within(_PATIENCE, lambda: _unmounted(live), None),
         into_free=within(_PATIENCE, lambda: _free(into), None) if into is not None else None,
         room=file_system(above),
         writable=within(_PATIENCE, lambda: may_write(user, _nearest(above)), False),
@@ -138,10 +148,23 @@ def _asked(desk: Desk, place: Place, into: Path | None, *, fast: bool, only: str
     )
 
 
-def _earlier(desk: Desk) -> tuple[str, ...]:
-    """Folders into which earlier runs have moved files of the live folder, and that still stand."""
+def _live(desk: Desk) -> str:
+    """The live folder itself, where the site names a link to it: what is built for it, and what is set aside, belong
+    beside it, on its own file system, and the link goes on leading there."""
     assert desk.site.media is not None
-    folders = moved_files(desk.state, desk.site.name, os.path.normpath(desk.site.media.path))
+    named = os.path.normpath(desk.site.media.path)
+    return within(_PATIENCE, lambda: os.path.realpath(named), named)
+
+
+def _unmounted(live: str) -> str | None:
+    """The mount point that the live folder should lie on, where nothing is mounted there."""
+    found = unmounted_above(Path(live), FSTAB, UNITS)
+    return os.fspath(found.place) if found is not None else None
+
+
+def _earlier(desk: Desk, live: str) -> tuple[str, ...]:
+    """Folders into which earlier runs have moved files of the live folder, and that still stand."""
+    folders = moved_files(desk.state, desk.site.name, live)
     return tuple(each for each in folders if within(_PATIENCE, partial(os.path.isdir, each), False))
 
 
@@ -153,16 +176,33 @@ def _within(only: str) -> str:
     return path
 
 
-def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str) -> Selected | None:
-    """How much the snapshots hold there; None where they do not tell it soon."""
+def _selected(desk: Desk, chosen: tuple[MediaSnapshot, ...], only: str | None) -> Selected | None:
+    """How much the snapshots hold together, there; None where they do not tell it soon, or one tells it itself."""
     media = desk.site.media
     assert media is not None
+    if only is None and (len(chosen) < 2 or not all(each.has_catalogue for each in chosen)):
+        return None
     places = {each.path: each for each in media.repository}
     held = [Held(each, open_snapshot(each, places[each.repository], media.path)) for each in chosen]
-    try:
-        return within(_PATIENCE, lambda: count_selected(held, os.fsencode(only)), None)
-    except (OSError, RepriseError):
+    below, seconds = (os.fsencode(only), _PATIENCE) if only is not None else (None, _COUNTING)
+
+    def count() -> Selected | None:
+        try:
+            return count_selected(held, below, seconds)
+        except RepriseError:  # the run says it, where it matters
+            return None
+
+    return within(_PATIENCE, count, None)
+
+
+def _younger(desk: Desk, live: str, moment: datetime | None, place: Place, only: str | None) -> Younger | None:
+    """What of the live folder may be moved out of it."""
+    if moment is None or place == "into":
         return None
+    folders = moved_files(desk.state, desk.site.name, live)
+    skip = frozenset(os.fsencode(os.path.basename(each)) for each in folders)  # noqa: PTH119  # of a mount point, in it
+    count = partial(count_younger, Path(live), moment, below=only, skip=skip, seconds=_COUNTING)
+    return within(_PATIENCE, count, None)
 
 
 def _named(view: View, snapshot: str) -> tuple[MediaSnapshot, ...]:

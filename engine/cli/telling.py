@@ -286,7 +286,8 @@ def _files(told: Mapping[str, Any], *, copied: bool) -> None:
         ("orphans", "not asked for, left as they are"),
     ):
         if told.get(name):
-            say(f"            {told[name]} {what}")
+            bytes_ = f", {size(told['out_bytes'])}" if name == "out" and "out_bytes" in told else ""
+            say(f"            {told[name]} {what}{bytes_}")
     if told.get("set_aside"):
         what = "the folder as it was" if told["place"] == "beside" else "what was replaced, or came after,"
         say(f"            {what} stands in {told['set_aside']}")

@@ -19,7 +19,8 @@ programs    these two started so that nothing asks, hangs or shows a password
 fetched     files on their way out of them
 planning    the plan that brings files back; joining: in the plan of a restore of the database
 choosing    which file from which snapshot; choices is what is decided, on disk
-selecting   how much of the snapshots lies at or below one path
+selecting   how much the snapshots hold together, in all or at and below one path
+younger     how much of the live folder changed after the moment
 looking     the live folder held against what is wanted
 elsewhere   what is lost or damaged, sought by its content: in snapshots, the live folder, what was set aside
 trying      the same in snapshots that tell no hashes and must be fetched

@@ -344,7 +344,8 @@ class Bringer:
         try:
             held.files.fetch(names, scratch, self._tell)
         except DamagedCopy as problem:  # of some files; those that came are good
-            self.choices.find(f"not all of {held.snapshot.id} could be fetched: {problem}")
+            told = ": ".join(filter(None, (problem.message, (problem.cause or "").partition("\n")[0])))
+            self.choices.find(f"not all of {held.snapshot.id} could be fetched: {told}")
         wanted = [one for one in self._learn_hashes(scratch, wanted) if self.whole or not self._right(one)]
         with Opener(os.fsencode(scratch)) as opener:
             self._copy(os.fsencode(scratch), opener, iter(wanted))

@@ -15,6 +15,7 @@ _KEPT = (
     "fast",
     "shared-files",
     "set-aside-files",
+    "moved-out",
 )  # checks that the two do not share
 
 

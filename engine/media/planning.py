@@ -1,7 +1,7 @@
 """The plan that brings users' files back."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -9,6 +9,7 @@ from typing import Literal
 from humanize import naturalsize
 
 from engine.media.selecting import Selected
+from engine.media.younger import Younger
 from engine.records.copies import MediaSnapshot
 from engine.records.files import Files
 from engine.records.plan import Check, Destination, Plan, PlannedStep
@@ -17,13 +18,16 @@ from engine.records.target import RecoveryTarget
 from engine.recovery.estimates import Measured, estimate
 
 Place = Literal["beside", "delta", "into"]
+_ELSEWHERE = "bring the files elsewhere, with: files restore --into DIR (and the database alone: --no-files)"
 
 
 @dataclass(frozen=True, slots=True)
 class FilesAsked:
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
-    answer. ``mounted``: the live folder is a mount point. ``room`` is where it would be built. ``selected`` None: all
-    is asked for, or nobody knows how much it is."""
+    answer. ``mounted``: the live folder is a mount point; ``mounted_in_it`` are others inside it; on ``unmounted`` it
+    should lie, and nothing is mounted there. ``unasked``: the live database should say what is wanted, and does not
+    answer. ``room`` is where it would be built. ``selected`` None:
+    nobody counted how much it is; ``younger``: nobody asked, or the folder does not answer."""
 
     site: str
     live: str
@@ -39,9 +43,13 @@ class FilesAsked:
     writable: bool
     has_application: bool
     held_by: LockHolder | None = None
+    mounted_in_it: tuple[str, ...] = ()
+    unmounted: str | None = None
+    unasked: bool = False
     reserve: tuple[MediaSnapshot, ...] = ()
     earlier: tuple[str, ...] = ()
     selected: Selected | None = None
+    younger: Younger | None = None
 
 
 def plan_files(
@@ -55,7 +63,7 @@ def plan_files(
     measured: Iterable[Measured] = (),
 ) -> Plan:
     """``moment`` None: as the newest snapshot has them. ``why_not``: why the target could not be resolved."""
-    files, most = _layout(asked, moment, snapshots, now), _most(asked, snapshots)
+    files, most = _layout(asked, moment, snapshots, now), _bytes(asked, snapshots)
     steps = tuple(_steps(files, most))
     checks = tuple(_checks(asked, files, most, why_not))
     return Plan(
@@ -93,34 +101,24 @@ def _layout(asked: FilesAsked, moment: datetime | None, snapshots: tuple[MediaSn
         asked=asked.asked,
         fast=asked.fast,
         only=asked.only,
-        files=_count(asked, snapshots),
-        bytes=_sum(each.size_bytes for each in snapshots) if asked.only is None else _most(asked, snapshots),
+        files=_most(asked, [each.files for each in snapshots], lambda selected: selected.files),
+        bytes=_bytes(asked, snapshots),
         reserve=asked.reserve,
         earlier=asked.earlier,
     )
 
 
-def _count(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
-    if asked.only is not None:
-        return asked.selected.files if asked.selected is not None else None
-    return _sum(each.files for each in snapshots)
+def _bytes(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
+    """That are copied at the most."""
+    return _most(asked, [each.size_bytes for each in snapshots], lambda selected: selected.bytes)
 
 
-def _sum(numbers: Iterable[int | None]) -> int | None:
-    total = 0
-    for each in numbers:
-        if each is None:
-            return None
-        total += each
-    return total
-
-
-def _most(asked: FilesAsked, snapshots: tuple[MediaSnapshot, ...]) -> int | None:
-    """Bytes that are copied at the most; None where nobody knows."""
-    if asked.only is not None:
-        return asked.selected.bytes if asked.selected is not None else None
-    sizes = [each.size_bytes for each in snapshots]
-    return None if None in sizes else max((size or 0 for size in sizes), default=0)
+def _most(asked: FilesAsked, told: Sequence[int | None], of: Callable[[Selected], int]) -> int | None:
+    """An upper bound: what they hold together where that was counted, else the sum; None where nobody knows."""
+    if asked.selected is not None:
+        return of(asked.selected)
+    known = [each for each in told if each is not None]
+    return sum(known) if asked.only is None and len(known) == len(told) else None
 
 
 def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
@@ -129,7 +127,9 @@ def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
 
     names = ", ".join(each.id for each in files.snapshots)
     narrowed = ", narrowed to what the database refers to" if files.asked else ""
-    yield step("choose-files", f"choose from {names}{narrowed}")
+    # what is read then: files of the live folder, where they have the size that they should have
+    reads = {"bytes": bytes if not files.fast else None}
+    yield PlannedStep("choose-files", "choose-files", f"choose from {names}{narrowed}", None, reads)
     yield step("copy-files", f"copy what is missing or wrong into {files.building}", bytes)
     if files.place == "beside":
         yield step("swap-files", f"set {files.live} aside as {files.set_aside}, put the new one there")
@@ -153,10 +153,17 @@ def _checks(asked: FilesAsked, files: Files, most: int | None, why_not: str) -> 
     if asked.mounted and files.place == "beside":
         remedy = "add --delta: what differs is changed in it"
         yield check("mount-point", False, f"{files.live} is a mount point, which cannot be renamed", remedy)
+    if asked.mounted_in_it and files.place != "into":
+        told = f"{asked.mounted_in_it[0]} is mounted inside the media folder: no file can be renamed across it"
+        remedy = f"unmount it meanwhile; or {_ELSEWHERE}"
+        yield check("mount-point", False, told, remedy)
+    if asked.unmounted is not None and files.place != "into":
+        told = f"nothing is mounted at {asked.unmounted}: the files would come to lie below it"
+        yield check("mount-point", False, told, f"mount it; or {_ELSEWHERE}")
     if files.place == "into" and asked.into_free is not True:
         told = "does not answer" if asked.into_free is None else "is not empty"
         yield check("destination", False, f"{files.folder} {told}", "name an absent or empty folder")
-    yield _disk_space(files, asked.room, most)
+    yield _disk_space(files, asked.room, most, exact=asked.selected is not None or len(files.snapshots) < 2)
     if not asked.writable:
         place = os.path.dirname(files.building)  # noqa: PTH120
         yield check("destination", False, f"this user cannot write into {place}", "start as root, or as its owner")
@@ -179,7 +186,8 @@ def _snapshots(files: Files, why_not: str) -> Check:
     return Check("media-snapshot", "refuse", True, f"from {', '.join(each.id for each in files.snapshots)}")
 
 
-def _disk_space(files: Files, room: FileSystem | None, most: int | None) -> Check:
+def _disk_space(files: Files, room: FileSystem | None, most: int | None, *, exact: bool) -> Check:
+    """``exact``: no file is counted twice."""
     if most is None:
         free = f"; {naturalsize(room.free_bytes, binary=True)} are free" if room is not None else ""
         return Check("disk-space", "warn", None, f"how much is copied is not known{free}")
@@ -189,19 +197,41 @@ def _disk_space(files: Files, room: FileSystem | None, most: int | None) -> Chec
     free = f"{naturalsize(room.free_bytes, binary=True)} are free"
     if wanted <= room.free_bytes:
         return Check("disk-space", "refuse", True, f"{told}, {free}")
-    if files.place == "into":
+    if files.place == "into" and exact:
         return Check("disk-space", "refuse", False, f"{told}, {free}", "make room, or name another folder")
+    if files.place == "into":
+        remedy = "what several snapshots have is counted more than once; make room first, if it is little less"
+        return Check("disk-space", "warn", False, f"{told}, {free}", remedy)
     remedy = "what the live folder has right is not copied; where that is little, make room first"
     return Check("disk-space", "warn", False, f"{told}, {free}", remedy)
+
+
+def _moved_out(files: Files, younger: Younger | None) -> Check:
+    if younger is None:
+        return Check(
+            "moved-out", "info", None, f"how much came after the moment is not known; it goes to {files.set_aside}"
+        )
+    if not younger.files and younger.whole:
+        return Check("moved-out", "info", True, "no file of the live folder is younger than the moment")
+    count = f"{'' if younger.whole else 'more than '}{younger.files}, {naturalsize(younger.bytes, binary=True)}"
+    told = f"files of the live folder that are younger than the moment: {count}"
+    return Check(
+        "moved-out", "info", True, f"{told}; those that came after it go to {files.set_aside}, none is deleted"
+    )
 
 
 def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if files.fast:
         finding = "--fast trusts size and time: a file whose content changed without them is taken for right"
         yield Check("fast", "warn", False, finding, "leave out --fast: every file is read")
+    if asked.unasked:
+        finding = "the live database does not answer: all that the snapshot holds is brought back, referred to or not"
+        yield Check("files-wanted", "warn", None, finding, "start it first; or afterwards: reprise files check")
     if files.place == "beside":
         finding = "files that are right already are shared with the folder that is set aside"
         yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+    if files.place != "into" and files.moment is not None:
+        yield _moved_out(files, asked.younger)
     if files.earlier:
         told = f"earlier runs moved files of {files.live} to {', '.join(files.earlier)}"
         if files.asked is not None:

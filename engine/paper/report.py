@@ -164,9 +164,10 @@ def _files(files: Mapping[str, Any] | None) -> list[Block]:
         return []
     size = humanize.naturalsize(files["bytes"], binary=True)
     lines: list[Line | Points] = [f"{files['copied']} copied, {size}; {files['kept']} were right already"]
+    out = f", {humanize.naturalsize(files['out_bytes'], binary=True)}" if "out_bytes" in files else ""
     for name, told in (
         ("wrong", "live ones were wrong"),
-        ("out", "moved out"),
+        ("out", f"moved out{out}"),
         ("orphans", "not asked for, left as they are"),
     ):
         if files.get(name):

@@ -68,14 +68,20 @@ def mount_point_of(folder: Path) -> Path:
 
 def is_mount_point(folder: Path) -> bool:
     """Whether a file system is mounted here; bind mounts of the same device stand in mountinfo only (proc(5))."""
-    if os.path.ismount(folder):
-        return True
+    return os.path.ismount(folder) or folder in _mount_points()
+
+
+def mounts_below(folder: Path) -> tuple[Path, ...]:
+    """The mount points deeper than this folder."""
+    return tuple(sorted({each for each in _mount_points() if each != folder and each.is_relative_to(folder)}))
+
+
+def _mount_points() -> list[Path]:
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:
-        return False
-    name = str(folder)
-    return any(_unescape(line.split(" ")[4]) == name for line in lines if line.count(" ") > 4)
+        return []
+    return [Path(_unescape(line.split(" ")[4])) for line in lines if line.count(" ") > 4]
 
 
 def mounted_below(folder: Path) -> list[str]:

@@ -114,3 +114,14 @@ def fetched(files: SnapshotFiles, place: Path, names: list[bytes]) -> dict[bytes
             ).read_bytes()
     assert told[-1] == (len(found), sum(map(len, found.values())))
     return found
+
+
+def damage(data: Path, content: bytes) -> None:
+    """Change a byte of this content, 8 MB that cannot be compressed, in a repository that is not encrypted."""
+    middle = content[4 << 20 : (4 << 20) + 32]
+    for segment in (each for each in data.rglob("*") if each.is_file()):
+        whole = segment.read_bytes()
+        if (place := whole.find(middle)) >= 0:
+            segment.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            return
+    raise AssertionError("it is nowhere")

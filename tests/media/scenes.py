@@ -77,6 +77,11 @@ class Scene:
         """From now on, snapshots must be fetched."""
         self.held = [Held(each.snapshot, Packed(each.snapshot)) for each in self.held]
 
+    def unhash(self) -> None:
+        """From now on, snapshots are folders of rsync: nobody wrote down a hash."""
+        rsync = MediaRepository(kind="rsync", path=str(self.copies))
+        self.held = [Held(each.snapshot, open_snapshot(each.snapshot, rsync, str(self.live))) for each in self.held]
+
     @property
     def live(self) -> Path:
         return self.home / "live"

@@ -10,12 +10,10 @@ from typing import cast
 import pytest
 
 from engine.media import bringing, sharing
-from engine.media.catalogue import catalogue_of
 from engine.media.choices import Choices
 from engine.media.elsewhere import IN_ANOTHER, MOVED, SET_ASIDE
-from engine.media.sources import Held, open_set_aside, open_snapshot
+from engine.media.sources import open_set_aside
 from engine.records.errors import RunFailed, Unreachable
-from engine.site import MediaRepository
 from tests.media.scenes import Packed, Place, Scene, contents, nanoseconds, tree
 from tests.media.test_snapshot import ODD
 
@@ -287,10 +285,8 @@ def test_a_moved_file_is_found_by_its_content_in_what_knows_no_hashes(scene: Sce
     """In a folder that rsync has made, and in what an earlier run has set aside."""
     scene.write("old/name", b"moved", 1)
     scene.write("like it", b"MOVED", 1)
-    taken = scene.snapshot(10)
-    catalogue_of(taken.path).unlink()
-    rsync = MediaRepository(kind="rsync", path=str(scene.copies))
-    scene.held = [Held(taken, open_snapshot(taken, rsync, str(scene.live)))]
+    scene.snapshot(10)
+    scene.unhash()
     earlier = scene.home / "before"
     (earlier / "there").mkdir(parents=True)
     for name, content in {"there/was": b"aside", "name": b"ASIDE"}.items():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +185,31 @@ def test_what_the_database_refers_to_is_there_and_right_or_listed_as_lost(drawn:
         if place == "into":
             assert there.keys() == truth.keys() - lost.keys()
         check_nothing_is_lost(scene, live, place, moment)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@given(drawn=DRAWN)
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck))
+def test_so_it_is_where_the_snapshots_know_no_hashes(packed: bool, drawn: Drawn) -> None:
+    """Folders of rsync; and ``packed``, restic's: in reserve they are sought through by name alone."""
+    with played(drawn) as case:
+        history, scene, moment, place, truth = case.history, case.scene, case.moment, case.place, case.truth
+        if packed:
+            scene.pack()
+        else:
+            scene.unhash()
+        held = scene.chosen(moment)
+        if not held:
+            return
+        there = contents(scene.restore(moment, place, {path: version[0] for path, version in truth.items()}))
+        lost = scene.lost()
+        sure = [each for each in held if not (packed and each.in_reserve)]
+        had = {version[0] for each in sure for version in history.in_snapshot[each.snapshot.id].values()}
+        had |= {each[3] for each in case.live.values()}  # type: ignore[arg-type]
+        for path, (content, _) in truth.items():
+            assert path in lost or there.get(path) == content, (path, there)
+            assert path not in lost or content not in had, (path, lost)
+        check_nothing_is_lost(scene, case.live, place, moment)
 
 
 def check_nothing_is_lost(scene: Scene, live: dict[bytes, tuple[object, ...]], place: Place, moment: float) -> None:

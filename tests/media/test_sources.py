@@ -22,7 +22,7 @@ from engine.media.sources import SnapshotFiles, open_snapshot
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.site import MediaRepository
-from tests.media.foreign import CONTENTS, borg_of, entries_of, fetched, make_media, needs, restic_of, run
+from tests.media.foreign import CONTENTS, borg_of, damage, entries_of, fetched, make_media, needs, restic_of, run
 
 
 @pytest.fixture(scope="module")
@@ -351,7 +351,7 @@ def test_a_damaged_piece_of_a_borg_repository_costs_its_files_and_leaves_no_half
     _, files = _only(repository, live)
     whole = entries_of(files)
     for name in ("bad", "wrong"):
-        _damage(tmp_path / "borg" / "data", (live / name).read_bytes())
+        damage(tmp_path / "borg" / "data", (live / name).read_bytes())
     found = entries_of(files)
     assert [each._replace(sha256=None) for each in found] == [each._replace(sha256=None) for each in whole]
     assert {each.path: each.sha256 for each in found}[b"a"] == hashlib.sha256(b"good").hexdigest()
@@ -360,17 +360,6 @@ def test_a_damaged_piece_of_a_borg_repository_costs_its_files_and_leaves_no_half
     assert "ntegrity" in str(told.value.cause) and "Traceback" not in str(told.value.cause)
     into = tmp_path / "out" / "into"
     assert {os.fsencode(each.name): each.read_bytes() for each in into.iterdir()} == good
-
-
-def _damage(data: Path, content: bytes) -> None:
-    """Change a byte in the middle of this content, which cannot be compressed, wherever it stands (unencrypted)."""
-    middle = content[4 << 20 : (4 << 20) + 32]
-    for segment in (each for each in data.rglob("*") if each.is_file()):
-        whole = segment.read_bytes()
-        if (place := whole.find(middle)) >= 0:
-            segment.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-            return
-    raise AssertionError("it is nowhere")
 
 
 def test_a_program_dies_with_the_one_that_fetches(media: Path, tmp_path: Path) -> None:

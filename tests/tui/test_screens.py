@@ -464,6 +464,33 @@ async def test_escape_goes_back_one_level_and_never_leaves() -> None:
         assert driver.app.is_running and driver.screen is driver.timeline
 
 
+async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() -> None:
+    lost = {"path": "2026/11/lost.pdf", "rows": 3, "why": "no snapshot has it"}
+    files = {
+        "copied": 1204, "bytes": 3 << 30, "kept": 48_790, "out": 12, "out_bytes": 5 << 20, "unrecoverable": 1,
+        "unrecoverable_rows": 3, "unrecoverable_sample": [lost],
+        "findings": ["size and time were trusted (--fast): a file whose content changed without them is not seen"],
+    }  # fmt: skip
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        driver.source.state = replace(driver.source.state, files=files)  # type: ignore[type-var]
+        await driver.press("escape", "enter")
+        await driver.settled()
+        assert isinstance(driver.screen, RunScreen)
+        assert "1 204 copied" in driver.text and "1 cannot be brought back" in driver.text
+        await driver.press("enter")
+        await driver.settled()
+        assert isinstance(driver.screen, ReportScreen)
+        told = driver.text
+        for text in ("12 moved out, 5 MiB", "48 790 right already", "(--fast)", "2026/11/lost.pdf", "3 rows refer"):
+            while text not in told:
+                before = driver.text
+                await driver.press("pagedown")
+                await driver.settled()
+                told += driver.text
+                assert driver.text != before, text
+
+
 async def test_the_plan_is_saved_as_json(tmp_path: Path) -> None:
     async with driving(80, 24) as driver:
         await driver.press("enter", "s", "ctrl+u")

@@ -1,7 +1,7 @@
 """The report of a run: what was asked, what was reached and how that is known, every step, what to do by hand."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from textual.binding import BindingType
 
@@ -71,6 +71,8 @@ class ReportScreen(Scrolled):
             first, *more = wrapped(reached.finding, room - 16)
             rows.append(((3, "proof", "muted"), (16, first, "text")))
             rows += [((16, line, "text"),) for line in more]
+        if state.files:
+            rows += [(), ((1, "users' files", "muted"),), *_files(grid, state.files, room)]
         rows.append(())
         rows.append(((1, "steps", "muted"), (-14, "amount", "muted"), (-1, "time", "muted")))
         signs = {
@@ -118,3 +120,22 @@ class ReportScreen(Scrolled):
             self.hint("back", "back", "app.back"),
             self.hint("help", "help", "app.help"),
         )
+
+
+def _files(grid: Grid, files: Mapping[str, Any], room: int) -> Iterator[Row]:
+    """What came of the users' files: counts, what else is to know, and by name what nobody has."""
+    g, count = grid.glyphs, words.count
+    told = f"{count(files['copied'])} copied, {words.size(files['bytes'])}; {count(files['kept'])} right already"
+    if files["out"]:
+        told += f"; {count(files['out'])} moved out, {words.size(files.get('out_bytes', 0))}"
+    yield ((3, told, "text"),)
+    for finding in files["findings"]:
+        first, *more = wrapped(finding, room - 3)
+        yield ((1, g.warn, "warn"), (3, first, "text"))
+        yield from (((3, line, "text"),) for line in more)
+    if files["unrecoverable"]:
+        rows = words.plural(files["unrecoverable_rows"], "row refers", "rows refer")
+        yield ((1, g.bad, "bad"), (3, f"{count(files['unrecoverable'])} cannot be brought back; {rows} to them", "bad"))
+        for lost in files["unrecoverable_sample"]:
+            for number, line in enumerate(wrapped(f"{lost['path']}: {lost['why']}", room - 5)):
+                yield ((5 if number == 0 else 7, line, "text"),)

@@ -120,9 +120,12 @@ def _files(grid: Grid, x: int, y: int, stop: int, files: Mapping[str, Any]) -> N
     end = grid.put(x + VALUE - 4, y, copied, "text", stop)
     if files["unrecoverable"]:
         lost, rows = words.count(files["unrecoverable"]), words.count(files["unrecoverable_rows"])
-        grid.put(end + 2, y, f"{grid.glyphs.bad} {lost} are lost, in {rows} rows", "bad", stop)
+        end = grid.put(end + 2, y, f"{grid.glyphs.bad} {lost} are lost, in {rows} rows", "bad", stop)
     else:
-        grid.put_whole(end + 2, y, f"{words.count(files['kept'])} are right, none is lost", "muted", stop)
+        end = grid.put_whole(end + 2, y, f"{words.count(files['kept'])} are right, none is lost", "muted", stop)
+    if files.get("out"):
+        text = f"{words.count(files['out'])} go out, {words.size(files.get('out_bytes', 0))}"
+        grid.put_whole(end + 2, y, text, "muted", stop)
 
 
 def _key(grid: Grid, x: int, y: int, key: str, name: str, text: str, stop: int) -> int:

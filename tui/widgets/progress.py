@@ -1,6 +1,8 @@
 """Between the steps and the log: how far the running step is, how fast, when it will be there; or why a run ended."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 from engine.records.lsn import format_lsn
 from engine.records.runs import RunState, StepState
@@ -84,6 +86,8 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
         grid.put(1, y, "copy", "muted")
         size = f", {words.size(state.taken.size_bytes)}" if state.taken.size_bytes is not None else ""
         y = paint_wrapped(grid, VALUE, y, state.taken.path + size, "title!", stop, 2)
+    if state.files and state.outcome == "completed":
+        y = _paint_files(grid, y, state.files, stop)
     reached = state.reached
     if reached is not None:
         grid.put(1, y, "reached", "muted")
@@ -106,3 +110,17 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
         grid.put(VALUE, y, state.data_dir, "text", stop)
         y += 1
     return y
+
+
+def _paint_files(grid: Grid, y: int, files: Mapping[str, Any], stop: int) -> int:
+    """In a row what came of the users' files; the report tells it all."""
+    grid.put(1, y, "files", "muted")
+    copied = f"{words.count(files['copied'])} copied, {words.size(files['bytes'])}"
+    end = grid.put(VALUE, y, copied, "text", stop)
+    if files["unrecoverable"]:
+        lost = f"{grid.glyphs.bad} {words.count(files['unrecoverable'])} cannot be brought back"
+        grid.put(end + 2, y, lost, "bad", stop)
+    elif files["findings"]:
+        more = words.plural(len(files["findings"]), "thing", "things")
+        grid.put(end + 2, y, f"{grid.glyphs.warn} {more} to know, in the report", "warn", stop)
+    return y + 1

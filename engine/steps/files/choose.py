@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.media.choices import Choices
 from engine.media.choosing import choose
 from engine.media.references import References
-from engine.records.errors import RepriseError, RunFailed
+from engine.records.errors import DamagedCopy, RepriseError, RunFailed
 from engine.records.lsn import format_lsn
 from engine.steps.files.asking import ask
 from engine.steps.files.common import (
@@ -34,6 +34,10 @@ from engine.transfer.naming import shown
 EMPTY = "the snapshots hold no file of the media folder"
 INSIDE = "look into one: reprise files list; of restic and borg, set where in it the media folder stands (inside)"
 ALL_CAME = "by their times, all files in the snapshots came after the moment: nothing would be left"
+ANOTHER = (
+    "roll back, and choose another snapshot: reprise files restore --snapshot ID (the database alone comes back with "
+    "--no-files)"
+)
 NOT_NARROWED = "the database could not say what it refers to: all that the snapshots hold is brought back"
 
 
@@ -61,7 +65,11 @@ def apply(step: RunningStep) -> None:
     def work(say: Say) -> object:
         references, why_not = _references(step, path)
         with Choices(choices_path(step)) as choices:
-            found = choose(choices, held, moment, references, only, lambda count: say(json.dumps([count, 0])))
+            try:
+                found = choose(choices, held, moment, references, only, lambda count: say(json.dumps([count, 0])))
+            except DamagedCopy as problem:
+                remedy = ANOTHER if problem.remedy is None else f"{problem.remedy}; or {ANOTHER}"
+                raise DamagedCopy(problem.message, cause=problem.cause, remedy=remedy) from None
             if not found and files.asked != "gate":
                 raise RunFailed(EMPTY, remedy=INSIDE)
             if not found:

@@ -103,6 +103,7 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         "kept": choices.number(f"SELECT count(*) {wanted} AND {right}") if files.place != "into" else 0,
         "wrong": choices.number("SELECT count(*) FROM live WHERE verdict = 'wrong'"),
         "out": 0 if files.place == "into" else choices.number(moved),
+        "out_bytes": 0 if files.place == "into" else choices.number(moved.replace("count(*)", "sum(size)")),
         "out_sample": choices.paths("SELECT key FROM live WHERE verdict = 'after' AND kind <> 'd' ORDER BY key",
                                     limit=_SAMPLE),
         "orphans": 0 if files.place == "into" else choices.number(orphans),
