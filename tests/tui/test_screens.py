@@ -35,6 +35,7 @@ from tests.tui.test_pictures import (
 from tui.app import RepriseApp
 from tui.axis.scale import COMMITS
 from tui.keys import KEYS
+from tui.screens.files import FilesScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
@@ -112,6 +113,17 @@ async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alon
         await driver.press("X", *"delete", "enter")
         await driver.until(lambda: "3 things deleted" in driver.text)
         assert driver.source.asked[-1] == ("expire", True)
+
+
+async def test_from_the_copies_of_the_files_into_one_of_them() -> None:
+    async with driving(80, 24) as driver:
+        await overview(driver)
+        await driver.press(*["up"] * 9, "down", "down", "enter")
+        await driver.until(lambda: "m22" in driver.text)
+        assert "Enter its files" in driver.text
+        await driver.press("down", "enter")
+        await driver.until(lambda: isinstance(driver.screen, FilesScreen))
+        assert driver.screen.wanted == "m22"  # type: ignore[attr-defined]
 
 
 async def test_how_many_more_things_are_to_be_done_stands_apart_from_the_last_ones_reason() -> None:
@@ -268,6 +280,17 @@ async def test_discarding_wants_a_typed_word() -> None:
         await driver.type("discard")
         await driver.press("enter")
         assert [ask for ask in driver.source.asked if ask[0] == "discard"]
+
+
+async def test_a_completed_run_says_how_many_files_came_back_and_how_many_nobody_has() -> None:
+    files = {"copied": 1, "bytes": 10_034, "kept": 48_790, "unrecoverable": 2, "unrecoverable_rows": 3}
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        for lost, told in ((2, "× 2 are LOST, 3 rows refer to them"), (0, "48 790 were right, none is lost")):
+            assert driver.source.state is not None
+            driver.source.state = replace(driver.source.state, files={**files, "unrecoverable": lost})
+            await driver.press("r")
+            assert f"files       1 file came back, 9.8 KiB  {told}" in driver.text
 
 
 async def test_zooming_changes_neither_the_instant_nor_the_column() -> None:
@@ -449,6 +472,21 @@ async def test_a_new_start_offers_the_run_that_goes_on() -> None:
         assert "goes on" in driver.text
         await driver.press("enter")
         await driver.until(lambda: isinstance(driver.screen, RunScreen))
+
+
+async def test_a_new_start_shows_the_restore_whose_engine_died_and_not_one_that_somebody_stopped() -> None:
+    source = StandIn()
+    made = source.plan(desk(), RecoveryTarget("latest"), Destination("in-place", "/srv/orders/data"), action="pause")
+    died = replace(run_state(made), outcome="interrupted", answers=("resume", "rollback"), finished_at=None)
+    source.state = replace(died, finished_at=NOW)
+    async with driving(80, 24, source=source) as driver:
+        assert "Enter shows it" not in driver.text
+    source.state = died
+    async with driving(80, 24, source=source) as driver:
+        assert "was interrupted: its engine died" in " ".join(driver.text.split())
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen))
+        assert "its engine died: resume goes on there, roll back leads to the state before" in driver.text
 
 
 async def test_escape_goes_back_one_level_and_never_leaves() -> None:

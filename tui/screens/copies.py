@@ -110,6 +110,11 @@ class CopiesScreen(Scrolled):
 
     def action_open(self) -> None:
         row = self.rows[self.chosen] if self.rows else None
+        if row is not None and row.wrong is None and self.thing.name == "files":
+            from tui.screens.files import FilesScreen
+
+            self.app.push_screen(FilesScreen(row.at or self.session.clock(), row.id))
+            return
         if row is None or row.dump is None:
             self.say("a dump is restored from here; every other moment from the timeline (2)", "muted")
             return
@@ -123,7 +128,7 @@ class CopiesScreen(Scrolled):
     def hints(self) -> Sequence[Hint]:
         return (
             Hint(self.session.glyphs.up_down, "choose"),
-            self.hint("open", "restore", "open"),
+            self.hint("open", "its files" if self.thing.name == "files" else "restore a dump", "open"),
             self.hint("copy", "copy its path", "app.copy"),
             self.hint("read", "read again", "read_again"),
             self.hint("back", "back", "app.back"),

@@ -1,6 +1,8 @@
 """Between the steps and the log: how far the running step is, how fast, when it will be there; or why a run ended."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 from engine.records.lsn import format_lsn
 from engine.records.runs import RunState, StepState
@@ -74,6 +76,11 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
         took = words.duration((state.finished_at - state.started_at).total_seconds())
         grid.put(end + 3, top, f"{words.second(state.finished_at, zone)}, took {took}", "muted", stop)
     y = top + 1
+    if state.outcome == "interrupted" and state.error is None:
+        why = "it was stopped; all is left as it is" if state.finished_at is not None else "its engine died"
+        y = paint_wrapped(
+            grid, 3, y, f"{why}: resume goes on there, roll back leads to the state before", "text", stop, 2
+        )
     if state.error is not None:
         y = paint_wrapped(grid, 3, y, state.error.message, "text", stop, 2)
         if state.error.cause:
@@ -101,8 +108,24 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
             grid.put(1, y, "timeline", "muted")
             grid.put(VALUE, y, f"{reached.new_timeline}, from {reached.timeline}", "text", stop)
             y += 1
+    if state.outcome == "completed" and state.files is not None and "copied" in state.files:
+        _paint_files(grid, y, state.files, stop)
+        y += 1
     if state.outcome == "completed" and state.data_dir:
         grid.put(1, y, "stands in", "muted")
         grid.put(VALUE, y, state.data_dir, "text", stop)
         y += 1
     return y
+
+
+def _paint_files(grid: Grid, y: int, files: Mapping[str, Any], stop: int) -> None:
+    """What came back of the users' files, and what nobody has."""
+    grid.put(1, y, "files", "muted")
+    copied = words.plural(files["copied"], "file came back", "files came back")
+    end = grid.put(VALUE, y, f"{copied}, {words.size(files['bytes'])}", "title!", stop)
+    if lost := files["unrecoverable"]:
+        rows = words.plural(files["unrecoverable_rows"], "row refers", "rows refer")
+        text = f"{grid.glyphs.bad} {words.plural(lost, 'is', 'are')} LOST, {rows} to them"
+        grid.put_cut(end + 2, y, text, "bad!", stop)
+    else:
+        grid.put_whole(end + 2, y, f"{words.count(files['kept'])} were right, none is lost", "muted", stop)
