@@ -28,6 +28,7 @@ from tests.tui.test_pictures import (
     gate_unreadable,
     inspecting,
     overview,
+    run,
     run_completed,
     run_failed,
     run_not_true,
@@ -120,7 +121,7 @@ async def test_from_the_copies_of_the_files_into_one_of_them() -> None:
         await overview(driver)
         await driver.press(*["up"] * 9, "down", "down", "enter")
         await driver.until(lambda: "m22" in driver.text)
-        assert "Enter its files" in driver.text
+        assert "Enter open" in driver.text
         await driver.press("down", "enter")
         await driver.until(lambda: isinstance(driver.screen, FilesScreen))
         assert driver.screen.wanted == "m22"  # type: ignore[attr-defined]
@@ -291,6 +292,19 @@ async def test_a_completed_run_says_how_many_files_came_back_and_how_many_nobody
             driver.source.state = replace(driver.source.state, files={**files, "unrecoverable": lost})
             await driver.press("r")
             assert f"files       1 file came back, 9.8 KiB  {told}" in driver.text
+
+
+async def test_a_held_run_is_called_so_and_the_list_of_runs_sees_it_end() -> None:
+    async with driving(80, 24) as driver:
+        await run(driver)
+        assert driver.source.state is not None
+        driver.source.state = replace(driver.source.state, held=True)
+        await driver.press("r")
+        assert "held: it goes on when you say so" in driver.text and "in about" not in driver.text
+        await driver.press("escape", "3")
+        await driver.until(lambda: "▶ held" in driver.text)
+        driver.source.state = replace(driver.source.state, outcome="completed", held=False)
+        await driver.until(lambda: "● completed" in driver.text)
 
 
 async def test_zooming_changes_neither_the_instant_nor_the_column() -> None:

@@ -126,9 +126,11 @@ class CopiesScreen(Scrolled):
         return self.rows[self.chosen].path if self.rows else ""
 
     def hints(self) -> Sequence[Hint]:
+        dumps = any(row.dump is not None for row in self.rows or ())
+        opens = "open" if self.thing.name == "files" else "restore" if dumps else ""
         return (
             Hint(self.session.glyphs.up_down, "choose"),
-            self.hint("open", "its files" if self.thing.name == "files" else "restore a dump", "open"),
+            *((self.hint("open", opens, "open"),) if opens else ()),
             self.hint("copy", "copy its path", "app.copy"),
             self.hint("read", "read again", "read_again"),
             self.hint("back", "back", "app.back"),

@@ -12,6 +12,7 @@ from tui.widgets.frame import paint_wrapped
 from tui.widgets.steps import WIDEST
 
 VALUE = 13
+_HELD = "held: it goes on when you say so"
 
 
 def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None, now: datetime, zone: tzinfo) -> int:
@@ -21,6 +22,8 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
         grid.put(1, top, step.title if step else "between two steps", "text", stop)
         waits = "nothing measured yet" if step and step.bytes else "this step has no measure; it says when it is done"
         grid.put(1, top + 1, waits if step else "", "muted", stop)
+        if state.held:
+            grid.put(1, top + 2, _HELD, "warn", stop)
         return top + 3
     progress = step.progress
     count = words.count if progress.unit == "files" else words.size
@@ -48,7 +51,9 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
         grid.put(VALUE, top + 1, "not measured yet", "muted", stop)
     grid.put(1, top + 2, "there at", "muted")
     left = progress.seconds_left
-    if left is None:
+    if state.held:
+        grid.put(VALUE, top + 2, _HELD, "warn", stop)
+    elif left is None:
         grid.put(VALUE, top + 2, "not known", "muted", stop)
     else:
         there = (progress.at or now) + timedelta(seconds=left)
