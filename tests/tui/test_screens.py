@@ -127,6 +127,27 @@ async def test_from_the_copies_of_the_files_into_one_of_them() -> None:
         assert driver.screen.wanted == "m22"  # type: ignore[attr-defined]
 
 
+async def test_a_dump_is_restored_from_the_list_of_copies() -> None:
+    async with driving(80, 24) as driver:
+        await overview(driver)
+        await driver.press(*["up"] * 9, "enter")
+        await driver.until(lambda: "d21" in driver.text)
+        assert "Enter restore" in driver.text
+        while not any(row.startswith("▶") and "d21" in row for row in driver.text.splitlines()):
+            await driver.press("down")
+        await driver.press("enter")
+        await driver.until(lambda: "in place of the database orders" in driver.text)
+
+
+async def test_why_a_copy_goes_or_stays_is_told_to_its_end() -> None:
+    async with driving(80, 24) as driver:
+        await expiry(driver)
+        for day, told in ((3, "the newest of no hour, day, week or month"), (5, "no hour, day, week or month")):
+            facts = " ".join(driver.text.split("─" * 40)[-1].split())
+            assert f"media m{day}" in facts and told in facts
+            await driver.press("down")
+
+
 async def test_how_many_more_things_are_to_be_done_stands_apart_from_the_last_ones_reason() -> None:
     source = StandIn()
     to_do = tuple(Advice("files", "look", f"see to thing {n}", "long " * 20) for n in range(9))
@@ -448,6 +469,14 @@ async def test_another_destination_can_be_typed() -> None:
         assert "to restore in place, type the site's name" in driver.text
         await driver.press("escape")
         assert not [ask for ask in driver.source.asked if ask[0] == "start"]
+
+
+async def test_a_long_folder_hides_neither_its_end_nor_the_port() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter", "d", "ctrl+u")
+        await driver.type("/srv/" + "long/" * 14 + "data-1123-143207")
+        await driver.press("enter")
+        await driver.until(lambda: "long/data-1123-143207, port 5434" in driver.text)
 
 
 async def test_the_users_files_come_along_or_stay_at_a_key() -> None:

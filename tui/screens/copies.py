@@ -155,6 +155,7 @@ def copies_of(thing: Thing, catalog: Catalog) -> list[Row]:
                 each.size_bytes,
                 str(each.path),
                 each.reason,
+                each if each.usable else None,
             )
             for each in catalog.dumps
         ]
