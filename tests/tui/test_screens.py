@@ -121,7 +121,7 @@ async def test_from_the_copies_of_the_files_into_one_of_them() -> None:
         await overview(driver)
         await driver.press(*["up"] * 9, "down", "down", "enter")
         await driver.until(lambda: "m22" in driver.text)
-        assert "Enter open" in driver.text
+        assert "Enter open" in driver.text and "next copy  23 Nov 14:59" in driver.text
         await driver.press("down", "enter")
         await driver.until(lambda: isinstance(driver.screen, FilesScreen))
         assert driver.screen.wanted == "m22"  # type: ignore[attr-defined]

@@ -43,9 +43,9 @@ class CopiesScreen(Scrolled):
     choosing = True
     BINDINGS: ClassVar[list[BindingType]] = [bind("open", "open"), bind("read", "read_again")]
 
-    def __init__(self, thing: Thing) -> None:
+    def __init__(self, thing: Thing, next_at: datetime | None) -> None:
         super().__init__()
-        self.thing = thing
+        self.thing, self.next_at = thing, next_at
         self.rows: list[Row] | None = None
         self.proofs: dict[str, Proof] = {}
 
@@ -72,7 +72,10 @@ class CopiesScreen(Scrolled):
     def paint(self, grid: Grid) -> None:
         g, zone, stop = grid.glyphs, self.desk.site.zone, grid.width - 1
         self.header(grid, "overview", NAMES[self.thing.name])
-        top = 2
+        then = words.minute(self.next_at, zone) if self.next_at is not None else "none: no schedule of it is installed"
+        grid.put(1, 2, "next copy", "muted")
+        grid.put(12, 2, then, "text" if self.next_at is not None else "muted", stop)
+        top = 3
         for finding in self.thing.findings:
             top = paint_wrapped(grid, 1, top, finding, "muted", stop, 2)
         top += bool(self.thing.findings)
@@ -83,7 +86,7 @@ class CopiesScreen(Scrolled):
             return
         if not self.rows:
             grid.put(3, top + 1, "there is no copy; Esc, then c takes one", "muted")
-        for number, (y, row) in enumerate(self.rows_in_sight(grid, self.rows, top + 1, grid.height - 6)):
+        for number, (y, row) in enumerate(self.rows_in_sight(grid, self.rows, top + 1, grid.height - 6, 2)):
             here = self.first + number == self.chosen
             proof = self.proofs.get(row.proof or row.id)
             bad = row.wrong is not None or (proof is not None and proof.ok is False)
