@@ -28,6 +28,7 @@ from tests.tui.test_pictures import (
     gate_unreadable,
     inspecting,
     overview,
+    run,
     run_completed,
     run_failed,
     run_not_true,
@@ -35,6 +36,7 @@ from tests.tui.test_pictures import (
 from tui.app import RepriseApp
 from tui.axis.scale import COMMITS
 from tui.keys import KEYS
+from tui.screens.files import FilesScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
@@ -112,6 +114,38 @@ async def test_from_the_overview_to_a_copy_a_proof_and_what_expires_by_keys_alon
         await driver.press("X", *"delete", "enter")
         await driver.until(lambda: "3 things deleted" in driver.text)
         assert driver.source.asked[-1] == ("expire", True)
+
+
+async def test_from_the_copies_of_the_files_into_one_of_them() -> None:
+    async with driving(80, 24) as driver:
+        await overview(driver)
+        await driver.press(*["up"] * 9, "down", "down", "enter")
+        await driver.until(lambda: "m22" in driver.text)
+        assert "Enter open" in driver.text and "next copy  23 Nov 14:59" in driver.text
+        await driver.press("down", "enter")
+        await driver.until(lambda: isinstance(driver.screen, FilesScreen))
+        assert driver.screen.wanted == "m22"  # type: ignore[attr-defined]
+
+
+async def test_a_dump_is_restored_from_the_list_of_copies() -> None:
+    async with driving(80, 24) as driver:
+        await overview(driver)
+        await driver.press(*["up"] * 9, "enter")
+        await driver.until(lambda: "d21" in driver.text)
+        assert "Enter restore" in driver.text
+        while not any(row.startswith("▶") and "d21" in row for row in driver.text.splitlines()):
+            await driver.press("down")
+        await driver.press("enter")
+        await driver.until(lambda: "in place of the database orders" in driver.text)
+
+
+async def test_why_a_copy_goes_or_stays_is_told_to_its_end() -> None:
+    async with driving(80, 24) as driver:
+        await expiry(driver)
+        for day, told in ((3, "the newest of no hour, day, week or month"), (5, "no hour, day, week or month")):
+            facts = " ".join(driver.text.split("─" * 40)[-1].split())
+            assert f"media m{day}" in facts and told in facts
+            await driver.press("down")
 
 
 async def test_how_many_more_things_are_to_be_done_stands_apart_from_the_last_ones_reason() -> None:
@@ -270,6 +304,30 @@ async def test_discarding_wants_a_typed_word() -> None:
         assert [ask for ask in driver.source.asked if ask[0] == "discard"]
 
 
+async def test_a_completed_run_says_how_many_files_came_back_and_how_many_nobody_has() -> None:
+    files = {"copied": 1, "bytes": 10_034, "kept": 48_790, "unrecoverable": 2, "unrecoverable_rows": 3, "findings": []}
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        for lost, told in ((2, "× 2 are LOST, 3 rows refer to them"), (0, "48 790 were right, none is lost")):
+            assert driver.source.state is not None
+            driver.source.state = replace(driver.source.state, files={**files, "unrecoverable": lost})
+            await driver.press("r")
+            assert f"files       1 file came back, 9.8 KiB  {told}" in driver.text
+
+
+async def test_a_held_run_is_called_so_and_the_list_of_runs_sees_it_end() -> None:
+    async with driving(80, 24) as driver:
+        await run(driver)
+        assert driver.source.state is not None
+        driver.source.state = replace(driver.source.state, held=True)
+        await driver.press("r")
+        assert "held: it goes on when you say so" in driver.text and "in about" not in driver.text
+        await driver.press("escape", "3")
+        await driver.until(lambda: "▶ held" in driver.text)
+        driver.source.state = replace(driver.source.state, outcome="completed", held=False)
+        await driver.until(lambda: "● completed" in driver.text)
+
+
 async def test_zooming_changes_neither_the_instant_nor_the_column() -> None:
     async with driving(80, 24) as driver:
         await driver.go_to("18 Nov 20:15:30")
@@ -413,6 +471,14 @@ async def test_another_destination_can_be_typed() -> None:
         assert not [ask for ask in driver.source.asked if ask[0] == "start"]
 
 
+async def test_a_long_folder_hides_neither_its_end_nor_the_port() -> None:
+    async with driving(80, 24) as driver:
+        await driver.press("enter", "d", "ctrl+u")
+        await driver.type("/srv/" + "long/" * 14 + "data-1123-143207")
+        await driver.press("enter")
+        await driver.until(lambda: "long/data-1123-143207, port 5434" in driver.text)
+
+
 async def test_the_users_files_come_along_or_stay_at_a_key() -> None:
     async with driving(80, 24) as driver:
         await driver.press("enter")
@@ -451,6 +517,21 @@ async def test_a_new_start_offers_the_run_that_goes_on() -> None:
         await driver.until(lambda: isinstance(driver.screen, RunScreen))
 
 
+async def test_a_new_start_shows_the_restore_whose_engine_died_and_not_one_that_somebody_stopped() -> None:
+    source = StandIn()
+    made = source.plan(desk(), RecoveryTarget("latest"), Destination("in-place", "/srv/orders/data"), action="pause")
+    died = replace(run_state(made), outcome="interrupted", answers=("resume", "rollback"), finished_at=None)
+    source.state = replace(died, finished_at=NOW)
+    async with driving(80, 24, source=source) as driver:
+        assert "Enter shows it" not in driver.text
+    source.state = died
+    async with driving(80, 24, source=source) as driver:
+        assert "was interrupted: its engine died" in " ".join(driver.text.split())
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen))
+        assert "its engine died: resume goes on there, roll back leads to the state before" in driver.text
+
+
 async def test_escape_goes_back_one_level_and_never_leaves() -> None:
     async with driving(80, 24) as driver:
         await run_completed(driver)
@@ -477,7 +558,7 @@ async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() 
         await driver.press("escape", "enter")
         await driver.settled()
         assert isinstance(driver.screen, RunScreen)
-        assert "1 204 copied" in driver.text and "1 cannot be brought back" in driver.text
+        assert "1 204 files came back" in driver.text and "1 is LOST, 3 rows refer to" in driver.text
         await driver.press("enter")
         await driver.settled()
         assert isinstance(driver.screen, ReportScreen)

@@ -43,9 +43,9 @@ class CopiesScreen(Scrolled):
     choosing = True
     BINDINGS: ClassVar[list[BindingType]] = [bind("open", "open"), bind("read", "read_again")]
 
-    def __init__(self, thing: Thing) -> None:
+    def __init__(self, thing: Thing, next_at: datetime | None) -> None:
         super().__init__()
-        self.thing = thing
+        self.thing, self.next_at = thing, next_at
         self.rows: list[Row] | None = None
         self.proofs: dict[str, Proof] = {}
 
@@ -77,7 +77,10 @@ class CopiesScreen(Scrolled):
     def paint(self, grid: Grid) -> None:
         g, zone, stop = grid.glyphs, self.desk.site.zone, grid.width - 1
         self.header(grid, "overview", NAMES[self.thing.name])
-        top = 2
+        then = words.minute(self.next_at, zone) if self.next_at is not None else "none: no schedule of it is installed"
+        grid.put(1, 2, "next copy", "muted")
+        grid.put(12, 2, then, "text" if self.next_at is not None else "muted", stop)
+        top = 3
         for finding in self.thing.findings:
             top = paint_wrapped(grid, 1, top, finding, "muted", stop, 2)
         top += bool(self.thing.findings)
@@ -88,7 +91,7 @@ class CopiesScreen(Scrolled):
             return
         if not self.rows:
             grid.put(3, top + 1, "there is no copy; Esc, then c takes one", "muted")
-        for number, (y, row) in enumerate(self.rows_in_sight(grid, self.rows, top + 1, grid.height - 6)):
+        for number, (y, row) in enumerate(self.rows_in_sight(grid, self.rows, top + 1, grid.height - 6, 2)):
             here = self.first + number == self.chosen
             proof = self.proofs.get(row.proof or row.id)
             bad = row.wrong is not None or (proof is not None and proof.ok is False)
@@ -115,6 +118,11 @@ class CopiesScreen(Scrolled):
 
     def action_open(self) -> None:
         row = self.rows[self.chosen] if self.rows else None
+        if row is not None and row.wrong is None and self.thing.name == "files":
+            from tui.screens.files import FilesScreen
+
+            self.app.push_screen(FilesScreen(row.at or self.session.clock(), row.id))
+            return
         if row is None or row.dump is None:
             self.say("a dump is restored from here; every other moment from the timeline (2)", "muted")
             return
@@ -126,9 +134,11 @@ class CopiesScreen(Scrolled):
         return self.rows[self.chosen].path if self.rows else ""
 
     def hints(self) -> Sequence[Hint]:
+        dumps = any(row.dump is not None for row in self.rows or ())
+        opens = "open" if self.thing.name == "files" else "restore" if dumps else ""
         return (
             Hint(self.session.glyphs.up_down, "choose"),
-            self.hint("open", "restore", "open"),
+            *((self.hint("open", opens, "open"),) if opens else ()),
             self.hint("copy", "copy its path", "app.copy"),
             self.hint("read", "read again", "read_again"),
             self.hint("back", "back", "app.back"),
@@ -153,6 +163,7 @@ def copies_of(thing: Thing, catalog: Catalog) -> list[Row]:
                 each.size_bytes,
                 str(each.path),
                 each.reason,
+                each if each.usable else None,
             )
             for each in catalog.dumps
         ]

@@ -11,7 +11,7 @@ from tui.errands import Answer, Errand
 from tui.keys import bind
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
-from tui.widgets.frame import Hint
+from tui.widgets.frame import Hint, paint_rule, paint_wrapped
 from tui.widgets.question import Question, must_be
 
 _WORD = "delete"
@@ -21,6 +21,7 @@ class ExpiryScreen(Scrolled):
     """The preview of `expire`."""
 
     title_words = "expire"
+    choosing = True
     BINDINGS: ClassVar[list[BindingType]] = [bind("delete", "delete"), bind("read", "read_again")]
 
     def __init__(self) -> None:
@@ -72,12 +73,20 @@ class ExpiryScreen(Scrolled):
         for finding in self.expiry.findings:
             grid.put_cut(1, top, finding, "warn", stop)
             top += 1
-        for y, (kind, id, size, why) in self.rows_in_sight(grid, self.rows(), top + 1, grid.height - 2):
-            role = "muted" if size == "stays" else "text"
+        rows = self.rows()
+        for number, (y, (kind, id, size, why)) in enumerate(self.rows_in_sight(grid, rows, top + 1, grid.height - 6)):
+            here = self.first + number == self.chosen
+            role = "accent!" if here else "muted" if size == "stays" else "text"
+            grid.put(0, y, grid.glyphs.now if here else " ", "accent!")
             grid.put(1, y, kind, "muted")
             grid.put_cut(7, y, id, role, 40)
             grid.put_right(52, y, size, role)
             grid.put_cut(54, y, why, "muted", stop)
+        if rows:  # in full
+            kind, id, size, why = rows[self.chosen]
+            paint_rule(grid, grid.height - 6)
+            grid.put_cut(1, grid.height - 5, f"{kind} {id}", "text", stop)
+            paint_wrapped(grid, 1, grid.height - 4, f"{size}: {why}", "muted", stop, 2)
 
     def action_delete(self) -> None:
         if self.expiry is None or not self.may_act():
@@ -96,7 +105,7 @@ class ExpiryScreen(Scrolled):
 
     def hints(self) -> Sequence[Hint]:
         return (
-            Hint(self.session.glyphs.up_down, "scroll"),
+            Hint(self.session.glyphs.up_down, "choose"),
             self.hint("delete", "delete", "delete"),
             self.hint("read", "read again", "read_again"),
             self.hint("back", "back", "app.back"),

@@ -155,7 +155,7 @@ class OverviewScreen(Painted):
         elif (thing := self.thing) is not None:
             from tui.screens.copies import CopiesScreen
 
-            self.app.push_screen(CopiesScreen(thing))
+            self.app.push_screen(CopiesScreen(thing, self.next_at.get(thing.name)))
 
     def action_files(self) -> None:
         from tui.screens.files import FilesScreen

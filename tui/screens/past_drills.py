@@ -36,7 +36,7 @@ class PastDrillsScreen(Scrolled):
             grid.put_right(end, 2, name, "faint")
         if not self.drills:
             grid.put(3, 4, "no drill yet; Esc, then Enter begins one", "muted", stop)
-        for number, (y, drill) in enumerate(self.rows_in_sight(grid, self.drills, 3, grid.height - 2)):
+        for number, (y, drill) in enumerate(self.rows_in_sight(grid, self.drills, 3, grid.height - 2, more_at=1)):
             here = self.first + number == self.chosen
             grid.put(0, y, g.now if here else " ", "accent!")
             grid.put(1, y, *((g.ok, "ok") if drill.outcome == "solved" else (g.bad, "bad")))

@@ -86,7 +86,10 @@ class PlanPicture(Scrolled):
             x = grid.put(12, 4, f"in place {wanted.path}", "warn!", stop)
             notes = ["what is there now is set aside, not deleted", "the old one is kept"]
         else:
-            x = grid.put_cut(12, 4, f"new server {wanted.path}" + (f", port {port}" if port else ""), "text", stop)
+            told = f", port {port}" if port else ""
+            room = stop - 12 - len("new server ") - len(told)
+            path = wanted.path if len(wanted.path) <= room else "…" + wanted.path[1 - room :]  # its end tells it apart
+            x = grid.put_cut(12, 4, f"new server {path}{told}", "text", stop)
             notes = ["live one untouched"]
         if plan.files is not None:
             notes = ["with the files that match it; the old ones are kept", "with its files", *notes]

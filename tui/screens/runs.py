@@ -16,6 +16,9 @@ from tui.widgets.frame import Hint
 from tui.widgets.purpose import moment_of, what_for, where_to
 from tui.widgets.question import Question, TypedLine
 
+_TICK = 2.0  # seconds between two looks at runs that are going
+_LIVE = ("running", "paused")
+
 
 class RunsScreen(Scrolled):
     """All runs."""
@@ -36,7 +39,25 @@ class RunsScreen(Scrolled):
 
     def begin(self) -> None:
         self.runs_errand = Errand(self, "runs")
+        self.set_interval(_TICK, self._tick)
         self.action_read_again()
+
+    def on_screen_resume(self) -> None:
+        """A run may have gone on, or ended, meanwhile."""
+        if self.all is not None:
+            self.action_read_again()
+        self.repaint()
+
+    def _tick(self) -> None:
+        """Only what is going is looked at again: of the others there may be thousands, and they stay as they are."""
+        acts, desk, known = self.session.acts, self.desk, self.all or []
+        if not self.is_current or self.runs_errand.busy or not any(run.outcome in _LIVE for run in known):
+            return
+
+        def look() -> list[RunState]:
+            return [acts.run_state(desk, run.run) if run.outcome in _LIVE else run for run in known]
+
+        self.runs_errand.ask("runs", look)
 
     def action_read_again(self) -> None:
         acts, desk = self.session.acts, self.desk
@@ -89,7 +110,7 @@ class RunsScreen(Scrolled):
             grid.put(0, y, g.now if here else " ", "accent!")
             grid.put(3, y, words.minute(run.started_at, zone), main)
             grid.put(17, y, sign, role)
-            grid.put(19, y, run.outcome, main)
+            grid.put(19, y, "held" if run.held and run.outcome == "running" else run.outcome, main)
             kept = moment_of(run)
             told = what_for(run.plan) if kept is None else words.second(kept, zone)
             if run.plan.proof is not None and kept is not None:

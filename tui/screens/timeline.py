@@ -55,17 +55,23 @@ class TimelineScreen(TimelineMoving):
 
     def offer_run(self, runs: Sequence[RunState]) -> None:
         live = [run for run in runs if run.outcome in ("running", "paused")]
+        newest = next((run for run in runs if run.plan.copying is None and run.plan.proof is None), None)
+        if newest is not None and newest.outcome == "interrupted" and newest.finished_at is None:
+            live.append(newest)  # nobody stopped it: its engine died, and what it was restoring may be half done
         if not live or self.question is not None:
             return
         run = live[0]
-        state = "waits at its gate" if run.outcome == "paused" else "goes on"
+        state = {"paused": "waits at its gate", "running": "goes on"}.get(
+            run.outcome, "was interrupted: its engine died"
+        )
         what = f"{run.run} {state}; Enter shows it, Esc stays here"
 
         def answer(text: str) -> None:
             if text.strip().lower() not in ("n", "no"):
                 self.show_run(run.run)
 
-        self.ask(Question("attach?", answer, lambda text: (True, what)))
+        prompt = "see it?" if run is newest and run.outcome == "interrupted" else "attach?"
+        self.ask(Question(prompt, answer, lambda text: (True, what)))
 
     def show_run(self, run: str) -> None:
         from tui.screens.run import RunScreen

@@ -12,6 +12,7 @@ from tui.widgets.frame import paint_wrapped
 from tui.widgets.steps import WIDEST
 
 VALUE = 13
+_HELD = "held: it goes on when you say so"
 
 
 def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None, now: datetime, zone: tzinfo) -> int:
@@ -21,6 +22,8 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
         grid.put(1, top, step.title if step else "between two steps", "text", stop)
         waits = "nothing measured yet" if step and step.bytes else "this step has no measure; it says when it is done"
         grid.put(1, top + 1, waits if step else "", "muted", stop)
+        if state.held:
+            grid.put(1, top + 2, _HELD, "warn", stop)
         return top + 3
     progress = step.progress
     count = words.count if progress.unit == "files" else words.size
@@ -48,7 +51,9 @@ def paint_progress(grid: Grid, top: int, state: RunState, step: StepState | None
         grid.put(VALUE, top + 1, "not measured yet", "muted", stop)
     grid.put(1, top + 2, "there at", "muted")
     left = progress.seconds_left
-    if left is None:
+    if state.held:
+        grid.put(VALUE, top + 2, _HELD, "warn", stop)
+    elif left is None:
         grid.put(VALUE, top + 2, "not known", "muted", stop)
     else:
         there = (progress.at or now) + timedelta(seconds=left)
@@ -76,6 +81,11 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
         took = words.duration((state.finished_at - state.started_at).total_seconds())
         grid.put(end + 3, top, f"{words.second(state.finished_at, zone)}, took {took}", "muted", stop)
     y = top + 1
+    if state.outcome == "interrupted" and state.error is None:
+        why = "it was stopped; all is left as it is" if state.finished_at is not None else "its engine died"
+        y = paint_wrapped(
+            grid, 3, y, f"{why}: resume goes on there, roll back leads to the state before", "text", stop, 2
+        )
     if state.error is not None:
         y = paint_wrapped(grid, 3, y, state.error.message, "text", stop, 2)
         if state.error.cause:
@@ -86,8 +96,6 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
         grid.put(1, y, "copy", "muted")
         size = f", {words.size(state.taken.size_bytes)}" if state.taken.size_bytes is not None else ""
         y = paint_wrapped(grid, VALUE, y, state.taken.path + size, "title!", stop, 2)
-    if state.files and state.outcome == "completed":
-        y = _paint_files(grid, y, state.files, stop)
     reached = state.reached
     if reached is not None:
         grid.put(1, y, "reached", "muted")
@@ -105,6 +113,9 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
             grid.put(1, y, "timeline", "muted")
             grid.put(VALUE, y, f"{reached.new_timeline}, from {reached.timeline}", "text", stop)
             y += 1
+    if state.outcome == "completed" and state.files is not None and "copied" in state.files:
+        _paint_files(grid, y, state.files, stop)
+        y += 1
     if state.outcome == "completed" and state.data_dir:
         grid.put(1, y, "stands in", "muted")
         grid.put(VALUE, y, state.data_dir, "text", stop)
@@ -112,15 +123,17 @@ def paint_ending(grid: Grid, top: int, state: RunState, rows: int, zone: tzinfo)
     return y
 
 
-def _paint_files(grid: Grid, y: int, files: Mapping[str, Any], stop: int) -> int:
-    """In a row what came of the users' files; the report tells it all."""
+def _paint_files(grid: Grid, y: int, files: Mapping[str, Any], stop: int) -> None:
+    """What came back of the users' files, and what nobody has; the report tells it all."""
     grid.put(1, y, "files", "muted")
-    copied = f"{words.count(files['copied'])} copied, {words.size(files['bytes'])}"
-    end = grid.put(VALUE, y, copied, "text", stop)
-    if files["unrecoverable"]:
-        lost = f"{grid.glyphs.bad} {words.count(files['unrecoverable'])} cannot be brought back"
-        grid.put(end + 2, y, lost, "bad", stop)
+    copied = words.plural(files["copied"], "file came back", "files came back")
+    end = grid.put(VALUE, y, f"{copied}, {words.size(files['bytes'])}", "title!", stop)
+    if lost := files["unrecoverable"]:
+        rows = words.plural(files["unrecoverable_rows"], "row refers", "rows refer")
+        text = f"{grid.glyphs.bad} {words.plural(lost, 'is', 'are')} LOST, {rows} to them"
+        grid.put_cut(end + 2, y, text, "bad!", stop)
     elif files["findings"]:
         more = words.plural(len(files["findings"]), "thing", "things")
-        grid.put(end + 2, y, f"{grid.glyphs.warn} {more} to know, in the report", "warn", stop)
-    return y + 1
+        grid.put_cut(end + 2, y, f"{grid.glyphs.warn} {more} to know, in the report", "warn", stop)
+    else:
+        grid.put_whole(end + 2, y, f"{words.count(files['kept'])} were right, none is lost", "muted", stop)
