@@ -255,7 +255,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
     for each in state.checks:
         if each.ok is not True:
             _check(each)
-    if state.host:
+    if state.host and state.outcome not in ("rolled-back", "discarded"):
         database = f"psql -h {quote(state.host)} -p {state.port}"
         say(f"server      {database}   data directory {state.data_dir}")
     if state.error:
