@@ -5,6 +5,7 @@ Daemon threads, not Textual's thread workers: those are joined at exit, and a di
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from textual.message import Message
@@ -65,4 +66,5 @@ class Errand:
                     cause="this is a defect of Reprise",
                     remedy="the command line tells more",
                 )
-            self.owner.post_message(Answer(self, what, result, error))
+            with suppress(RuntimeError):  # the screen, or the program, has gone meanwhile: nobody waits for it
+                self.owner.post_message(Answer(self, what, result, error))
