@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn
+from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn, skip_page_header
 from engine.wal.checksums import count_right
 from engine.wal.contents import Contents, Unreadable
 from engine.wal.files import SegmentFile
@@ -122,6 +122,8 @@ class _Reader:
             if stop.switched:
                 reading.switched = True
                 reading.valid_to = self.stripped.base + self.page.segment_size
+                if self.places:  # a switch takes what is left of its segment (XLogNextRecord in xlogreader.c)
+                    self.places[-1] = self.places[-1][0], skip_page_header(reading.valid_to, self.page.segment_size)
                 return True
             reading.valid_to = self.lsn(stop.at)
             if stop.bad is None and bound != limit and stop.fragment is None:

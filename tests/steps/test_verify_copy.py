@@ -37,7 +37,7 @@ def plan_of(kind: str, live: Path) -> Plan:
         return plan_media("tests", str(live), True, place, [], owner=current_user(), now=NOW)
     form = kind.removeprefix("image ")
     origin = live if form == "packed" else live / "2026/a.pdf"
-    return plan_image("tests", str(origin), form, True, [], place, owner=current_user(), now=NOW)
+    return plan_image("tests", str(origin), form, True, [], [], place, owner=current_user(), now=NOW)
 
 
 def carry_out(plan: Plan, between: Callable[[Path], object]) -> Rehearsal:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from engine.records.history import Piece, TransactionEnd
+from engine.records.lsn import skip_page_header
 from engine.wal.index import WalIndex
 from tests.wal.real_wal import RealWal, Told
 
@@ -51,6 +52,19 @@ def test_end_lsn_is_where_the_next_record_starts(wal: RealWal, index: WalIndex) 
         assert (here.lsn, here.end_lsn) == (end.lsn, end.end_lsn)
         assert after.lsn == end.end_lsn
         assert index.records_around(1, end.lsn + 1)[0] == here
+
+
+def test_a_record_at_a_segments_end_a_switch_too_ends_where_the_next_one_starts(wal: RealWal, index: WalIndex) -> None:
+    numbers = [file.number for file in wal.files() if file.timeline == 1]
+    for number in numbers[:-1]:
+        border = (number + 1) * wal.segment_size
+        here, after = index.records_around(1, border - 1)
+        assert here is not None and after is not None
+        # behind a switch a record began that a crash made void
+        assert here.end_lsn in (after.lsn, skip_page_header(border, wal.segment_size))
+    end = (numbers[-1] + 1) * wal.segment_size
+    last, none = index.records_around(1, end - 1)
+    assert last is not None and none is None and last.end_lsn == skip_page_header(end, wal.segment_size)
 
 
 def test_the_archive_is_one_run_for_each_timeline(wal: RealWal, index: WalIndex) -> None:
