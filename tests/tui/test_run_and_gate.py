@@ -1,0 +1,209 @@
+"""A run on the screen by its keys: progress, the gate and its answers, the end, the list of runs."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from engine.records.plan import Destination
+from engine.records.target import RecoveryTarget
+from tests.tui.driving import driving
+from tests.tui.history import ACCIDENT, NOW, lsn_at, utc
+from tests.tui.source import StandIn, desk, run_state
+from tests.tui.test_pictures import (
+    advanced,
+    gate,
+    gate_unreadable,
+    inspecting,
+    run,
+    run_completed,
+    run_failed,
+    run_not_true,
+)
+from tui.screens.report import ReportScreen
+from tui.screens.run import RunScreen
+
+
+async def test_the_gate_is_answered_by_keys() -> None:
+    async with driving(80, 24) as driver:
+        await gate(driver)
+        await driver.press("f")
+        await driver.type("+30 s")
+        await driver.press("enter")
+        await driver.press("P")
+        asked = {ask[0]: ask for ask in driver.source.asked}
+        assert asked["advance"][2].kind == "time" and asked["advance"][2].time > utc(23, 14, 32, 36)
+        assert "finish" in asked
+
+
+async def test_at_the_gate_on_from_where_the_server_stands_by_now_or_to_a_restore_point() -> None:
+    async with driving(80, 24) as driver:
+        await advanced(driver)
+        assert driver.source.state is not None and driver.source.state.reached is not None
+        here = driver.source.state.reached.last_commit_at
+        assert here is not None and here > utc(23, 14, 32, 7)
+        await driver.press("f")
+        await driver.type("+30 s")
+        await driver.press("enter")
+        await driver.press("f")
+        await driver.type("month_close")
+        await driver.until(lambda: "restore point month_close" in driver.text)
+        await driver.press("enter")
+        later, named = [ask[2] for ask in driver.source.asked if ask[0] == "advance"][-2:]
+        assert later.time == here + timedelta(seconds=30) and (named.kind, named.name) == ("name", "month_close")
+
+
+async def test_psql_that_cannot_have_this_terminal_is_offered_for_another() -> None:
+    async with driving(80, 24) as driver:  # the pilot has no terminal to hand over
+        await gate(driver)
+        await driver.press("o")
+        line = "psql -h /srv/restore/run -p 5434 -U postgres postgres"
+        assert "this terminal cannot be handed over" in driver.text
+        assert driver.app.clipboard == line and driver.text.count(line) == 2
+        assert not [ask for ask in driver.source.asked if ask[0] == "hold_psql"]
+
+
+async def test_the_gate_shows_all_of_the_psql_command_however_long_the_socket_folder_is() -> None:
+    async with driving(80, 24) as driver:
+        await gate(driver)
+        for host in ("/var/tmp/a-lab/.data.reprise-20261127T213838Z/work/run", "/" + "x" * 106):
+            assert driver.source.state is not None
+            driver.source.state = replace(driver.source.state, host=host)
+            await driver.press("r")
+            rows = [row.strip(" │") for row in driver.text.splitlines() if row.startswith(" │")]
+            shown = "".join(rows[rows.index(next(row for row in rows if row.startswith("psql "))) :][:2])
+            assert shown.replace(" ", "") == f"psql-h{host}-p5434-Upostgrespostgres"
+
+
+async def test_where_nothing_can_be_read_the_gate_and_o_say_why() -> None:
+    async with driving(80, 24) as driver:
+        await gate_unreadable(driver)
+        assert "subtransactions was open at" in driver.text and "look first" not in driver.text
+        await driver.press("o")
+        assert "start; copied, for another terminal: psql -h" in " ".join(driver.text.split())
+        assert not [ask for ask in driver.source.asked if ask[0] == "prepare_psql"]
+
+
+async def test_going_on_against_the_sites_own_questions_wants_the_word() -> None:
+    async with driving(80, 24) as driver:
+        await run_not_true(driver)
+        await driver.press("A")
+        assert "although SELECT count(*) > 0 FROM documents: False instead of true" in driver.text
+        await driver.type("yes")
+        await driver.press("enter")
+        assert not [ask for ask in driver.source.asked if ask[0] == "resume"]
+        await driver.press("ctrl+u")
+        await driver.type("accept")
+        await driver.press("enter")
+        assert driver.source.asked[-1][0] == "resume" and ("accept_checks", True) in driver.source.asked[-1]
+
+
+async def test_the_reading_of_every_page_is_left_out_after_a_question() -> None:
+    async with driving(80, 24) as driver:
+        await inspecting(driver)
+        assert "s skip pages" in driver.text.splitlines()[-1]
+        await driver.press("s")
+        assert "leave out the reading of every page?" in driver.text
+        await driver.press("escape")
+        assert not [ask for ask in driver.source.asked if ask[0] == "skip"]
+        await driver.press("s", "enter")
+        assert driver.source.asked[-1][0] == "skip" and "pages are not read any more" in driver.text
+    async with driving(80, 24) as driver:
+        await gate(driver)
+        await driver.press("s")
+        assert "this run reads no pages" in driver.text
+
+
+async def test_accepting_is_only_for_a_run_that_its_questions_stopped() -> None:
+    async with driving(80, 24) as driver:
+        await run_failed(driver)
+        await driver.press("A")
+        assert "no question of the site stopped this run" in driver.text and driver.screen.question is None
+
+
+async def test_discarding_wants_a_typed_word() -> None:
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        await driver.press("D")
+        await driver.type("y")
+        await driver.press("enter")
+        assert not [ask for ask in driver.source.asked if ask[0] == "discard"]
+        await driver.press("backspace")
+        await driver.type("discard")
+        await driver.press("enter")
+        assert [ask for ask in driver.source.asked if ask[0] == "discard"]
+
+
+async def test_a_completed_run_says_how_many_files_came_back_and_how_many_nobody_has() -> None:
+    files = {"copied": 1, "bytes": 10_034, "kept": 48_790, "unrecoverable": 2, "unrecoverable_rows": 3, "findings": []}
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        for lost, told in ((2, "× 2 are LOST, 3 rows refer to them"), (0, "48 790 were right, none is lost")):
+            assert driver.source.state is not None
+            driver.source.state = replace(driver.source.state, files={**files, "unrecoverable": lost})
+            await driver.press("r")
+            assert f"files       1 file came back, 9.8 KiB  {told}" in driver.text
+
+
+async def test_a_held_run_is_called_so_and_the_list_of_runs_sees_it_end() -> None:
+    async with driving(80, 24) as driver:
+        await run(driver)
+        assert driver.source.state is not None
+        driver.source.state = replace(driver.source.state, held=True)
+        await driver.press("r")
+        assert "held: it goes on when you say so" in driver.text and "in about" not in driver.text
+        await driver.press("escape", "3")
+        await driver.until(lambda: "▶ held" in driver.text)
+        driver.source.state = replace(driver.source.state, outcome="completed", held=False)
+        await driver.until(lambda: "● completed" in driver.text)
+
+
+async def test_a_new_start_offers_the_run_that_goes_on() -> None:
+    source = StandIn()
+    target = RecoveryTarget("lsn", lsn=lsn_at(ACCIDENT), exclusive=True, timeline=2)
+    made = source.plan(desk(), target, Destination("side-copy", "/srv/x"), action="pause")
+    source.state = run_state(made)
+    async with driving(80, 24, source=source) as driver:
+        assert "goes on" in driver.text
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen))
+
+
+async def test_a_new_start_shows_the_restore_whose_engine_died_and_not_one_that_somebody_stopped() -> None:
+    source = StandIn()
+    made = source.plan(desk(), RecoveryTarget("latest"), Destination("in-place", "/srv/orders/data"), action="pause")
+    died = replace(run_state(made), outcome="interrupted", answers=("resume", "rollback"), finished_at=None)
+    source.state = replace(died, finished_at=NOW)
+    async with driving(80, 24, source=source) as driver:
+        assert "Enter shows it" not in driver.text
+    source.state = died
+    async with driving(80, 24, source=source) as driver:
+        assert "was interrupted: its engine died" in " ".join(driver.text.split())
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.screen, RunScreen))
+        assert "its engine died: resume goes on there, roll back leads to the state before" in driver.text
+
+
+async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() -> None:
+    lost = {"path": "2026/11/lost.pdf", "rows": 3, "why": "no snapshot has it"}
+    files = {
+        "copied": 1204, "bytes": 3 << 30, "kept": 48_790, "out": 12, "out_bytes": 5 << 20, "unrecoverable": 1,
+        "unrecoverable_rows": 3, "unrecoverable_sample": [lost],
+        "findings": ["size and time were trusted (--fast): a file whose content changed without them is not seen"],
+    }  # fmt: skip
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        driver.source.state = replace(driver.source.state, files=files)  # type: ignore[type-var]
+        await driver.press("escape", "enter")
+        await driver.settled()
+        assert isinstance(driver.screen, RunScreen)
+        assert "1 204 files came back" in driver.text and "1 is LOST, 3 rows refer to" in driver.text
+        await driver.press("enter")
+        await driver.settled()
+        assert isinstance(driver.screen, ReportScreen)
+        told = driver.text
+        for text in ("12 moved out, 5 MiB", "48 790 right already", "(--fast)", "2026/11/lost.pdf", "3 rows refer"):
+            while text not in told:
+                before = driver.text
+                await driver.press("pagedown")
+                await driver.settled()
+                told += driver.text
+                assert driver.text != before, text
