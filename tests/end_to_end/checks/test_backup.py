@@ -45,6 +45,8 @@ def test_a_spoilt_backup_is_refused_by_its_name_and_never_chosen(
     place: Place, history: History, spoil: Callable[[Path], None], name: str
 ) -> None:
     backup = history.backups["plain"]
+    if spoil is spoil_identity and place.operator.cluster.programs.version >= 17:
+        name = "backup-damaged"  # its manifest names the cluster too, and the two differ
     named = ("--immediate", "--backup", backup, "--timeline", "1")
     assert name not in place.plan(*named).refusing
     spoil(place.backup(backup))
