@@ -12,6 +12,7 @@ from engine.records.recoveries import Recovery
 from engine.records.target import RecoveryPoint
 
 RunOutcome = Literal["running", "paused", "completed", "failed", "interrupted", "rolled-back", "discarded"]
+LIVE: tuple[RunOutcome, ...] = ("running", "paused")  # its engine is there
 StepOutcome = Literal["to do", "running", "waiting", "done", "failed", "undone"]
 
 

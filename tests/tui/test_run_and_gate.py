@@ -207,3 +207,19 @@ async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() 
                 await driver.settled()
                 told += driver.text
                 assert driver.text != before, text
+
+
+async def test_a_report_opened_while_the_run_goes_on_says_when_it_has_ended() -> None:
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        assert driver.source.state is not None
+        ended = driver.source.state
+        driver.source.state = replace(ended, outcome="running")
+        await driver.press("r")
+        await driver.press("enter")
+        await driver.settled()
+        assert isinstance(driver.screen, ReportScreen) and "RUNNING" in driver.text
+        driver.source.state = ended
+        driver.screen._tick()
+        await driver.settled()
+        assert "COMPLETED" in driver.text and "RUNNING" not in driver.text

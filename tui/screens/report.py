@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from engine.records.lsn import format_lsn
-from engine.records.runs import RunState
+from engine.records.runs import LIVE, RunState
 from tui import words
+from tui.errands import Answer, Errand
 from tui.painting.grid import Grid
 from tui.screens.scrolled import Scrolled
 from tui.widgets import gate
@@ -26,6 +27,23 @@ class ReportScreen(Scrolled):
     def __init__(self, state: RunState) -> None:
         super().__init__()
         self.state = state
+
+    def begin(self) -> None:
+        self.reading = Errand(self, "report")
+        self.set_interval(1.0, self._tick)
+        self._tick()
+
+    def _tick(self) -> None:
+        """A report that was opened while the run goes on is not left saying so."""
+        acts, desk, run = self.session.acts, self.desk, self.state.run
+        if self.is_current and not self.reading.busy and self.state.outcome in LIVE:
+            self.reading.ask("report", lambda: acts.run_state(desk, run))
+
+    def on_answer(self, answer: Answer) -> None:
+        answer.stop()
+        if answer.error is None:  # else it is read again in a second
+            self.state = answer.result
+        self.repaint()
 
     def paint(self, grid: Grid) -> None:
         self.header(grid, "report", self.state.run)

@@ -7,7 +7,7 @@ from textual.app import SuspendNotSupported
 from textual.binding import BindingType
 
 from engine.records.errors import RepriseError
-from engine.records.runs import RunState
+from engine.records.runs import LIVE, RunState
 from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
@@ -79,7 +79,7 @@ class RunScreen(RunPicture):
                 if self.seen is None and answer.result.state.plan.point is None:
                     self.which = "engine"  # no server recovers here
                 self.seen = answer.result
-                going = answer.result.state.outcome in ("running", "paused")
+                going = answer.result.state.outcome in LIVE
                 if self.drilling is None:  # a drill's runs end with it
                     self.session.left_run = self.run if going else None
             self.repaint()
@@ -324,7 +324,7 @@ class RunScreen(RunPicture):
 
     def on_unmount(self) -> None:
         state = self.seen.state if self.seen else None
-        if state is not None and state.outcome in ("running", "paused") and self.drilling is None:
+        if state is not None and state.outcome in LIVE and self.drilling is None:
             self.session.left_run = self.run
 
     def hints(self) -> Sequence[Hint]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from engine.records.errors import RepriseError
-from engine.records.runs import RunState
+from engine.records.runs import LIVE, RunState
 from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
@@ -17,7 +17,6 @@ from tui.widgets.purpose import moment_of, what_for, where_to
 from tui.widgets.question import Question, TypedLine
 
 _TICK = 2.0  # seconds between two looks at runs that are going
-_LIVE = ("running", "paused")
 
 
 class RunsScreen(Scrolled):
@@ -51,11 +50,11 @@ class RunsScreen(Scrolled):
     def _tick(self) -> None:
         """Only what is going is looked at again: of the others there may be thousands, and they stay as they are."""
         acts, desk, known = self.session.acts, self.desk, self.all or []
-        if not self.is_current or self.runs_errand.busy or not any(run.outcome in _LIVE for run in known):
+        if not self.is_current or self.runs_errand.busy or not any(run.outcome in LIVE for run in known):
             return
 
         def look() -> list[RunState]:
-            return [acts.run_state(desk, run.run) if run.outcome in _LIVE else run for run in known]
+            return [acts.run_state(desk, run.run) if run.outcome in LIVE else run for run in known]
 
         self.runs_errand.ask("runs", look)
 
