@@ -164,8 +164,9 @@ def test_what_stands_in_the_destination_is_named(tmp_path: Path) -> None:
     assert stands(tmp_path / "empty") == ("empty", None)
     (tmp_path / "file").write_text("x")
     assert stands(tmp_path / "file")[0] == "not a folder"
-    (tmp_path / "dead" / "staging").mkdir(parents=True)
-    assert stands(tmp_path / "dead") == ("occupied", "a half-restored copy")
+    for name in ("staging", "own", "work"):  # the last as earlier versions called a run's own folder
+        (tmp_path / f"dead-{name}" / name).mkdir(parents=True)
+        assert stands(tmp_path / f"dead-{name}") == ("occupied", "a half-restored copy")
     (tmp_path / "full" / "x").mkdir(parents=True)
     assert stands(tmp_path / "full")[0] == "occupied"
     assert not (tmp_path / "absent").exists()

@@ -64,9 +64,9 @@ class TablespacePlace:
 class Layout:
     """Where everything of a run lies, decided by the plan. All paths absolute.
 
-    ``container`` holds ``data_dir`` (the recovered cluster), ``staging`` (members of a chain), ``work`` (owned by
-    run_as: spool, restore script, server log). A side copy's container is the destination; in place it lies beside
-    production's data directory, on the same file system, and ``set_aside`` is where that one goes.
+    ``container`` holds ``data_dir`` (the recovered cluster), ``staging`` (members of a chain), ``work`` (the folder
+    ``own``, which is run_as's: spool, restore script, server log). A side copy's container is the destination; in place
+    it lies beside production's data directory, on the same file system, and ``set_aside`` is where that one goes.
     """
 
     container: str

@@ -121,7 +121,7 @@ def make_layout(
             set_aside = f"{data_dir}.before-{stamp}"
         if not survey.cluster.exists:
             set_aside = None
-    work = container / "work"
+    work = container / "own"
     return Layout(
         container=str(container),
         data_dir=str(container / "data"),
@@ -145,7 +145,7 @@ def _is_fixed(data_dir: PurePosixPath, survey: Survey) -> bool:
 
 
 def socket_dir(work: PurePosixPath, container: PurePosixPath) -> str:
-    """The servers' socket folder: in the work folder, or where its path is too long for a socket's address a short
+    """The servers' socket folder: in the run's own folder, or where its path is too long for a socket's address a short
     one of its own, told apart by the container."""
     long = f"{work}/run/.s.PGSQL.{'0' * PORT_DIGITS}"
     if len(long.encode("utf-8", "surrogateescape")) <= SOCKET_PATH_LIMIT:

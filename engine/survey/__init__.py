@@ -176,7 +176,8 @@ def _folder(path: Path) -> _Folder:
     if not names:
         return "empty", None
     inner = path / "data"
-    if names & {"staging", "work"} and not (inner / "global" / "pg_control").exists():
+    # "work": a run's own folder, as earlier versions called it
+    if names & {"staging", "own", "work"} and not (inner / "global" / "pg_control").exists():
         return "occupied", "a half-restored copy"
     if "PG_VERSION" in names:
         whole = (path / "global" / "pg_control").exists()

@@ -42,7 +42,7 @@ VOLATILE = re.compile(
     r"/global/pg_control$|/pg_internal\.init$|/pg_stat(_tmp)?/|/postmaster\.(opts|pid)$|/reprise-start\.log$"
     r"|/backup_manifest$|_fsm$|^wal-disk/"
 )
-VOLATILE_COPY = re.compile(VOLATILE.pattern + r"|/pg_wal/|^copy/work/|^copy/\.reprise$")  # the marker names the run
+VOLATILE_COPY = re.compile(VOLATILE.pattern + r"|/pg_wal/|^copy/own/|^copy/\.reprise$")  # the marker names the run
 
 
 def _planned(production: Production, into: Path | None = None) -> Path:

@@ -57,7 +57,7 @@ def test_a_side_copy_is_built_beside_and_never_touches_production() -> None:
     assert layout is not None
     assert (layout.container, layout.data_dir) == ("/restore/copy", "/restore/copy/data")
     assert layout.staging == "/restore/copy/staging"
-    assert (layout.work, layout.socket_dir, layout.port) == ("/restore/copy/work", "/restore/copy/work/run", 5440)
+    assert (layout.work, layout.socket_dir, layout.port) == ("/restore/copy/own", "/restore/copy/own/run", 5440)
     assert (layout.production, layout.set_aside, layout.within_mount) == (None, None, False)
 
 
@@ -135,7 +135,7 @@ def test_a_socket_path_never_exceeds_what_the_system_takes(name: str, depth: int
 
 def test_two_containers_have_two_short_socket_folders() -> None:
     long = PurePosixPath("/" + "x" * 100)
-    one, two = (socket_dir(long / each / "work", long / each) for each in ("one", "two"))
+    one, two = (socket_dir(long / each / "own", long / each) for each in ("one", "two"))
     assert one != two and one.startswith("/tmp/reprise-")
 
 

@@ -20,7 +20,7 @@ def test_a_copy_is_asked_as_the_user_and_the_database_of_its_own_site(tmp_path: 
     there = site()
     there = msgspec.structs.replace(there, database=msgspec.structs.replace(there.database, user="dms", dbname="docs"))
     programs = Programs("/nowhere/bin", 15, "15.1")
-    layout = Layout("/c", "/c/data", "/c/staging", "/c/work", "/c/sockets", 5555, OsUser("nobody", 1, 1), programs)
+    layout = Layout("/c", "/c/data", "/c/staging", "/c/own", "/c/sockets", 5555, OsUser("nobody", 1, 1), programs)
     run = create_run(tmp_path / "state", replace(planned(tmp_path / "copy"), layout=layout), there)
     journal = Journal(run / folders.JOURNAL, Story().hear)
     journal.append("engine", {"act": "apply", "pid": 1})

@@ -24,8 +24,8 @@ def rehearse(
     """A side copy into ``folder/into``, whose steps the test applies itself."""
     into = folder / "into"
     layout = Layout(
-        container=str(into), data_dir=str(into / "data"), staging=str(into / "staging"), work=str(into / "work"),
-        socket_dir=str(into / "work/run"), port=5999, run_as=everyday_user(), programs=programs,
+        container=str(into), data_dir=str(into / "data"), staging=str(into / "staging"), work=str(into / "own"),
+        socket_dir=str(into / "own/run"), port=5999, run_as=everyday_user(), programs=programs,
         tablespaces=tablespaces,
     )  # fmt: skip
     point = RecoveryPoint(

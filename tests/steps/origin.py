@@ -103,7 +103,7 @@ class Origin:
     def rehearse(self, point: RecoveryPoint, container: Path, **changes: Any) -> Rehearsal:
         """A side copy in a new folder, as the copy step leaves it, and the run that shall recover it; ``changes`` are
         the layout's."""
-        work, data_dir = container / "work", container / "data"
+        work, data_dir = container / "own", container / "data"
         container.mkdir(mode=0o700)
         work.mkdir(mode=0o700)
         shutil.copytree(self.backup.path, data_dir)

@@ -132,7 +132,7 @@ def test_combine_undone_leaves_nothing_of_its_own(run: Rehearsal, open_dir: Path
     combine.apply(run)
     combine.undo(run)
     combine.undo(run)
-    assert sorted(path.name for path in (open_dir / "into").iterdir()) == [".reprise", "work"]
+    assert sorted(path.name for path in (open_dir / "into").iterdir()) == [".reprise", "own"]
 
 
 def test_combine_stopped_in_the_middle_leaves_no_program_and_can_be_resumed(run: Rehearsal, open_dir: Path) -> None:

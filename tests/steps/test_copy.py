@@ -47,7 +47,7 @@ def step(run: Rehearsal) -> Rehearsal:
 def test_prepare_makes_folders_that_only_run_as_may_enter(run: Rehearsal) -> None:
     prepare.apply(run)
     user = everyday_user()
-    for name in ("", "staging", "work", "work/run"):
+    for name in ("", "staging", "own", "own/run"):
         status = (container(run) / name).stat()
         assert stat.S_IMODE(status.st_mode) == 0o700
         assert status.st_uid == user.uid
@@ -55,7 +55,7 @@ def test_prepare_makes_folders_that_only_run_as_may_enter(run: Rehearsal) -> Non
 
 def test_prepare_applied_again_converges_and_undone_leaves_nothing(run: Rehearsal, open_dir: Path) -> None:
     prepare.apply(run)
-    (container(run) / "work/log").write_text("of the server")
+    (container(run) / "own/log").write_text("of the server")
     prepare.apply(run)
     prepare.undo(run)
     prepare.undo(run)
@@ -105,8 +105,8 @@ def test_prepare_makes_missing_parents_passable_and_takes_them_away(run: Rehears
     assert run.plan.layout is not None
     deep = open_dir / "a" / "b"
     layout = replace(
-        run.plan.layout, container=str(deep), staging=str(deep / "staging"), work=str(deep / "work"),
-        socket_dir=str(deep / "work/run"),
+        run.plan.layout, container=str(deep), staging=str(deep / "staging"), work=str(deep / "own"),
+        socket_dir=str(deep / "own/run"),
     )  # fmt: skip
     run.plan = replace(run.plan, layout=layout)
     prepare.apply(run)

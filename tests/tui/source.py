@@ -307,7 +307,7 @@ def make_plan(
     ]
     programs = Programs("/usr/lib/postgresql/17/bin", 17, "17.6")
     layout = Layout(
-        "/srv/restore/orders", "/srv/restore/orders/data", "/srv/restore/orders/staging", "/srv/restore/orders/work",
+        "/srv/restore/orders", "/srv/restore/orders/data", "/srv/restore/orders/staging", "/srv/restore/orders/own",
         "/srv/restore/run", 5434, OsUser("postgres", 26, 26), programs,
     )  # fmt: skip
     return Plan(
@@ -368,6 +368,6 @@ def run_state(plan: Plan, *, at: str = "replay") -> RunState:
         host="/srv/restore/run" if at != "replay" else None,
         port=5434 if at != "replay" else None,
         reached=reached,
-        server_log="/srv/restore/orders/work/server.log",
+        server_log="/srv/restore/orders/own/server.log",
         answers=answers,
     )

@@ -64,7 +64,7 @@ async def test_psql_that_cannot_have_this_terminal_is_offered_for_another() -> N
 async def test_the_gate_shows_all_of_the_psql_command_however_long_the_socket_folder_is() -> None:
     async with driving(80, 24) as driver:
         await gate(driver)
-        for host in ("/var/tmp/a-lab/.data.reprise-20261127T213838Z/work/run", "/" + "x" * 106):
+        for host in ("/var/tmp/a-lab/.data.reprise-20261127T213838Z/own/run", "/" + "x" * 106):
             assert driver.source.state is not None
             driver.source.state = replace(driver.source.state, host=host)
             await driver.press("r")
