@@ -240,6 +240,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         say(f"copy        {state.taken.path}, {size(state.taken.size_bytes)}")
     if state.reached:
         proven = "proven" if state.reached.proven else "NOT PROVEN"
+        proven += ", and taken back since" if state.outcome == "rolled-back" else ""
         say(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
         say(f"            {state.reached.finding}")
         say(f"last commit {moment(state.reached.last_commit_at, zone)}")

@@ -110,9 +110,8 @@ def test_settings_that_have_production_listen_elsewhere_than_the_site_says_are_t
     kept = conf.read_text()
     try:
         conf.write_text(f"{kept}\nport = 1\n")
-        awkward.plan("--latest", "--in-place").says(
-            "configuration", "refuse", True, "in the data directory"
-        )  # it answers
+        answering = awkward.plan("--latest", "--in-place")
+        answering.says("configuration", "refuse", True, "in the data directory")
         production.stop()
         awkward.plan("--latest", "--in-place").says("configuration", "warn", False, "port 1, the site file says")
         awkward.plan("--latest").says("configuration", "refuse", True, "files of its own")
