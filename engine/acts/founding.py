@@ -28,6 +28,7 @@ class Proposal:
     run_as: str | None
     base_backups: str | None
     wal: str | None
+    dumps: str | None
     live: str | None
     media: str | None
     config_file: str | None
@@ -84,9 +85,10 @@ def _propose(
     if found is not None and found.newest is not None:
         sources.append(f"newest backup {found.newest.path}")
     if found is not None:
-        for what, places in (("base backups", found.base_backups), ("archived WAL", found.wal)):
-            if len(places) > 1:
-                sources.append(f"other {what}: " + ", ".join(map(str, places[1:])))
+        if found.dumps:
+            sources.append(f"dumps {found.dumps[0]}")
+        places = (("base backups", found.base_backups), ("archived WAL", found.wal), ("dumps", found.dumps))
+        sources += [f"other {what}: " + ", ".join(map(str, more[1:])) for what, more in places if len(more) > 1]
     if found is not None and found.cut_short:
         sources.append("not everything beside them was looked at: there is too much, or it lies too deep")
     data_dir: str | None = None
@@ -106,6 +108,7 @@ def _propose(
         run_as=_user(owner),
         base_backups=str(found.base_backups[0]) if found and found.base_backups else None,
         wal=str(found.wal[0]) if found and found.wal else None,
+        dumps=str(found.dumps[0]) if found and found.dumps else None,
         live=None,
         media=str(found.media[0]) if found and found.media else None,
         config_file=_text(cluster.config_file) if cluster else None,

@@ -95,7 +95,7 @@ def _ask(question: str, proposed: str | None) -> str:
 def _site(found: acts.Proposal) -> Site:
     database = Database(
         data_dir=found.data_dir or "",
-        repository=[DatabaseRepository("directory", found.base_backups or "", found.wal or "")],
+        repository=[DatabaseRepository("directory", found.base_backups or "", found.wal or "", dumps=found.dumps)],
         config_file=found.config_file,
         hba_file=found.hba_file,
         ident_file=found.ident_file,
