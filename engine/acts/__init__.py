@@ -14,7 +14,7 @@ checking    the users' files held against the database
 copying     a plan that takes a copy
 bringing    users' files brought back
 loading     a dump restored
-keeping     what the policy lets go, deleted (judging, judging_there: what that is, here and at the second places)
+keeping     what the policy lets go, deleted
 apart       places that are one on disk
 mounted     whether the folder that is there can be the archive of before
 second_places  the copies sent there, and fetched back
