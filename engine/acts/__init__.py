@@ -4,7 +4,7 @@ Command line and screens call these and nothing deeper. All raise RepriseError a
 see. Nothing here prints. Slow ones take a progress callback; screens call them from worker threads.
 
 desk        what every act stands on
-founding    the first site file
+founding    the first site file, proposed
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
@@ -80,7 +80,6 @@ if TYPE_CHECKING:
     from engine.acts.following import runs as runs
     from engine.acts.founding import Proposal as Proposal
     from engine.acts.founding import propose_site as propose_site
-    from engine.acts.founding import save_site as save_site
     from engine.acts.keeping import expire as expire
     from engine.acts.loading import plan_dump_restore as plan_dump_restore
     from engine.acts.looking import Moment as Moment
@@ -160,7 +159,7 @@ _WHERE = {
         "drills",
         "end_drill",
     ),
-    "founding": ("Proposal", "propose_site", "save_site"),
+    "founding": ("Proposal", "propose_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
