@@ -14,6 +14,7 @@ checking    the users' files held against the database
 copying     a plan that takes a copy
 bringing    users' files brought back
 loading     a dump restored
+restoring_software  source code and environment brought back
 keeping     what the policy lets go, deleted
 apart       places that are one on disk
 mounted     whether the folder that is there can be the archive of before
@@ -23,7 +24,6 @@ proving_recovery  proof drills: copies restored and thrown away
 drilled     what was proven of each copy, by verifying and by drills
 scheduling  what runs by itself
 watching    how the five things stand
-unpacking   source code and environment brought back
 following   how runs stand
 writing_runbook  the page for the safe
 reporting   the report of a run as a file, and what all recoveries have taught
@@ -104,6 +104,8 @@ if TYPE_CHECKING:
     from engine.acts.reporting import recoveries as recoveries
     from engine.acts.reporting import write_report as write_report
     from engine.acts.restoring import plan as plan
+    from engine.acts.restoring_software import restore_image as restore_image
+    from engine.acts.restoring_software import restore_source as restore_source
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
     from engine.acts.running import discard as discard
@@ -122,8 +124,6 @@ if TYPE_CHECKING:
     from engine.acts.scheduling import show_schedule as show_schedule
     from engine.acts.second_places import fetch_back as fetch_back
     from engine.acts.second_places import push_all as push_all
-    from engine.acts.unpacking import restore_image as restore_image
-    from engine.acts.unpacking import restore_source as restore_source
     from engine.acts.watching import status as status
     from engine.acts.writing_runbook import WrittenRunbook as WrittenRunbook
     from engine.acts.writing_runbook import write_runbook as write_runbook
@@ -170,10 +170,10 @@ _WHERE = {
     "second_places": ("fetch_back", "push_all"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
     "watching": ("status",),
-    "unpacking": ("restore_image", "restore_source"),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
     "reporting": ("Evidence", "Learnt", "all_recoveries", "evidence", "recoveries", "write_report"),
     "restoring": ("plan",),
+    "restoring_software": ("restore_image", "restore_source"),
     "writing_runbook": ("WrittenRunbook", "write_runbook"),
     "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (
