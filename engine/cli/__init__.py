@@ -2,7 +2,9 @@
 
 arguments     what can be typed
 opening       the screen on a site; nothing else is imported for it
-commands      one function per command: acts in, a document and an exit code out
+commands      which function does a command: acts in, a document and an exit code out
+recovering      what brings something back: restores, and what is said to their runs
+copies          copies taken, sent, verified, watched, expired; and what does that by itself
 following     a run that a command starts: confirmed, followed to its end
 grouping      a group of commands, each in a file of its own:
 drill           those of the drills: drill_lab the guided ones, drill_proof the proof drills
