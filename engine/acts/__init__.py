@@ -8,7 +8,8 @@ founding    the first site file, proposed
 looking     what there is, what can be reached, what a moment means
 restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
-archiving   the live cluster's WAL on its way into the archive
+archiving   the live cluster's WAL on its way into the archive: set up, tested
+streaming   the same by a stream
 adopting    unfinished segments, where nobody writes them any more
 checking    the users' files held against the database
 copying     a plan that takes a copy
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from engine.acts.archiving import plan_archiving as plan_archiving
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
-    from engine.acts.archiving import stream_wal as stream_wal
     from engine.acts.bringing import plan_files as plan_files
     from engine.acts.browsing import Difference as Difference
     from engine.acts.browsing import Entry as Entry
@@ -124,13 +124,14 @@ if TYPE_CHECKING:
     from engine.acts.scheduling import show_schedule as show_schedule
     from engine.acts.second_places import fetch_back as fetch_back
     from engine.acts.second_places import push_all as push_all
+    from engine.acts.streaming import stream_wal as stream_wal
     from engine.acts.watching import status as status
     from engine.acts.writing_runbook import WrittenRunbook as WrittenRunbook
     from engine.acts.writing_runbook import write_runbook as write_runbook
 
 _WHERE = {
     "adopting": ("adopt_unfinished",),
-    "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "archiving": ("plan_archiving", "set_up_archiving", "prove_archiving"),
     "bringing": ("plan_files",),
     "browsing": (
         "Difference",
@@ -169,6 +170,7 @@ _WHERE = {
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
     "second_places": ("fetch_back", "push_all"),
     "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
+    "streaming": ("stream_wal",),
     "watching": ("status",),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
     "reporting": ("Evidence", "Learnt", "all_recoveries", "evidence", "recoveries", "write_report"),
