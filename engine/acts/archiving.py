@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import contents_of, look
-from engine.acts.mounted import emptied, not_mounted, recall, remember, unmarked
+from engine.acts.mounted import not_mounted, not_the_archive, remember
 from engine.archiving.command import MARK, SCRIPT_NAME, archive_command, mark_archive, write_script
 from engine.archiving.settings import ASKED, changes, obstacles
 from engine.archiving.streaming import slot_of, stream_changes
@@ -180,13 +180,13 @@ def place_obstacles(desk: Desk, user: OsUser) -> list[str]:
         return [f"{wal} is not there: make it, and give it to {user.name}"]
     if not may_write(user, wal):
         return [f"{user.name} cannot write into {wal}"]
-    contents, seen = contents_of(desk, repository), recall(desk.state, wal)
+    contents = contents_of(desk, repository)
     if not contents.archive_answers:
         return [f"{wal} does not answer"]
     if contents.marked or contents.wal_files:
         return []
     indexed = bool(look(desk).histories[repository.base_backups].timelines())
-    why = emptied(wal, contents, seen, indexed=indexed) or unmarked(wal, contents, seen)
+    why = not_the_archive(desk.state, wal, contents, indexed=indexed)
     return [f"{why}; if a new archive is meant to begin there, make the file {wal}/{MARK}"] if why is not None else []
 
 

@@ -13,7 +13,7 @@ from engine.acts.apart import refuse_one_place_for_two
 from engine.acts.desk import Desk, writable
 from engine.acts.following import damaged_runs, runs
 from engine.acts.looking import contents_of, look, read_archive
-from engine.acts.mounted import emptied, not_mounted, recall, unmarked
+from engine.acts.mounted import not_mounted, not_the_archive
 from engine.catalog.media import read_media
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.keeping.expiring import sweep, take_away
@@ -50,7 +50,7 @@ def judge(desk: Desk, away: Collection[str] = ()) -> Judged:
     """``away``: folders and second places that are not to be touched."""
     if damaged := damaged_runs(desk):  # nobody knows what they read
         return Judged(findings=[f"the run {each.where} cannot be read: all stays" for each in damaged])
-    strange = (_not_the_archive(desk, each) for each in desk.site.database.repository)
+    strange = (_strange(desk, each) for each in desk.site.database.repository)
     if told := [*_not_mounted(desk.site), *(why for why in strange if why is not None)]:
         return Judged(findings=told)
     read_archive(desk)
@@ -68,15 +68,14 @@ def judge(desk: Desk, away: Collection[str] = ()) -> Judged:
     return judging.judged
 
 
-def _not_the_archive(desk: Desk, repository: DatabaseRepository) -> str | None:
-    """Why the folder that is there now cannot be the archive: fstab's mount is away, it is empty, or has no mark, and
-    had. Asked before the index forgets what is gone. None also where it does not answer."""
+def _strange(desk: Desk, repository: DatabaseRepository) -> str | None:
+    """Why the folder that is there now cannot be the archive. Asked before the index forgets what is gone. None also
+    where it does not answer."""
     wal, contents = repository.wal, contents_of(desk, repository)
     if not contents.archive_answers:
         return None
-    seen = recall(desk.state, wal)
     indexed = bool(look(desk).histories[repository.base_backups].timelines())
-    why = not_mounted(wal) or emptied(wal, contents, seen, indexed=indexed) or unmarked(wal, contents, seen)
+    why = not_the_archive(desk.state, wal, contents, indexed=indexed)
     return f"{why}: all stays" if why is not None else None
 
 
