@@ -3,33 +3,41 @@
 Command line and screens call these and nothing deeper. All raise RepriseError and nothing else that an operator could
 see. Nothing here prints. Slow ones take a progress callback; screens call them from worker threads.
 
-desk        what every act stands on
+desk        what every act stands on: the site, its file, where runs and the index are kept
 founding    the first site file, proposed
+
+Looked at
 looking     what there is, what can be reached, what a moment means
-restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
+watching    how the five things stand
+following   how runs stand
+querying    psql on a run's server
+reporting   the report of a run as a file, and what all recoveries have taught
+writing_runbook  the page for the safe
+
+Brought back, each by a plan and then a run
+restoring   the database to a moment: the plan and its checks
+loading     the same of a dump
+bringing    the same of the users' files
+running     starting a run of any plan, and what is said to it
+restoring_software  source code and environment, without a run
+
+Copied and kept
 archiving   the live cluster's WAL on its way into the archive: set up, tested
 streaming   the same by a stream
 adopting    unfinished segments, where nobody writes them any more
-checking    the users' files held against the database
-copying     a plan that takes a copy
-bringing    users' files brought back
-loading     a dump restored
-restoring_software  source code and environment brought back
-keeping     what the policy lets go, deleted
-apart       places that are one on disk
-mounted     whether the folder that is there can be the archive of before
+copying     the plan that takes a copy
 second_places  the copies sent there, and fetched back
+checking    the users' files held against the database
 proving     copies verified
 proving_recovery  proof drills: copies restored and thrown away
 drilled     what was proven of each copy, by verifying and by drills
-scheduling  what runs by itself
-watching    how the five things stand
-following   how runs stand
-writing_runbook  the page for the safe
-reporting   the report of a run as a file, and what all recoveries have taught
-querying    psql on a run's server
-running     starting a run, and what is said to it
+keeping     what the policy lets go, deleted
+mounted     whether the folder that is there can be the archive of before
+apart       places that are one on disk
+scheduling  what of this runs by itself
+
+Practised
 practising  the lab, and what an operator does on it
 drilling    guided drills in a lab of their own
 playing     those that play by themselves
@@ -160,6 +168,7 @@ _WHERE = {
         "drills",
         "end_drill",
     ),
+    "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "founding": ("Proposal", "propose_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),
@@ -168,16 +177,10 @@ _WHERE = {
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
-    "second_places": ("fetch_back", "push_all"),
-    "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
-    "streaming": ("stream_wal",),
-    "watching": ("status",),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
     "reporting": ("Evidence", "Learnt", "all_recoveries", "evidence", "recoveries", "write_report"),
     "restoring": ("plan",),
     "restoring_software": ("restore_image", "restore_source"),
-    "writing_runbook": ("WrittenRunbook", "write_runbook"),
-    "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
     "running": (
         "advance",
         "cancel",
@@ -193,6 +196,11 @@ _WHERE = {
         "start_server",
         "stop_server",
     ),
+    "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
+    "second_places": ("fetch_back", "push_all"),
+    "streaming": ("stream_wal",),
+    "watching": ("status",),
+    "writing_runbook": ("WrittenRunbook", "write_runbook"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
