@@ -11,8 +11,9 @@ drill           those of the drills: drill_lab the guided ones, drill_proof the 
 files           those of the users' files: files_browse lists and differences, files_check them against the database,
                 files_restore brought back
 documents     records as the JSON of CONTRACT.md
-keeping         of copies that are kept: status, schedule, archiving, proofs, expiry
 telling       the same for people, as plain lines
+progress      how far something is, told while it goes on
+keeping       what is said of copies that are kept, both ways: schedule, archiving, proofs, expiry
 catalog       what copies there are, both ways
 drills        guided drills, both ways
 monitoring    the status, for people, Nagios and Prometheus

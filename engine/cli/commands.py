@@ -5,7 +5,7 @@ from collections.abc import Callable
 from shlex import quote
 
 from engine import acts
-from engine.cli import catalog, copies, documents, drill, files, recovering, reporting, telling
+from engine.cli import catalog, copies, documents, drill, files, progress, recovering, reporting, telling
 from engine.cli.opening import open_on
 from engine.cli.printing import say
 
@@ -21,7 +21,7 @@ def carry_out(given: Given, open_screen: Callable[..., int]) -> int:
 
 def _catalog(given: Given) -> int:
     desk = acts.open_desk(given.site, given.state)
-    acts.read_archive(desk, telling.reading(given.json))
+    acts.read_archive(desk, progress.reading(given.json))
     view = acts.look(desk, list_wal=True)
     proofs = acts.proofs(desk, view.catalog)
     if given.json:
@@ -33,7 +33,7 @@ def _catalog(given: Given) -> int:
 
 def _windows(given: Given) -> int:
     desk = acts.open_desk(given.site, given.state)
-    acts.read_archive(desk, telling.reading(given.json))
+    acts.read_archive(desk, progress.reading(given.json))
     view = acts.look(desk)
     if given.json:
         documents.write(documents.windows(view.windows))
@@ -51,8 +51,9 @@ def _init(given: Given) -> int:
 def _demo(given: Given, open_screen: Callable[..., int]) -> int:
     if given.dir is not None:
         given.dir = given.dir.absolute()
-    progress = telling.building(given.json)
-    lab = acts.demo(given.dir, given.state, reset=given.reset, progress=progress, bin_dir=given.bin_dir)
+    lab = acts.demo(
+        given.dir, given.state, reset=given.reset, progress=progress.building(given.json), bin_dir=given.bin_dir
+    )
     if given.headless:
         acts.leave_demo(lab, given.state)
         if given.json:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from shlex import quote
 
 from engine import acts
-from engine.cli import documents, following, keeping, monitoring, telling
+from engine.cli import documents, following, keeping, monitoring, progress, telling
 from engine.cli.printing import say, say_lines
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Plan
@@ -70,7 +70,7 @@ def schedule(given: Given) -> int:
     if given.json:
         documents.write(keeping.schedule(state))
     else:
-        telling.schedule(state)
+        keeping.tell_schedule(state)
     return 0
 
 
@@ -82,7 +82,7 @@ def archiving(given: Given) -> int:
         found = acts.plan_archiving(desk, zstd=given.zstd, stream=given.stream)
         if found.ok:
             if not given.json:
-                telling.archiving(found)
+                keeping.tell_archiving(found)
             following.confirm(given, "Set the server so? [yes/no] ", "yes")
             found = acts.set_up_archiving(desk, zstd=given.zstd, restart=given.restart, stream=given.stream)
             done = True
@@ -95,7 +95,7 @@ def archiving(given: Given) -> int:
     elif given.act == "stream" and found.ok:
         say("the stream has ended; until it is started again its slot holds WAL back on the server")
     else:
-        telling.archiving(found, done=done)
+        keeping.tell_archiving(found, done=done)
     return 0 if found.ok else 1
 
 
@@ -104,19 +104,19 @@ def _adopt(given: Given, desk: acts.Desk) -> int:
     if given.apply and not given.yes:
         found = acts.adopt_unfinished(desk)
         if not given.json:
-            telling.adoption(found, desk.site.zone)
+            keeping.tell_adoption(found, desk.site.zone)
         if found.adopting:
             following.confirm(given, "Write these into the archive? [yes/no] ", "yes")
     found = acts.adopt_unfinished(desk, apply=given.apply)
     if given.json:
         documents.write(keeping.adoption(found, applied=given.apply))
     else:
-        telling.adoption(found, desk.site.zone, applied=given.apply)
+        keeping.tell_adoption(found, desk.site.zone, applied=given.apply)
     return 3 if found.refused else 0
 
 
 def push(given: Given) -> int:
-    done = acts.push_all(acts.open_desk(given.site, given.state), progress=telling.sending(given.json))
+    done = acts.push_all(acts.open_desk(given.site, given.state), progress=progress.sending(given.json))
     if given.json:
         documents.write({"pushed": done})
     else:
@@ -126,7 +126,7 @@ def push(given: Given) -> int:
 
 def fetch(given: Given) -> int:
     """Wants no site file: the machine that had it may be gone."""
-    done = acts.fetch_back(given.address, given.into, progress=telling.sending(given.json))
+    done = acts.fetch_back(given.address, given.into, progress=progress.sending(given.json))
     if given.json:
         documents.write({"from": given.address, "into": str(done.into), "left_out": list(done.left_out)})
     else:
@@ -140,11 +140,11 @@ def fetch(given: Given) -> int:
 def verify(given: Given) -> int:
     if bool(given.ids) == given.all:
         raise UsageError("name the copies to verify, or say --all", remedy="list them with: reprise catalog")
-    proofs = acts.verify(acts.open_desk(given.site, given.state), given.ids, progress=telling.verifying(given.json))
+    proofs = acts.verify(acts.open_desk(given.site, given.state), given.ids, progress=progress.verifying(given.json))
     if given.json:
         documents.write(keeping.proofs(proofs))
     else:
-        telling.proofs(proofs)
+        keeping.tell_proofs(proofs)
     return 0 if all(proof.ok is True for proof in proofs) else 1
 
 
@@ -153,13 +153,13 @@ def expire(given: Given) -> int:
     desk = acts.open_desk(given.site, given.state)
     if given.apply and not given.yes:
         if not given.json:
-            telling.expiry(acts.expire(desk))
+            keeping.tell_expiry(acts.expire(desk))
         following.confirm(given, "Delete these for good? [yes/no] ", "yes")
     expiry = acts.expire(desk, apply=given.apply)
     if given.json:
         documents.write(keeping.expiry(expiry, applied=given.apply))
     else:
-        telling.expiry(expiry, applied=given.apply)
+        keeping.tell_expiry(expiry, applied=given.apply)
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from engine import acts
-from engine.cli import arguments, documents, following, telling
+from engine.cli import arguments, documents, following, progress, telling
 from engine.cli.printing import say
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
@@ -23,7 +23,7 @@ def _planned(given: Given) -> tuple[acts.Desk, Plan]:
     if given.port is not None and not 1 <= given.port <= 65535:
         raise UsageError(f"--port: {given.port} is not a port", remedy="a number from 1 to 65535")
     desk = acts.open_desk(given.site, given.state)
-    acts.read_archive(desk, telling.reading(given.json))
+    acts.read_archive(desk, progress.reading(given.json))
     if given.in_place:
         destination = Destination("in-place", desk.site.database.data_dir)
     else:
@@ -115,7 +115,7 @@ def advance(given: Given) -> int:
     desk = acts.open_desk(given.site, given.state)
     target = arguments.target_of(given)
     state = acts.run_state(desk, given.run)
-    acts.read_archive(desk, telling.reading(given.json))
+    acts.read_archive(desk, progress.reading(given.json))
     following.confirm(given, f"Replay {state.run} on? Going back means anew. [yes/no] ", "yes")
     acts.advance(desk, state.run, target)
     return following.follow(given, desk, state.run)
@@ -138,7 +138,7 @@ def restore_image(given: Given) -> int:
         acts.open_desk(given.site, given.state),
         given.copy,
         given.into.absolute(),
-        progress=telling.verifying(given.json),
+        progress=progress.verifying(given.json),
     )
     if given.json:
         documents.write({"copy": done.copy, "into": done.into})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine import acts
-from engine.cli import documents, following, telling
+from engine.cli import documents, following, progress, telling
 from engine.cli.printing import say
 from engine.records.runs import Deed
 
@@ -44,7 +44,7 @@ def report(given: argparse.Namespace) -> int:
 def runbook(given: argparse.Namespace) -> int:
     """Write the page for the safe."""
     desk = acts.open_desk(given.site, given.state)
-    acts.read_archive(desk, telling.reading(given.json))
+    acts.read_archive(desk, progress.reading(given.json))
     form: Literal["html", "markdown"] = "html" if given.html else "markdown"
     file: Path = given.out or Path(f"runbook-{desk.site.name}.{'html' if given.html else 'md'}")
     written = acts.write_runbook(desk, file.absolute(), form)
