@@ -9,7 +9,6 @@ from pathlib import Path
 
 from engine.catalog.discover import Discovered, FoundCluster, archive_folder, find_clusters, find_copies
 from engine.records.errors import UsageError
-from engine.site import Site, write_site
 
 SIDE_COPY = ".reprise"  # the marker that engine/steps/prepare.py leaves: such a cluster is a copy, not production
 BARE_DATA_DIR = "/var/lib/postgresql/{version}/main"  # where Debian's packages would put it
@@ -116,11 +115,6 @@ def _propose(
         ident_file=_text(cluster.ident_file) if cluster else None,
         sources=tuple(sources),
     )
-
-
-def save_site(site: Site, path: Path) -> None:
-    """Write a new site file. Raises SiteError where one stands there already."""
-    write_site(site, path)
 
 
 def _user(uid: int | None) -> str | None:

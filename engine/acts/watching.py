@@ -1,7 +1,5 @@
 """How the five protected things stand, for a glance, a monitor, or a screen."""
 
-import os
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +17,10 @@ from engine.records.survey import FileSystem
 from engine.recovery.windows import goes_on
 from engine.site import Site
 from engine.survey.archiver import ask_archiver
+from engine.survey.changes import count_changed
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.system.users import default_run_as
-from engine.transfer.naming import shown
 
 _COUNTING_SECONDS = 20.0
 _GRACE_SECONDS = 5.0  # for a file system that does not answer the last question
@@ -130,42 +128,10 @@ def _changed_files(site: Site, since: datetime | None) -> tuple[int | None, str 
     if site.media is None or since is None:
         return None, None
     path, limit = site.media.path, since.timestamp()
-    counted = within(_COUNTING_SECONDS + _GRACE_SECONDS, lambda: _count_newer(path, limit, _COUNTING_SECONDS), None)
+    counted = within(_COUNTING_SECONDS + _GRACE_SECONDS, lambda: count_changed(path, limit, _COUNTING_SECONDS), None)
     if counted is None:
         return None, f"changed files were not counted: {path} does not answer"
     count, problem = counted
     if problem is None:
         return count, None
     return None, f"at least {count} files changed since the newest copy: {problem}"
-
-
-def _count_newer(folder: str, limit: float, seconds: float) -> tuple[int, str | None]:
-    """The files whose status changed at ``limit`` (seconds since 1970) or later, and why these may not be all. Of the
-    folders the last by name come first: named by date, they hold what is new."""
-    count, problem, deadline = 0, None, time.monotonic() + seconds
-    ahead = [folder]
-    while ahead:
-        place, deeper = ahead.pop(), []
-        try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if time.monotonic() > deadline:
-                        return count, f"they could not all be counted within {seconds:g} seconds"
-                    if entry.is_dir(follow_symlinks=False):
-                        deeper.append(entry.path)
-                    elif _changed(entry, limit):
-                        count += 1
-        except FileNotFoundError:
-            if place == folder:
-                problem = f"{shown(place)} is not there"
-        except OSError as error:
-            problem = f"{shown(place)} cannot be read ({error.strerror})"
-        ahead += sorted(deeper)
-    return count, problem
-
-
-def _changed(entry: os.DirEntry[str], limit: float) -> bool:
-    try:
-        return entry.stat(follow_symlinks=False).st_ctime >= limit
-    except FileNotFoundError:  # gone since it was listed
-        return False

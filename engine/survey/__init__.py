@@ -6,6 +6,7 @@ what could not be found out is None, or empty where the record has no None.
 machine     file systems, memory, ports, logind, SELinux
 cluster     the production cluster: its files, its server, its pg_wal
 archiver    how the live server's archiving stands; asked by the overview, not for a plan
+changes     how many files changed since a moment; for the overview, too
 managers    who else starts and stops the server
 libraries   what the server preloads and what its functions call, and what of it is missing
 patience    asking with a time limit
