@@ -10,7 +10,7 @@ restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
 archiving   the live cluster's WAL on its way into the archive
 adopting    unfinished segments, where nobody writes them any more
-checking    the users' files held against the database
+checking    the users' files held against the database; those that a run could not bring back
 copying     a plan that takes a copy
 bringing    users' files brought back
 loading     a dump restored
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from engine.acts.browsing import snapshot_at as snapshot_at
     from engine.acts.checking import check_site_files as check_site_files
     from engine.acts.checking import file_findings as file_findings
+    from engine.acts.checking import lost_files as lost_files
     from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.copying import plan_dump as plan_dump
     from engine.acts.copying import plan_image as plan_image
@@ -147,7 +148,7 @@ _WHERE = {
         "live_file",
         "snapshot_at",
     ),
-    "checking": ("check_site_files", "file_findings"),
+    "checking": ("check_site_files", "file_findings", "lost_files"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "drilling": (
