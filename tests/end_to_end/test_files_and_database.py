@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli import main as command_line
 from tests.clusters import Cluster
 from tests.end_to_end.dying import Dying, another, without_its_line
 from tests.end_to_end.middle import start_run
@@ -122,7 +123,9 @@ def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
     assert system.files() == {path: content for path, content in then.items() if path != "2026/11/27/late.pdf"}
 
 
-def test_what_nobody_has_is_listed_with_what_names_its_rows_at_the_gate_and_after(system: System) -> None:
+def test_what_nobody_has_is_listed_with_what_names_its_rows_at_the_gate_and_after(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
     operator = system.operator
     system.cluster.sql("ALTER TABLE attachments ADD id bigint GENERATED ALWAYS AS IDENTITY")
     system.cluster.sql("ALTER TABLE attachments ADD title text DEFAULT '«A»'")
@@ -161,6 +164,14 @@ def test_what_nobody_has_is_listed_with_what_names_its_rows_at_the_gate_and_afte
     assert f'2 rows: id {ids[0][0]}, title "«A»"; id {ids[0][1]}, title "«A»"' in page
     checked = operator.ask("files", "check", expect=1).document["missing"]
     assert [(each["path"], each["row_samples"]) for each in checked] == [*zip(paths, named, strict=True)]
+    assert (
+        command_line(
+            ["--site", str(operator.site), "--state", str(operator.home / "state"), "report", run],
+            open_screen=lambda: 0,
+        )
+        == 0
+    )
+    assert f'        id {ids[1][0]}, title "«A»"\n' in capsys.readouterr().out
 
 
 def test_a_second_restore_to_a_later_moment_finds_what_the_first_has_set_aside(system: System) -> None:
