@@ -164,13 +164,8 @@ def test_what_nobody_has_is_listed_with_what_names_its_rows_at_the_gate_and_afte
     assert f'2 rows: id {ids[0][0]}, title "«A»"; id {ids[0][1]}, title "«A»"' in page
     checked = operator.ask("files", "check", expect=1).document["missing"]
     assert [(each["path"], each["row_samples"]) for each in checked] == [*zip(paths, named, strict=True)]
-    assert (
-        command_line(
-            ["--site", str(operator.site), "--state", str(operator.home / "state"), "report", run],
-            open_screen=lambda: 0,
-        )
-        == 0
-    )
+    options = ["--site", str(operator.site), "--state", str(operator.home / "state")]
+    assert command_line([*options, "report", run], open_screen=lambda: 0) == 0
     assert f'        id {ids[1][0]}, title "«A»"\n' in capsys.readouterr().out
 
 
