@@ -28,7 +28,7 @@ streaming   the same by a stream
 adopting    unfinished segments, where nobody writes them any more
 copying     the plan that takes a copy
 second_places  the copies sent there, and fetched back
-checking    the users' files held against the database
+checking    the users' files held against the database; those that a run could not bring back
 proving     copies verified
 proving_recovery  proof drills: copies restored and thrown away
 drilled     what was proven of each copy, by verifying and by drills
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from engine.acts.browsing import snapshot_at as snapshot_at
     from engine.acts.checking import check_site_files as check_site_files
     from engine.acts.checking import file_findings as file_findings
+    from engine.acts.checking import lost_files as lost_files
     from engine.acts.copying import plan_base_backup as plan_base_backup
     from engine.acts.copying import plan_dump as plan_dump
     from engine.acts.copying import plan_image as plan_image
@@ -155,7 +156,7 @@ _WHERE = {
         "live_file",
         "snapshot_at",
     ),
-    "checking": ("check_site_files", "file_findings"),
+    "checking": ("check_site_files", "file_findings", "lost_files"),
     "copying": ("plan_base_backup", "plan_dump", "plan_image", "plan_media_snapshot", "plan_source_copies"),
     "desk": ("Desk", "open_desk"),
     "drilling": (

@@ -141,9 +141,11 @@ def files_of_rows(desk: Desk, text: str) -> tuple[list[Reference], bool]:
     run_as = default_run_as(database.run_as, database.data_dir)
     with closing(connect_site(database, run_as)) as connection:
         name = "[media] references"
-        rows = rows_with(connection, media.references, text.split(), name, most=_MOST_ROWS, seconds=_ROWS_SECONDS)
+        columns, rows = rows_with(
+            connection, media.references, text.split(), name, most=_MOST_ROWS, seconds=_ROWS_SECONDS
+        )
     with tempfile.TemporaryDirectory() as folder:
-        found = collect((row[:3] for row in rows), Path(folder) / "references", media.strip_prefix)
+        found = collect(rows, Path(folder) / "references", media.strip_prefix, columns)
         return list(found), len(rows) < _MOST_ROWS
 
 

@@ -6,22 +6,26 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from engine.acts.desk import Desk
 from engine.acts.following import run_state
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.media.checking import check_files, read_findings
+from engine.media.lost import read_lost
 from engine.media.references import References, collect
+from engine.media.row_names import MOST, OWN
 from engine.postgres.asking import asked
 from engine.postgres.connecting import Connection, connect
 from engine.postgres.server import connect_site
 from engine.records.checking import FileCheck, FileFinding
-from engine.records.errors import SiteError, Unreachable
+from engine.records.errors import SiteError, Unreachable, UsageError
 from engine.records.runs import RunState
-from engine.run.folder import read_run_site
+from engine.run.folder import find_run, read_run_site
 from engine.run.locks import take_lock
 from engine.site import Media
+from engine.steps.files.common import CHOICES, REFERENCES
 from engine.survey.patience import within
 from engine.system.users import default_run_as
 
@@ -88,6 +92,18 @@ def file_findings(found: FileCheck, kind: str, limit: int = -1) -> Iterator[File
     return read_findings(found.book, kind, limit)
 
 
+def lost_files(desk: Desk, run: str) -> tuple[str, Iterator[FileFinding]]:
+    """The run's whole name, and as a stream all files that nobody had when it last looked, with the rows that refer to
+    them. Raises UsageError where the run has not looked for any, RepriseError where it cannot be read."""
+    folder = find_run(desk.state, run)
+    choices = folder / CHOICES
+    if not choices.exists():
+        raise UsageError(f"{folder.name} has not looked for users' files", remedy="see what it did: reprise report RUN")
+    found = read_lost(choices, folder / REFERENCES)
+    first = next(found, None)  # what is wrong is said before anything is written
+    return folder.name, chain([first] if first is not None else [], found)
+
+
 def _media(desk: Desk) -> Media:
     media = desk.site.media
     if media is None:
@@ -98,7 +114,8 @@ def _media(desk: Desk) -> Media:
         raise SiteError(
             "the site does not say which files the database refers to",
             remedy=f"add to [media] in {desk.site_file}: "
-            'references = "SELECT path, size, sha256 FROM attachments" (size and sha256 may be left out)',
+            'references = "SELECT path, size, sha256, id FROM attachments" (size and sha256 may be NULL; what stands '
+            "behind them names the row)",
         )
     return media
 
@@ -144,12 +161,13 @@ def _files_of(state: RunState) -> Path | None:
 def _collect(found: _Against, media: Media, into: Path, progress: Progress) -> References:
     assert media.references is not None
     with closing(found.connect()) as connection, asked(connection, media.references, NAME) as (columns, rows):
-        if not 1 <= columns <= 3:
+        if not 1 <= len(columns) <= OWN + MOST:
             raise SiteError(
-                f"{NAME} returns {columns} columns",
-                remedy="it shall return path, and optionally size and sha256, in this order",
+                f"{NAME} returns {len(columns)} columns",
+                remedy="it shall return path, and optionally size and sha256, in this order; behind these up to "
+                f"{MOST} that name the row, as its id and title",
             )
-        return collect(_counted(rows, progress), into, media.strip_prefix)
+        return collect(_counted(rows, progress), into, media.strip_prefix, columns)
 
 
 def _counted(rows: Iterator[tuple[object, ...]], progress: Progress) -> Iterator[tuple[object, ...]]:

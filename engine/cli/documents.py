@@ -23,15 +23,18 @@ _UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\uf
 
 
 def write(document: Document) -> None:
-    """One document on stdout. Names that are not UTF-8 come escaped, never as an error."""
-    data = encoded(_in_unicode(document))
-    sys.stdout.buffer.write(msgspec.json.format(data, indent=2) + b"\n")
+    """One document on stdout."""
+    sys.stdout.buffer.write(msgspec.json.format(encoded(document), indent=2) + b"\n")
     sys.stdout.buffer.flush()
 
 
-def encoded(document: Document) -> bytes:
-    """As JSON. A document may be looked at on a terminal, so what would do something there is escaped, too."""
-    data = msgspec.json.encode(document)
+def encoded(document: Document | str) -> bytes:
+    """As JSON. Names that are not UTF-8 come escaped, never as an error; so does, as a document may be looked at on a
+    terminal, what would do something there."""
+    try:
+        data = msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(_in_unicode(document))
     if data.isascii() and b"\x7f" not in data:
         return data
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", data.decode()).encode()

@@ -1,18 +1,16 @@
 """`reprise files check`: what can be typed, the check, its document, CSV and lines."""
 
 import argparse
-import csv
-import io
-import os
-import sys
+from itertools import chain
 
 from engine import acts
-from engine.cli import progress
+from engine.cli import files_findings, progress
 from engine.cli.documents import Document, time, write
 from engine.cli.printing import say
 from engine.cli.telling import SIGNS, duration, size, stamp
-from engine.records.checking import FileCheck, FileFinding
+from engine.records.checking import FileCheck
 from engine.records.printable import printable
+from engine.records.rows import NAMELESS
 
 _LISTED = 10_000  # findings of a sort in a document; all are in the CSV
 _SHOWN = 20  # for people
@@ -28,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="the live database and media folder (default), or a run's recovered server",
     )
     parser.add_argument(
-        "--csv", action="store_true", help="every finding as a line of CSV: kind, path, rows, size, why"
+        "--csv", action="store_true", help="every finding as a line of CSV: kind, path, rows, size, why, row_samples"
     )
 
 
@@ -53,15 +51,12 @@ def _document(found: FileCheck, against: str) -> Document:
         "against": against,
         "root": found.root,
         "checked": found.checked,
-        "missing": [{"path": _name(each), "rows": each.rows} for each in acts.file_findings(found, "missing", _LISTED)],
-        "wrong": [
-            {"path": _name(each), "why": each.why, "rows": each.rows}
-            for each in acts.file_findings(found, "wrong", _LISTED)
-        ],
+        "missing": [files_findings.document(each) for each in acts.file_findings(found, "missing", _LISTED)],
+        "wrong": [files_findings.document(each) for each in acts.file_findings(found, "wrong", _LISTED)],
         "orphans": {
             "count": found.orphans,
             "bytes": found.orphan_bytes,
-            "sample": [_name(each) for each in acts.file_findings(found, "orphan", _SAMPLE)],
+            "sample": [files_findings.name(each) for each in acts.file_findings(found, "orphan", _SAMPLE)],
         },
         "ok": found.ok,
         "missing_count": found.missing,
@@ -73,36 +68,16 @@ def _document(found: FileCheck, against: str) -> Document:
     }
 
 
-def _name(finding: FileFinding) -> str:
-    return os.fsdecode(finding.path)
-
-
 def _seconds(found: FileCheck) -> float:
     return (found.finished_at - found.started_at).total_seconds()
 
 
 def _write_csv(found: FileCheck) -> None:
-    """Paths stand in it byte for byte."""
-    lines = io.StringIO(newline="")
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(("kind", "path", "rows", "size", "why"))
-    for kind in ("missing", "wrong", "orphan"):
-        for each in acts.file_findings(found, kind):
-            writer.writerow((kind, _name(each), each.rows, "" if each.size is None else each.size, each.why))
-            if lines.tell() > 1 << 16:
-                _flush(lines)
-    for problem in found.problems:
-        writer.writerow(("problem", "", "", "", problem))
-    _flush(lines)
+    kinds = ("missing", "wrong", "orphan")
+    findings = chain.from_iterable(acts.file_findings(found, kind) for kind in kinds)
+    files_findings.write_csv(findings, names_rows=found.names_rows, problems=found.problems)
     if found.resumed_from is not None:
         say(f"went on with an earlier check: {found.trusted} files unchanged since", err=True)
-
-
-def _flush(lines: io.StringIO) -> None:
-    sys.stdout.buffer.write(os.fsencode(lines.getvalue()))
-    sys.stdout.buffer.flush()
-    lines.seek(0)
-    lines.truncate()
 
 
 def _tell(found: FileCheck) -> None:
@@ -111,9 +86,10 @@ def _tell(found: FileCheck) -> None:
     for kind, count, title in (("missing", found.missing, "missing"), ("wrong", found.wrong, "wrong")):
         say(f" {SIGNS['bad' if count else 'ok']} {count} {title}")
         for each in acts.file_findings(found, kind, _SHOWN):
-            rows = f"{each.rows} row{'s' if each.rows != 1 else ''}"
-            say(f"      {printable(each.path)}  ({', '.join(filter(None, (each.why, rows)))})")
+            files_findings.tell(each)
         _more(count)
+    if (found.missing or found.wrong) and not found.names_rows:
+        say(f"      {NAMELESS}")
     for problem in found.problems:
         say(f" {SIGNS['bad']} {problem}")
     sign = SIGNS["warn" if found.orphans else "ok"]

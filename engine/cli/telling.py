@@ -13,9 +13,11 @@ from engine.records.copies import Problem
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan, ProofDrill
+from engine.records.rows import told_rows
 from engine.records.runs import RunState
 from engine.records.target import RecoveryWindow
 
+_LOST = 20  # files that nobody has, by name
 SIGNS = {"ok": "+", "warn": "!", "bad": "X", "info": " "}
 
 
@@ -153,7 +155,8 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         lost = state.recovery.rpo_seconds
         say(f"lost        {'not known' if lost is None else f'{duration(lost)} of commits'}")
     if state.files:
-        _files(state.files, copied=any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps))
+        copied = any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps)
+        _files(state.files, state.run, copied=copied)
     for each in state.checks:
         if each.ok is not True:
             _check(each)
@@ -178,7 +181,7 @@ def _proof(state: RunState, proof: ProofDrill) -> None:
     say(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
 
 
-def _files(told: Mapping[str, Any], *, copied: bool) -> None:
+def _files(told: Mapping[str, Any], run: str, *, copied: bool) -> None:
     """What came of the users' files; before they are copied: what will."""
     is_, were = ("copied", "were") if copied else ("to be copied", "are")
     say(f"files       {told['copied']} {is_}, {size(told['bytes'])}; {told['kept']} {were} right already")
@@ -196,7 +199,14 @@ def _files(told: Mapping[str, Any], *, copied: bool) -> None:
     for each in told["findings"]:
         say(f" {SIGNS['warn']} {each}")
     if told["unrecoverable"]:
-        rows = f" ({told['unrecoverable_rows']} rows refer to them)" if told["unrecoverable_rows"] else ""
+        count = told["unrecoverable_rows"]
+        rows = f" ({count} row{' refers' if count == 1 else 's refer'} to them)" if count else ""
         say(f" {SIGNS['bad']} {told['unrecoverable']} cannot be brought back{rows}:")
-        for each in told["unrecoverable_sample"][:20]:
+        for each in told["unrecoverable_sample"][:_LOST]:
             say(f"      {each['path']}: {each['why']}")
+            if rows := told_rows(each.get("row_samples", ()), each["rows"]):
+                say(f"        {rows}")
+        if note := told.get("unrecoverable_note"):
+            say(f"      {note}")
+        if told["unrecoverable"] > _LOST:
+            say(f"      and {told['unrecoverable'] - _LOST} more; all of them: reprise files lost {run}")

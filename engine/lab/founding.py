@@ -93,7 +93,7 @@ def _write_site(lab: Lab) -> None:
         Media(
             path=str(lab.media),
             repository=[MediaRepository("directory", str(lab.media_snapshots))],
-            references="SELECT path, size, sha256 FROM attachments",
+            references=system.REFERENCES,
         ),
         [Source(str(lab.source), mirror=str(lab.source_mirror))] if has_git() else [],
         Environment(str(lab.images), path=str(lab.software)),

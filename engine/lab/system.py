@@ -49,6 +49,11 @@ CREATE TABLE audit_trail (
 CREATE INDEX ON audit_trail (document);
 """
 
+REFERENCES = (
+    "SELECT path, size, sha256, attachments.id, document, title FROM attachments "
+    "LEFT JOIN documents ON documents.id = document"
+)
+
 USERS = 40
 DOCUMENTS = 1500
 FILED = 300  # attachments that are there from the beginning

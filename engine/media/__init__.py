@@ -6,7 +6,7 @@ listing     what a snapshot holds, by folder and by name (SQLite)
 walking     a folder's entries in a catalogue's order
 snapshot    a snapshot taken: unchanged files shared with the one before, the others copied and hashed
 verifying   a snapshot held against its catalogue
-references  what the database refers to, gathered on disk
+references  what the database refers to, gathered on disk; row_names: by what its rows are known
 sharing     orders about many files shared out among processes of their own; file_worker is what runs there
 hashing     many files hashed at once, by them
 putting     one file's content copied and hashed, and given its attributes
@@ -18,7 +18,7 @@ borg        borg's repositories; what it prints: borg_output
 programs    these two started so that nothing asks, hangs or shows a password
 fetched     files on their way out of them
 planning    the plan that brings files back; joining: in the plan of a restore of the database
-choosing    which file from which snapshot; choices is what is decided, on disk
+choosing    which file from which snapshot; choices is what is decided, on disk; lost: what nobody has, read out of it
 selecting   how much the snapshots hold together, in all or at and below one path
 younger     how much of the live folder changed after the moment
 looking     the live folder held against what is wanted

@@ -11,21 +11,23 @@ from pathlib import Path
 
 from engine.media.catalogue import key_of, path_of
 from engine.media.hashing import Hashed
+from engine.media.row_names import keep_again, named_rows
 from engine.records.checking import FileFinding
 
 _GOOD_FOR = timedelta(days=1)  # how long what a stopped check has read is trusted
 _TOGETHER = 2000  # rows that are written in one transaction
 _SECONDS = 2.0  # or what has come in so many
 
-_CREATE = """
+_FINDINGS = "CREATE TABLE finding (kind TEXT, key BLOB, why TEXT, rows INTEGER, size INTEGER, named TEXT);"
+_CREATE = f"""
 CREATE TABLE began (root BLOB, at TEXT);
 CREATE TABLE hashed (
     key BLOB PRIMARY KEY, sha256 BLOB, size INTEGER, ino TEXT, mtime_ns INTEGER, ctime_ns INTEGER
 ) WITHOUT ROWID;
-CREATE TABLE finding (kind TEXT, key BLOB, why TEXT, rows INTEGER, size INTEGER);
+{_FINDINGS}
 """
 _REMEMBER = "INSERT OR REPLACE INTO hashed VALUES (?, ?, ?, ?, ?, ?)"
-_ADD = "INSERT INTO finding VALUES (?, ?, ?, ?, ?)"
+_ADD = "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Book:
@@ -37,7 +39,7 @@ class Book:
         self.orphan_bytes = 0
         self.resumed_from: datetime | None = None
         self._hashes: list[tuple[bytes, bytes, int, str, int, int]] = []
-        self._findings: list[tuple[str, bytes, str, int, int | None]] = []
+        self._findings: list[tuple[object, ...]] = []
         self._written_at = time.monotonic()
         self._connection = self._go_on(os.fsencode(root)) or self._begin(os.fsencode(root))
 
@@ -51,7 +53,7 @@ class Book:
             began = datetime.fromisoformat(row[1]) if row is not None and row[0] == root else None
             some = connection.execute("SELECT 1 FROM hashed LIMIT 1").fetchone()
             if began is not None and some and timedelta(0) <= datetime.now(UTC) - began < _GOOD_FOR:
-                connection.execute("DELETE FROM finding")
+                connection.executescript(f"DROP TABLE finding; {_FINDINGS}")
                 self.resumed_from = began
                 return connection
         except (sqlite3.Error, ValueError):
@@ -62,6 +64,7 @@ class Book:
     def _begin(self, root: bytes) -> sqlite3.Connection:
         for name in (self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm", f"{self.path.name}-journal"):
             self.path.with_name(name).unlink(missing_ok=True)
+        self.path.touch(mode=0o600)  # a row's title may be nobody else's business; -wal and -shm follow it
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_CREATE}")
         connection.execute("INSERT INTO began VALUES (?, ?)", (root, datetime.now(UTC).isoformat()))
@@ -87,7 +90,8 @@ class Book:
         self.counts[finding.kind] += 1
         if finding.kind == "orphan":
             self.orphan_bytes += finding.size or 0
-        self._findings.append((finding.kind, key_of(finding.path), finding.why, finding.rows, finding.size))
+        kind, path, why, rows, size, named = finding
+        self._findings.append((kind, key_of(path), why, rows, size, keep_again(named)))
         self._write_now_and_then()
 
     def finish(self) -> None:
@@ -122,6 +126,6 @@ class Book:
 def read_findings(book: str, kind: str, limit: int = -1) -> Iterator[FileFinding]:
     """The findings of one kind of a check that is done, in a catalogue's order; ``limit`` -1: all."""
     with closing(sqlite3.connect(f"{Path(book).as_uri()}?mode=ro", uri=True)) as connection:
-        query = "SELECT kind, key, why, rows, size FROM finding WHERE kind = ? ORDER BY key LIMIT ?"
-        for found, key, why, rows, size in connection.execute(query, (kind, limit)):
-            yield FileFinding(found, path_of(key), why, rows, size)
+        query = "SELECT kind, key, why, rows, size, named FROM finding WHERE kind = ? ORDER BY key LIMIT ?"
+        for found, key, why, rows, size, kept in connection.execute(query, (kind, limit)):
+            yield FileFinding(found, path_of(key), why, rows, size, named_rows(kept))

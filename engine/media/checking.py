@@ -89,6 +89,7 @@ class _Checker:
             problems=tuple(self.references.problems),
             resumed_from=self.book.resumed_from,
             trusted=self.trusted,
+            names_rows=self.references.names_rows,
         )
 
     def _see_root(self) -> None:
@@ -206,10 +207,10 @@ class _Checker:
             self._wrong(reference, "it has other content than the database says", size)
 
     def _missing(self, reference: Reference) -> None:
-        self.book.add(FileFinding("missing", reference.path, "", reference.rows, reference.size))
+        self.book.add(FileFinding("missing", reference.path, "", reference.rows, reference.size, reference.named))
 
     def _wrong(self, reference: Reference, why: str, size: int | None) -> None:
-        self.book.add(FileFinding("wrong", reference.path, why, reference.rows, size))
+        self.book.add(FileFinding("wrong", reference.path, why, reference.rows, size, reference.named))
 
 
 def _unreadable(place: bytes | str, problem: OSError) -> Unreachable:

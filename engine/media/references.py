@@ -1,8 +1,9 @@
 """What the database refers to: rows of path, size and SHA-256, sorted and counted on disk.
 
 The rows come in any order and any number; they are gathered in an SQLite file, so that a million of them need no more
-memory than a thousand. Its table ``reference`` (key, size, sha256, rows) is in a catalogue's order. Size and checksum
-are NULL where no row says them, and where rows contradict each other, which is a problem of its own.
+memory than a thousand. Its table ``reference`` (key, size, sha256, rows, named) is in a catalogue's order. Size and
+checksum are NULL where no row says them, and where rows contradict each other, which is a problem of its own. Columns
+behind these three name the row (``named``: the first ones that refer to a file).
 """
 
 import itertools
@@ -14,8 +15,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.media.catalogue import path_of
+from engine.media.catalogue import key_of, path_of
+from engine.media.row_names import KEPT, RowNames, named_rows
 from engine.records.errors import RepriseError
+from engine.records.rows import NamedRow
 from engine.transfer.naming import shown
 
 _BATCH = 10_000  # rows
@@ -25,10 +28,11 @@ _LARGEST = (1 << 63) - 1
 
 _CREATE = """
 CREATE TABLE reference (
-    key BLOB PRIMARY KEY, size INTEGER, sha256 BLOB, rows INTEGER NOT NULL, contradicted INTEGER NOT NULL DEFAULT 0
+    key BLOB PRIMARY KEY, size INTEGER, sha256 BLOB, rows INTEGER NOT NULL, contradicted INTEGER NOT NULL DEFAULT 0,
+    named TEXT
 ) WITHOUT ROWID;
 CREATE TABLE problem (told TEXT NOT NULL);
-CREATE TABLE whole (yes INTEGER);
+CREATE TABLE whole (names_rows INTEGER NOT NULL);
 """
 _ADD = """
 INSERT INTO reference (key, size, sha256, rows) VALUES (?, ?, ?, 1)
@@ -40,16 +44,26 @@ ON CONFLICT (key) DO UPDATE SET
     size = coalesce(size, excluded.size),
     sha256 = coalesce(sha256, excluded.sha256)
 """
+_ADD_NAMED = f"""
+{_ADD.replace("rows)", "rows, named)").replace("1)", "1, ?)")},
+    named = iif(rows < {KEPT}, named || ',' || excluded.named, named)
+"""
 
 
 class Reference(NamedTuple):
     """One file that the database refers to: its path below the media folder, its size in bytes and its SHA-256 in
-    hexadecimal (None: no row says it), and how many rows refer to it."""
+    hexadecimal (None: no row says it), and how many rows refer to it. ``kept``: the first of them, as they are kept."""
 
     path: bytes
     size: int | None
     sha256: str | None
     rows: int
+    kept: str | None = None
+
+    @property
+    def named(self) -> tuple[NamedRow, ...]:
+        """The first rows that refer to it, where the query names rows."""
+        return named_rows(self.kept)
 
 
 class References:
@@ -60,15 +74,28 @@ class References:
 
     def __iter__(self) -> Iterator[Reference]:
         with closing(_open(self.path)) as connection:
-            for key, size, digest, rows in connection.execute(
-                "SELECT key, size, lower(hex(sha256)), rows FROM reference ORDER BY key"
+            for key, size, digest, rows, kept in connection.execute(
+                "SELECT key, size, lower(hex(sha256)), rows, named FROM reference ORDER BY key"
             ):
-                yield Reference(path_of(key), size, digest or None, rows)
+                yield Reference(path_of(key), size, digest or None, rows, kept)
 
     def count(self) -> int:
         """Files that are referred to."""
         with closing(_open(self.path)) as connection:
             return int(connection.execute("SELECT count(*) FROM reference").fetchone()[0])
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether the query has columns that name a row."""
+        with closing(_open(self.path)) as connection:
+            return bool(connection.execute("SELECT names_rows FROM whole").fetchone()[0])
+
+    def named(self, paths: Iterable[bytes]) -> Iterator[tuple[NamedRow, ...]]:
+        """For each path the first rows that refer to it, where the query names rows."""
+        with closing(_open(self.path)) as connection:
+            for path in paths:
+                found = connection.execute("SELECT named FROM reference WHERE key = ?", (key_of(path),)).fetchone()
+                yield named_rows(found[0] if found is not None else None)
 
     @property
     def problems(self) -> Sequence[str]:
@@ -82,32 +109,31 @@ def open_references(path: Path) -> References:
     """What ``collect`` has gathered. Raises RepriseError where the file is none of that."""
     try:
         with closing(_open(path)) as connection:
-            connection.execute("SELECT count(*) FROM whole")
+            connection.execute("SELECT names_rows FROM whole")
     except sqlite3.Error as problem:
         raise RepriseError(f"{shown(path)} does not hold references", cause=str(problem)) from None
     return References(path)
 
 
-def collect(rows: Iterable[Sequence[Any]], into: Path, strip_prefix: str | None = None) -> References:
+def collect(
+    rows: Iterable[Sequence[Any]], into: Path, strip_prefix: str | None = None, columns: Sequence[str] = ()
+) -> References:
     """Gather rows of path, size and SHA-256 (the last two may be missing) in the file ``into``, which appears when it
-    is whole; one before is replaced. A path is text or bytea, a checksum hexadecimal text or bytea. ``strip_prefix``
-    is taken off each path. What ``rows`` raises is passed on; RepriseError where the file cannot be written."""
+    is whole, for its owner alone; one before is replaced. A path is text or bytea, a checksum hexadecimal text or
+    bytea. ``strip_prefix`` is taken off each path. ``columns`` are the names of all: those behind the first three name
+    the row. What ``rows`` raises is passed on; RepriseError where the file cannot be written."""
     draft = into.with_name(f"{into.name}.draft")
     draft.unlink(missing_ok=True)
     problems = _Problems()
     try:
+        draft.touch(mode=0o600, exist_ok=False)
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             connection.executescript(
                 f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{_CACHE};{_CREATE}"
             )
-            strip = _Strip(strip_prefix)
-            source = iter(rows)
-            while batch := list(itertools.islice(source, _BATCH)):
-                usable = [found for row in batch if (found := _read(row, strip, problems)) is not None]
-                usable.sort(key=itemgetter(0))  # neighbours share SQLite's pages
-                connection.execute("BEGIN")
-                connection.executemany(_ADD, usable)
-                connection.execute("COMMIT")
+            names = RowNames(columns)
+            connection.execute("INSERT INTO whole VALUES (?)", (bool(names),))
+            _gather(connection, rows, _Strip(strip_prefix), names, problems)
             _settle_contradictions(connection, problems)
             connection.executemany("INSERT INTO problem VALUES (?)", ((told,) for told in problems.told()))
         draft.replace(into)
@@ -116,6 +142,26 @@ def collect(rows: Iterable[Sequence[Any]], into: Path, strip_prefix: str | None 
     finally:
         draft.unlink(missing_ok=True)
     return References(into)
+
+
+def _gather(
+    connection: sqlite3.Connection,
+    rows: Iterable[Sequence[Any]],
+    strip: "_Strip",
+    names: RowNames,
+    problems: "_Problems",
+) -> None:
+    add = _ADD_NAMED if names else _ADD
+    source = iter(rows)
+    while batch := list(itertools.islice(source, _BATCH)):
+        usable: list[tuple[Any, ...]] = []
+        for row in batch:
+            if (found := _read(row, strip, problems)) is not None:
+                usable.append((*found, names.kept(row)) if names else found)
+        usable.sort(key=itemgetter(0))  # neighbours share SQLite's pages
+        connection.execute("BEGIN")
+        connection.executemany(add, usable)
+        connection.execute("COMMIT")
 
 
 def _settle_contradictions(connection: sqlite3.Connection, problems: "_Problems") -> None:

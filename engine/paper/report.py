@@ -14,6 +14,7 @@ from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
 from engine.records.recoveries import Objectives, Recovery
+from engine.records.rows import told_rows
 from engine.records.runs import Deed, RunState
 from engine.records.target import RecoveryPoint
 
@@ -48,7 +49,7 @@ def report_page(
             blocks.append(Points(told))
     if plan.copying is None:
         blocks += measured(state, objectives)
-    blocks += _files(facts.get("files"))
+    blocks += _files(facts.get("files"), state.run)
     blocks += _steps(state)
     blocks += _checks("Checks of the result", state.checks)
     blocks += _checks("Checks before the start", [check for check in plan.checks if check.ok is not True])
@@ -159,7 +160,7 @@ def _checks(title: str, checks: Sequence[Check]) -> list[Block]:
     return [Heading(title), Points(told)]
 
 
-def _files(files: Mapping[str, Any] | None) -> list[Block]:
+def _files(files: Mapping[str, Any] | None, run: str) -> list[Block]:
     """What came of the users' files, as the step told it."""
     if not files:
         return []
@@ -176,8 +177,20 @@ def _files(files: Mapping[str, Any] | None) -> list[Block]:
     if files["unrecoverable"]:
         lines.append((Strong(f"{files['unrecoverable']} cannot be brought back"), ":"))
         sample = files["unrecoverable_sample"]
-        lines.append(Points([(Code(each["path"]), f": {each['why']}, {each['rows']} rows") for each in sample]))
+        points: list[Line] = [(Code(each["path"]), f": {each['why']}, {_rows(each)}") for each in sample]
+        if note := files.get("unrecoverable_note"):
+            points.append(note)
+        if (more := files["unrecoverable"] - len(sample)) > 0:
+            points.append((f"and {more} more: ", Code(f"reprise files lost {run}")))
+        lines.append(Points(points))
     return [Heading("Users' files"), Points([*lines, *files["findings"]])]
+
+
+def _rows(lost: Mapping[str, Any]) -> str:
+    """How many rows refer to a lost file, and which."""
+    count = lost["rows"]
+    told = told_rows(lost.get("row_samples", ()), count)
+    return f"{count} row{'s' if count != 1 else ''}" + (f": {told}" if told else "")
 
 
 def _left(state: RunState, facts: Mapping[str, Any]) -> list[Block]:

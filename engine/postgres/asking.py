@@ -6,17 +6,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.types.string import TextLoader
 
 from engine.postgres.connecting import Connection
 from engine.records.errors import RepriseError, Unreachable
 
 _AT_ONCE = 5000  # rows that are fetched at a time
+# Types of PostgreSQL's that hold what Python's have no room for, as infinity: they come as text.
+_AS_TEXT = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "json", "jsonb")
+
+_Cursor = psycopg.Cursor[tuple[Any, ...]] | psycopg.ServerCursor[tuple[Any, ...]]
 
 
 @contextmanager
-def asked(connection: Connection, query: str, name: str) -> Iterator[tuple[int, Iterator[tuple[Any, ...]]]]:
-    """The number of columns, and the rows as a stream: a cursor on the server, in a READ ONLY transaction, without a
-    statement timeout. ``name`` is what the query is called in the site file, for errors.
+def asked(connection: Connection, query: str, name: str) -> Iterator[tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]]:
+    """The names of the columns, and the rows as a stream: a cursor on the server, in a READ ONLY transaction, without
+    a statement timeout. ``name`` is what the query is called in the site file, for errors.
 
     Raises Unreachable where a table that it reads stays locked for the connection's lock timeout: at a gate a table
     that the next transaction drops is locked already, and stays so until the server is promoted. Raises RepriseError
@@ -28,22 +33,35 @@ def asked(connection: Connection, query: str, name: str) -> Iterator[tuple[int, 
         connection.execute("SET LOCAL statement_timeout = 0")
         with connection.cursor(name="reprise") as cursor:
             cursor.itersize = _AT_ONCE
+            _take_as_text(cursor)
             cursor.execute(text)
-            yield len(cursor.description or ()), iter(cursor)
+            yield _columns(cursor), iter(cursor)
 
 
 def rows_with(
     connection: Connection, query: str, words: Sequence[str], name: str, *, most: int, seconds: float
-) -> list[tuple[Any, ...]]:
-    """The first ``most`` rows of a query in whose text all these words stand, in any case; READ ONLY. Raises what
-    ``asked`` raises, and Unreachable where the server takes longer than ``seconds``."""
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """The names of the columns, and the first ``most`` rows of a query in whose text all these words stand, in any
+    case; READ ONLY. Raises what ``asked`` raises, and Unreachable where the server takes longer than ``seconds``."""
     inner = query.strip().rstrip(";").replace("%", "%%")
     text = f"SELECT * FROM (\n{inner}\n) r WHERE r::text ILIKE ALL (%s) LIMIT %s".encode()
     patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in words]
     with _told(name), connection.transaction():
         connection.execute("SET TRANSACTION READ ONLY")
         connection.execute(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}".encode())
-        return connection.execute(text, (patterns, most)).fetchall()
+        with connection.cursor() as cursor:
+            _take_as_text(cursor)
+            cursor.execute(text, (patterns, most))
+            return _columns(cursor), cursor.fetchall()
+
+
+def _take_as_text(cursor: _Cursor) -> None:
+    for kind in _AS_TEXT:
+        cursor.adapters.register_loader(kind, TextLoader)
+
+
+def _columns(cursor: _Cursor) -> tuple[str, ...]:
+    return tuple(each.name for each in cursor.description or ())
 
 
 @contextmanager

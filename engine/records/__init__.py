@@ -14,6 +14,7 @@ recoveries  what recoveries took and lost
 drills    what can be practised, and how one that is practised stands
 lsn       log sequence numbers and segment names
 checking  the users' files held against what the database refers to
+rows      rows of the database, named and told
 errors    what an operator is told when something cannot be done
 coding    records to JSON and back
 printable text of others as it may be shown

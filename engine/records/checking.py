@@ -5,17 +5,20 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from engine.records.plan import Check
+from engine.records.rows import NamedRow
 
 
 class FileFinding(NamedTuple):
     """One file that is not as it should be. ``path`` is relative to the media folder, ``why`` what is wrong with a
-    wrong one, ``rows`` how many rows refer to it (an orphan: 0), ``size`` in bytes, None where it is not known."""
+    wrong one, or where a lost one was sought, ``rows`` how many rows refer to it (an orphan: 0), ``size`` in bytes,
+    None where it is not known. ``named``: the first of the rows, where the query names rows."""
 
-    kind: Literal["missing", "wrong", "orphan"]
+    kind: Literal["missing", "wrong", "orphan", "lost"]
     path: bytes
     why: str
     rows: int
     size: int | None
+    named: tuple[NamedRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,9 @@ class FileCheck:
 
     ``checked`` files are referred to, ``bytes`` of them were read; ``missing`` and ``wrong`` are counts, and so is
     ``orphans``, files that nobody refers to, of ``orphan_bytes``. ``problems`` are rows that name no file. All findings
-    are in ``book``, an SQLite file. Of a check that went on where an earlier one had stopped, ``resumed_from`` is when
-    that had begun, and ``trusted`` how many of its hashes stood, their files unchanged since (by inode, size, times).
+    are in ``book``, an SQLite file; ``names_rows``: the query names the rows. Of a check that went on where an earlier
+    one had stopped, ``resumed_from`` is when that had begun, and ``trusted`` how many of its hashes stood, their files
+    unchanged since (by inode, size, times).
     """
 
     root: str
@@ -41,6 +45,7 @@ class FileCheck:
     problems: tuple[str, ...] = ()
     resumed_from: datetime | None = None
     trusted: int = 0
+    names_rows: bool = False
 
     @property
     def ok(self) -> bool:

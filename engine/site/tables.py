@@ -66,8 +66,8 @@ class MediaRepository(Table, frozen=True):
 
 class Media(Table, frozen=True):
     """The users' files. ``references`` is a query whose rows are path, and optionally size and SHA-256 (hexadecimal
-    text or bytea), of every file that the database refers to; ``strip_prefix`` is taken off each path, which then is
-    relative to ``path``."""
+    text or bytea), of every file that the database refers to; further columns name the row. ``strip_prefix`` is taken
+    off each path, which then is relative to ``path``."""
 
     path: str
     repository: list[MediaRepository] = []

@@ -117,6 +117,43 @@ def test_documents_lines_and_exit_codes(
     assert "references = " in json.loads(said)["error"]["remedy"]
 
 
+NAMED = """SELECT path, size, sha256, 7 AS id, E'Contract\\u202e "A"' AS title, 'infinity'::timestamptz AS until,
+'{"a": 1}'::jsonb AS more, array['-infinity'::date] AS days, NULL, tstzrange('infinity', NULL) FROM attachments"""
+
+
+def test_a_query_may_name_the_rows_and_whatever_their_columns_hold_they_are_told_on_one_line(
+    server: Cluster, media: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Times that Python has no room for are among it."""
+    desk = desk_of(server, media, NAMED)
+    options = ["--site", str(desk.site_file), "--state", str(desk.state)]
+
+    def run(*words: str) -> tuple[int, str]:
+        code = cli.main(["files", "check", *options, *words], open_screen=lambda: 0)
+        return code, capfdbinary.readouterr().out.decode()
+
+    assert run()[0] == 0
+    (media / "0/3.pdf").unlink()
+    (media / "1/4.pdf").write_bytes(b"x")
+    code, said = run("--json")
+    assert "\u202e" not in said
+    told = json.loads(said)
+    assert code == 1 and told["missing"][0]["rows"] == told["wrong"][0]["rows"] == 1
+    row = {"id": 7, "title": 'Contract\u202e "A"', "until": "infinity", "more": '{"a": 1}', "days": "['-infinity']"}
+    (named,) = told["missing"][0]["row_samples"]
+    assert {name: named[name] for name in row} == row
+    assert told["wrong"][0]["row_samples"] == [named]
+    line = 'id 7, title "Contract\\u202e \\"A\\"", until "infinity"'
+    code, said = run("--csv")
+    table = list(csv.reader(io.StringIO(said)))
+    assert table[0][-1] == "row_samples" and [each[-1].startswith(line) for each in table[1:]] == [True, True]
+    code, said = run()
+    assert sum(each.strip().startswith(line) for each in said.splitlines()) == 2
+    assert "which rows these are" not in said
+    desk_of(server, media, QUERY)
+    assert run()[1].count("which rows these are is not known") == 1
+
+
 def test_the_query_changes_nothing_and_may_take_longer_than_other_statements(server: Cluster, media: Path) -> None:
     with pytest.raises(SiteError, match=r"media\.references"):
         check_site_files(desk_of(server, media, "DELETE FROM attachments RETURNING path"))
@@ -138,7 +175,8 @@ def test_a_query_that_fails_is_one_error(server: Cluster, media: Path, query: st
 
 
 def test_too_many_columns_and_no_references_are_mistakes_of_the_site(server: Cluster, media: Path) -> None:
-    for query in ("SELECT path, size, sha256, 1 FROM attachments", None):
+    many = ", ".join(map(str, range(9)))
+    for query in (f"SELECT path, size, sha256, {many} FROM attachments", None):
         with pytest.raises(SiteError):
             check_site_files(desk_of(server, media, query))
 

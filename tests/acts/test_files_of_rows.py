@@ -57,6 +57,17 @@ def test_rows_with_all_these_words_name_their_files(
     assert ([each.path for each in found], all_of_them) == (paths, True)
 
 
+def test_what_names_the_row_is_searched_and_told_too(server: Cluster, tmp_path: Path) -> None:
+    query = "SELECT path, NULL, NULL, 17 AS id, 'Deed of ' || path AS title, path AS path FROM attachments"
+    found, _ = files_of_rows(desk_of(server, tmp_path, query), "deed 7.pdf")
+    assert [(each.path, [dict(row) for row in each.named]) for each in found] == [
+        (
+            b"2026/12/Invoice 7.pdf",
+            [{"id": 17, "title": "Deed of /uploads/2026/12/Invoice 7.pdf", "path": "/uploads/2026/12/Invoice 7.pdf"}],
+        )
+    ]
+
+
 def test_no_more_rows_come_than_can_be_looked_up(
     server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli import main as command_line
 from tests.clusters import Cluster
 from tests.end_to_end.dying import Dying, another, without_its_line
 from tests.end_to_end.middle import start_run
@@ -118,7 +119,54 @@ def test_what_nobody_has_is_listed_with_its_rows(system: System) -> None:
     lost = report["files"]["unrecoverable_sample"]
     assert [(each["path"], each["rows"]) for each in lost] == [("2026/11/27/late.pdf", 1)]
     assert {check["name"]: check["ok"] for check in report["checks"]}["files"] is False
+    assert "let [media] references return their key" in report["files"]["unrecoverable_note"]
     assert system.files() == {path: content for path, content in then.items() if path != "2026/11/27/late.pdf"}
+
+
+def test_what_nobody_has_is_listed_with_what_names_its_rows_at_the_gate_and_after(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator = system.operator
+    system.cluster.sql("ALTER TABLE attachments ADD id bigint GENERATED ALWAYS AS IDENTITY")
+    system.cluster.sql("ALTER TABLE attachments ADD title text DEFAULT '«A»'")
+    operator.site.write_text(operator.site.read_text().replace("sha256 FROM", "sha256, id, title FROM"))
+    operator.ask("backup", "media", expect=0)
+    paths = ["2026/11/27/late.pdf", "2026/11/27/later.pdf"]
+    for path in paths:
+        system.upload(path)
+    system.cluster.sql(f"INSERT INTO attachments SELECT path, size, sha256 FROM attachments WHERE path = '{paths[0]}'")
+    with system.cluster.connect() as connection:
+        ids = [
+            [row[0] for row in connection.execute("SELECT id FROM attachments WHERE path = %s ORDER BY id", (path,))]
+            for path in paths
+        ]
+    named = [[{"id": id, "title": "«A»"} for id in each] for each in ids]
+    target = system.moment()
+    system.cluster.switch()
+    for path in paths:
+        (system.media / path).unlink()
+    words = ("--name", target, "--in-place", "--action", "pause", "--yes")
+    run = operator.ask("restore", *words, expect=4).document["run"]
+    lost = operator.ask("files", "lost", run, expect=0).document
+    assert (lost["run"], [(each["path"], each["row_samples"]) for each in lost["lost"]]) == (
+        run,
+        [*zip(paths, named, strict=True)],
+    )
+    report = operator.ask("finish", run, "--yes", expect=0).document
+    told = report["files"]["unrecoverable_sample"]
+    assert [(each["path"], each["rows"], each["row_samples"]) for each in told] == [
+        (paths[0], 2, named[0]),
+        (paths[1], 1, named[1]),
+    ]
+    assert report["files"]["unrecoverable_note"] is None
+    assert operator.ask("files", "lost", run, expect=0).document == lost
+    page = (operator.home / "state" / "runs" / run / "report.md").read_text()
+    assert f'2 rows: id {ids[0][0]}, title "«A»"; id {ids[0][1]}, title "«A»"' in page
+    checked = operator.ask("files", "check", expect=1).document["missing"]
+    assert [(each["path"], each["row_samples"]) for each in checked] == [*zip(paths, named, strict=True)]
+    options = ["--site", str(operator.site), "--state", str(operator.home / "state")]
+    assert command_line([*options, "report", run], open_screen=lambda: 0) == 0
+    assert f'        id {ids[1][0]}, title "«A»"\n' in capsys.readouterr().out
 
 
 def test_a_second_restore_to_a_later_moment_finds_what_the_first_has_set_aside(system: System) -> None:

@@ -4,6 +4,7 @@ goes on where it was."""
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -89,6 +90,25 @@ def test_missing_wrong_and_orphans_are_found_and_nothing_is_changed(
     assert (told.missing, told.wrong, told.orphans, told.orphan_bytes, told.ok) == (2, 2, 2, 7, False)
     assert told.as_check().ok is False
     assert {path: path.lstat().st_ctime_ns for path in root.rglob("*")} == before
+
+
+def test_what_is_missing_or_wrong_is_found_with_its_rows_and_a_stopped_check_goes_on_with_them(
+    root: Path, tmp_path: Path
+) -> None:
+    (root / "0/10.bin").unlink()
+    (root / "1/11.bin").write_bytes(b"shorter")
+    rows = [(*row, number, row[0][:3]) for number, row in enumerate(rows_of(root))]
+    rows += [("0/10.bin", 80, "", 70, "a\nb"), ("0/10.bin", 80, "", 71, None)]
+    rows = [(path, 8 if path == "1/11.bin" else size, None, id, part) for path, size, _, id, part in rows]
+    found = collect(rows, tmp_path / "references", None, ("path", "size", "sha256", "id", "part"))
+    told = check_files(root, found, tmp_path / "book")
+    assert told.names_rows
+    assert [each.named for each in read_findings(told.book, "missing")] == [
+        ({"id": 70, "part": "a\nb"}, {"id": 71, "part": None})
+    ]
+    ((wrong,),) = [each.named for each in read_findings(told.book, "wrong")]
+    assert wrong["part"] == "1/1"
+    assert stat.S_IMODE((tmp_path / "book").stat().st_mode) == 0o600
 
 
 def test_orphans_are_no_error_and_what_came_since_is_none(root: Path, check: Callable[..., FileCheck]) -> None:

@@ -1,7 +1,9 @@
-"""What the database refers to: paths made one, in a catalogue's order, in bounded memory, and rows that are of no use
-told by name."""
+"""What the database refers to: paths made one, in a catalogue's order, in bounded memory, rows that are of no use told
+by name, and the rows of a file by what the query returns of them besides."""
 
 import hashlib
+import json
+import stat
 from decimal import Decimal
 from pathlib import Path
 
@@ -96,7 +98,7 @@ def test_rows_of_one_file_are_one_reference_and_contradictions_are_told(into: Pa
     rows: list[tuple[object, ...]] = [("b",), ("a", 1, None), ("./a", None, DIGEST), ("a", 1, DIGEST)]
     rows += [("c", 1, DIGEST), ("c", 2, DIGEST), ("d", 1, DIGEST), ("d", 1, other), ("e", 3, other), ("e", 4, DIGEST)]
     found = collect(rows, into)
-    assert [tuple(each) for each in found] == [
+    assert [tuple(each)[:4] for each in found] == [
         (b"a", 1, DIGEST.hex(), 3),
         (b"b", None, None, 1),
         (b"c", None, DIGEST.hex(), 2),
@@ -135,3 +137,62 @@ def test_many_problems_are_counted_and_only_the_first_named(into: Path) -> None:
     found = collect(((f"../{number}",) for number in range(100)), into)
     assert len(found.problems) == 21
     assert found.problems[-1] == "a path leads out of the media folder: 80 more"
+
+
+NAMED = ("path", "size", "sha256", "id", "title")
+
+
+def test_the_first_rows_of_a_file_are_known_by_the_further_columns(into: Path) -> None:
+    rows = [("a" if number else "b", None, None, number, f"Contract {number}") for number in range(6)]
+    found = collect(rows, into, None, NAMED)
+    assert found.names_rows
+    assert [(each.path, each.rows, each.named) for each in found] == [
+        (b"a", 5, tuple({"id": number, "title": f"Contract {number}"} for number in (1, 2, 3))),
+        (b"b", 1, ({"id": 0, "title": "Contract 0"},)),
+    ]
+    assert list(open_references(into).named([b"b", b"nowhere"])) == [({"id": 0, "title": "Contract 0"},), ()]
+
+
+@pytest.mark.parametrize("columns", [(), NAMED[:3], NAMED[:1]])
+def test_a_query_of_three_columns_names_no_row(into: Path, columns: tuple[str, ...]) -> None:
+    found = collect([("a", 1, DIGEST, "not", "told"), ("a", 1, DIGEST)], into, None, columns)
+    assert not found.names_rows
+    assert [(each.size, each.sha256, each.rows, each.named) for each in found] == [(1, DIGEST.hex(), 2, ())]
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (17, 17),
+        (True, True),
+        (None, None),
+        (1 << 70, str(1 << 70)),
+        (0.5, 0.5),
+        (float("nan"), "nan"),
+        (Decimal("1.50"), "1.50"),
+        ("\x1b[31m\n\u202e", "\x1b[31m\n\u202e"),
+        ("\udcff", "\\udcff"),
+        ("x" * 100, "x" * 79 + "…"),
+        (b"caf\xc3\xa9", "café"),
+        (memoryview(b"\x00\xff"), "\\x00ff"),
+        (["a", 1], "['a', 1]"),
+    ],
+)
+def test_whatever_a_further_column_holds_is_kept_as_json_and_cut(into: Path, value: object, kept: object) -> None:
+    (found,) = collect([("a", None, None, value)], into, None, ("path", "size", "sha256", "id"))
+    assert found.named == ({"id": kept},)
+    json.dumps(found.named, allow_nan=False).encode()
+
+
+def test_columns_of_one_name_are_told_apart_and_no_more_than_eight_are_kept(into: Path) -> None:
+    columns = ("path", "size", "sha256", "id", "id", "?column?", *(f"c{number}" for number in range(9)))
+    (found,) = collect([("a", None, None, *range(12))], into, None, columns)
+    assert list(found.named[0].items()) == [
+        *(("id", 0), ("id (2)", 1), ("?column?", 2)),
+        *((f"c{number}", number + 3) for number in range(5)),
+    ]
+
+
+def test_the_rows_are_for_the_owner_of_the_file_alone(into: Path) -> None:
+    collect([("a", None, None, 1, "Dismissal")], into, None, NAMED)
+    assert stat.S_IMODE(into.stat().st_mode) == 0o600

@@ -91,7 +91,8 @@ class StandInFiles:
 
     def files_of_rows(self, desk: Desk, text: str) -> tuple[list[Reference], bool]:
         self.asked.append(("files_of_rows", text))
-        return [Reference(path, None, None, 1) for path in (b"2026/11/04/invoice-4.pdf", b"2026/lost.pdf")], True
+        row = '{"id":17,"title":"Card 7"}'
+        return [Reference(path, None, None, 1, row) for path in (b"2026/11/04/invoice-4.pdf", b"2026/lost.pdf")], True
 
     def content_in(
         self, desk: Desk, snapshots: list[MediaSnapshot], sha256: bytes

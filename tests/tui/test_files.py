@@ -83,8 +83,9 @@ async def test_the_files_of_a_database_row_are_found_and_those_that_the_snapshot
         await driver.press("enter")
         assert ("files_of_rows", "card 7") in source.asked
         assert "2 files of rows with 'card 7'" in driver.text and "2026/11/04/invoice-4.pdf" in driver.text
+        assert 'id 17, title "Card 7"' in driver.text
         await driver.press("end")
-        assert "not in this snapshot" in driver.text
+        assert "not in this snapshot" in driver.text and 'id 17, title "Card 7"' in driver.text
         await driver.press("R", "enter")
         assert driver.source.asked[-1] == ("plan_files", "m23", None, None, False), "what is not there is no choice"
 

@@ -167,9 +167,20 @@ async def discard_question(driver: Driver) -> None:
     await driver.press("D")
 
 
+LOST = {
+    "path": "2026/11/23/contract-1450e00b1438.docx",
+    "rows": 2,
+    "why": "no snapshot has it",
+    "row_samples": [{"id": number, "document": 1087, "title": "Minutes 6017, north wing"} for number in (1526, 1530)],
+}
+FILES = {
+    "copied": 1204, "bytes": 3_300_000_000, "kept": 48_790, "unrecoverable": 2, "unrecoverable_rows": 3,
+    "unrecoverable_sample": [LOST, {**LOST, "path": "2026/11/23/x.tif", "rows": 1, "row_samples": []}],
+}  # fmt: skip
+
+
 async def gate_in_place(driver: Driver) -> None:
-    files = {"copied": 1204, "bytes": 3_300_000_000, "kept": 48_790, "unrecoverable": 2, "unrecoverable_rows": 3}
-    await _at(driver, "gate", kind="in-place", files=files)
+    await _at(driver, "gate", kind="in-place", files=FILES)
     await driver.press("P")
     await driver.type("orders-p")
     await driver.pilot.pause()

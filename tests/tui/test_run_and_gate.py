@@ -183,10 +183,11 @@ async def test_a_new_start_shows_the_restore_whose_engine_died_and_not_one_that_
 
 
 async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() -> None:
-    lost = {"path": "2026/11/lost.pdf", "rows": 3, "why": "no snapshot has it"}
+    named = [{"id": 17, "document": 5, "title": "Contract"}]
+    lost = {"path": "2026/11/lost.pdf", "rows": 3, "why": "no snapshot has it", "row_samples": named}
     files = {
         "copied": 1204, "bytes": 3 << 30, "kept": 48_790, "out": 12, "out_bytes": 5 << 20, "unrecoverable": 1,
-        "unrecoverable_rows": 3, "unrecoverable_sample": [lost],
+        "unrecoverable_rows": 3, "unrecoverable_sample": [lost], "unrecoverable_note": "which rows these are …",
         "findings": ["size and time were trusted (--fast): a file whose content changed without them is not seen"],
     }  # fmt: skip
     async with driving(80, 24) as driver:
@@ -200,7 +201,8 @@ async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() 
         await driver.settled()
         assert isinstance(driver.screen, ReportScreen)
         told = driver.text
-        for text in ("12 moved out, 5 MiB", "48 790 right already", "(--fast)", "2026/11/lost.pdf", "3 rows refer"):
+        for text in ("12 moved out, 5 MiB", "48 790 right already", "(--fast)", "2026/11/lost.pdf", "3 rows refer",
+                     'id 17, document 5, title "Contract"; and 2 more rows', "which rows these are …"):  # fmt: skip
             while text not in told:
                 before = driver.text
                 await driver.press("pagedown")

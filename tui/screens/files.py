@@ -15,6 +15,7 @@ from textual.binding import BindingType
 
 from engine.records.copies import MediaSnapshot
 from engine.records.errors import RepriseError, UsageError
+from engine.records.rows import told_rows
 from tui import words
 from tui.errands import Answer, Errand
 from tui.keys import bind
@@ -56,7 +57,8 @@ def rows_of(acts: Acts, desk: Desk, listing: Listing, text: str) -> tuple[list[R
     rows = []
     for each in found:
         entry = listing.find(each.path)
-        rows.append(Row(each.path, each.path, entry) if entry else Row(each.path, each.path, None, ABSENT))
+        how = ABSENT if entry is None else None
+        rows.append(Row(each.path, each.path, entry, how, rows=told_rows(each.named, each.rows)))
     more = "" if all_of_them else ", the first of them"
     return rows, f"{words.plural(len(rows), 'file', 'files')} of rows with {text.strip()!r}{more}"
 

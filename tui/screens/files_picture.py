@@ -22,13 +22,15 @@ _ROLES = {"added": ("+", "ok"), "removed": ("-", "bad"), "changed": ("~", "warn"
 
 
 class Row(NamedTuple):
-    """One row: its path, what is shown of it, the entry; of a difference, what differs."""
+    """One row: its path, what is shown of it, the entry; of a difference, what differs; of a file that was found by
+    its rows, which they are."""
 
     path: bytes
     shown: bytes
     entry: Listed | None
     how: str | None = None
     what: tuple[str, ...] = ()
+    rows: str = ""  # of the database that refer to it, in words
 
 
 class Looked(NamedTuple):
@@ -95,6 +97,8 @@ def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone
     else:
         grid.put_cut(x, y, printable(row.path), "text", stop)
         y += 1
+    if row.rows:
+        y = paint_wrapped(grid, x, y, row.rows, "text", stop, 3 if wide else 1)
     if entry is None:
         grid.put_cut(x, y, ", ".join(row.what) or row.how or "", "muted", stop)
         return
@@ -116,7 +120,7 @@ def _paint_facts(grid: Grid, screen: FilesScreen, row: Row, x: int, y: int, zone
         grid.put(x + 8, y, digest[:32], "faint", stop)
         grid.put(x + 8, y + 1, digest[32:], "faint", stop)
         y += 3
-    elif entry.sha256 is not None:
+    elif entry.sha256 is not None and not row.rows:
         grid.put_cut(x, y, f"sha256 {entry.sha256.hex()}", "faint", stop)
         y += 1
     looked = screen.looked.get(row.path)

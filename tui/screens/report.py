@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from engine.records.lsn import format_lsn
+from engine.records.rows import told_rows
 from engine.records.runs import LIVE, RunState
 from tui import words
 from tui.errands import Answer, Errand
@@ -92,7 +93,7 @@ class ReportScreen(Scrolled):
             if state.outcome == "rolled-back":
                 rows.append(((16, "taken back since: nothing of it is left in use", "warn"),))
         if state.files:
-            rows += [(), ((1, "users' files", "muted"),), *_files(grid, state.files, room)]
+            rows += [(), ((1, "users' files", "muted"),), *_files(grid, state.files, room, state.run)]
         rows.append(())
         rows.append(((1, "steps", "muted"), (-14, "amount", "muted"), (-1, "time", "muted")))
         signs = {
@@ -142,7 +143,7 @@ class ReportScreen(Scrolled):
         )
 
 
-def _files(grid: Grid, files: Mapping[str, Any], room: int) -> Iterator[Row]:
+def _files(grid: Grid, files: Mapping[str, Any], room: int, run: str) -> Iterator[Row]:
     """What came of the users' files: counts, what else is to know, and by name what nobody has."""
     g, count = grid.glyphs, words.count
     told = f"{count(files['copied'])} copied, {words.size(files['bytes'])}; {count(files['kept'])} right already"
@@ -159,3 +160,9 @@ def _files(grid: Grid, files: Mapping[str, Any], room: int) -> Iterator[Row]:
         for lost in files["unrecoverable_sample"]:
             for number, line in enumerate(wrapped(f"{lost['path']}: {lost['why']}", room - 5)):
                 yield ((5 if number == 0 else 7, line, "text"),)
+            if told := told_rows(lost.get("row_samples", ()), lost["rows"]):
+                yield from (((7, line, "muted"),) for line in wrapped(told, room - 7))
+        if note := files.get("unrecoverable_note"):
+            yield from (((5, line, "muted"),) for line in wrapped(note, room - 5))
+        if (more := files["unrecoverable"] - len(files["unrecoverable_sample"])) > 0:
+            yield ((5, f"and {count(more)} more: reprise files lost {run}", "muted"),)

@@ -1,12 +1,13 @@
 """The gate: the only box. What the waiting server holds, where to look at it, what can be done next."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
+from engine.records.rows import told_rows
 from engine.records.runs import RunState
 from engine.site import Site
 from tui import words
@@ -39,8 +40,13 @@ def paint_psql(grid: Grid, x: int, y: int, line: str, stop: int) -> int:
 
 
 def height(state: RunState) -> int:
-    """How many rows the box takes: one more where users' files come back too."""
-    return _ROWS + (state.files is not None)
+    """How many rows the box takes: one more where users' files come back too, and one where some are lost."""
+    return _ROWS + (state.files is not None) + bool(_lost(state))
+
+
+def _lost(state: RunState) -> Sequence[Mapping[str, Any]]:
+    """The first files that nobody has."""
+    return state.files.get("unrecoverable_sample", ()) if state.files is not None else ()
 
 
 def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, typed: TypedLine | None) -> None:
@@ -90,6 +96,11 @@ def paint_gate(grid: Grid, top: int, state: RunState, site: Site, zone: tzinfo, 
     if state.files is not None:
         _files(grid, x, y + 3, stop, state.files)
         y += 1
+    if lost := _lost(state):
+        told = told_rows(lost[0].get("row_samples", ()), lost[0]["rows"])
+        end = _key(grid, x, y + 3, "Enter", "lists", "", stop)
+        grid.put_cut(end, y + 3, "; ".join(filter(None, (lost[0]["path"], told))), "bad", stop)
+        y += 1
     if state.unreadable is not None or state.host is None:
         why = state.unreadable.finding if state.unreadable else "the server takes no connections"
         paint_wrapped(grid, x, y + 3, f"Nothing can be looked at here: {why}", "text", stop, 3)
@@ -119,8 +130,9 @@ def _files(grid: Grid, x: int, y: int, stop: int, files: Mapping[str, Any]) -> N
     copied = f"{words.count(files['copied'])} come back, {words.size(files['bytes'])}"
     end = grid.put(x + VALUE - 4, y, copied, "text", stop)
     if files["unrecoverable"]:
-        lost, rows = words.count(files["unrecoverable"]), words.count(files["unrecoverable_rows"])
-        end = grid.put(end + 2, y, f"{grid.glyphs.bad} {lost} are lost, in {rows} rows", "bad", stop)
+        lost = words.plural(files["unrecoverable"], "is lost", "are lost")
+        rows = words.plural(files["unrecoverable_rows"], "row", "rows")
+        end = grid.put(end + 2, y, f"{grid.glyphs.bad} {lost}, in {rows}", "bad", stop)
     else:
         end = grid.put_whole(end + 2, y, f"{words.count(files['kept'])} are right, none is lost", "muted", stop)
     if files.get("out"):

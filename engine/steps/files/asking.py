@@ -23,8 +23,8 @@ def ask(step: RunningStep, into: Path, *, production: bool) -> References:
     media = step.site.media
     if media is None or media.references is None:
         raise RunFailed("the site does not say which files the database refers to", remedy=f"set {NAME}")
-    with closing(_connect(step, production)) as connection, asked(connection, media.references, NAME) as (_, rows):
-        return collect(rows, into, media.strip_prefix)
+    with closing(_connect(step, production)) as connection, asked(connection, media.references, NAME) as (names, rows):
+        return collect(rows, into, media.strip_prefix, names)
 
 
 def _connect(step: RunningStep, production: bool) -> Connection:

@@ -9,9 +9,11 @@ from typing import Any
 
 from engine.media.choices import Choices
 from engine.media.looking import look_at_live
+from engine.media.references import open_references
 from engine.media.sources import Held, open_set_aside, open_snapshot
 from engine.records.errors import RunFailed
 from engine.records.files import Files
+from engine.records.rows import NAMELESS, NamedRow
 from engine.steps import POINT
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say
@@ -89,10 +91,7 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
     right = "EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
     shared = f"AND NOT {right}" if files.place != "into" else ""
     wanted = "FROM wanted WHERE kind = 'f' AND needed"
-    lost = [
-        {"path": shown(os.fsdecode(each.path)), "rows": each.rows, "why": each.why}
-        for each in choices.all_lost(_SAMPLE)
-    ]
+    lost, nameless = _lost(choices)
     moved = "SELECT count(*) FROM live WHERE verdict = 'after' AND kind <> 'd'"
     orphans = "SELECT count(*) FROM live WHERE verdict = 'orphan' AND kind <> 'd'"
     return {
@@ -110,11 +109,26 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         "unrecoverable": choices.number("SELECT count(*) FROM lost"),
         "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost"),
         "unrecoverable_sample": lost,
+        "unrecoverable_note": NAMELESS if nameless else None,
         "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
         "findings": [*([_FAST] if files.fast else []), *choices.findings()],
         "list": str(choices.path),
         "whole": whole,
     }  # fmt: skip
+
+
+def _lost(choices: Choices) -> tuple[list[dict[str, Any]], bool]:
+    """The first files that nobody has, with the rows that refer to them; and whether the query does not name those."""
+    lost = list(choices.all_lost(_SAMPLE))
+    rows: list[tuple[NamedRow, ...]] = [()] * len(lost)
+    nameless = False
+    if any(each.rows for each in lost):
+        references = open_references(choices.path.with_name(REFERENCES))
+        rows, nameless = list(references.named(each.path for each in lost)), not references.names_rows
+    return [
+        {"path": shown(os.fsdecode(each.path)), "rows": each.rows, "why": each.why, "row_samples": named}
+        for each, named in zip(lost, rows, strict=True)
+    ], nameless
 
 
 def choices_path(step: RunningStep) -> Path:
