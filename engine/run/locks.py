@@ -22,7 +22,9 @@ from engine.records.errors import RepriseError
 from engine.records.survey import LockHolder
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-")  # else a command that is no run holds it: expire, push
-_PATIENCE = 1.0  # seconds; a reader that asks for the holder locks for a moment itself
+_PATIENCE = (
+    1.0  # seconds; a reader that asks for the holder locks for a moment itself, and so does a dead engine's child
+)
 
 
 class Lock:
@@ -80,21 +82,18 @@ def take_lock(path: Path, run: str, refusal: str) -> Lock:
     """Lock the file for a run. Raises RepriseError with ``refusal`` as its message and the holder as its cause."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + _PATIENCE
-    while not _locked(file, fcntl.LOCK_EX):
-        if time.monotonic() > deadline:
-            holder = _read_holder(path)
-            os.close(file)
-            raise RepriseError(
-                refusal,
-                cause=f"{holder.run}, process {holder.pid} of {holder.user}, since {holder.since:%Y-%m-%d %H:%M:%SZ}"
-                if holder
-                else None,
-                remedy=f"wait for it (reprise attach {holder.run}), or stop it: reprise cancel {holder.run}"
-                if holder and _RUN.match(holder.run)
-                else "wait for it",
-            )
-        time.sleep(0.05)
+    if not _locked_in_time(file):
+        holder = _read_holder(path)
+        os.close(file)
+        raise RepriseError(
+            refusal,
+            cause=f"{holder.run}, process {holder.pid} of {holder.user}, since {holder.since:%Y-%m-%d %H:%M:%SZ}"
+            if holder
+            else None,
+            remedy=f"wait for it (reprise attach {holder.run}), or stop it: reprise cancel {holder.run}"
+            if holder and _RUN.match(holder.run)
+            else "wait for it",
+        )
     holder = LockHolder(run, os.getpid(), _user(), datetime.now(UTC))
     with suppress(OSError):  # the disk is full: it is held all the same, and says not by whom
         os.ftruncate(file, os.pwrite(file, to_json(holder), 0))
@@ -108,7 +107,7 @@ def hold_folder(folder: Path, refusal: str) -> Lock | None:
         file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return None
-    if not _locked(file, fcntl.LOCK_EX):
+    if not _locked_in_time(file):
         os.close(file)
         raise RepriseError(
             refusal, cause="a run with another state folder works on it", remedy="ask who else restores here"
@@ -128,6 +127,15 @@ def lock_holder(path: Path) -> LockHolder | None:
     finally:
         os.close(file)
     return _read_holder(path) or LockHolder("unknown", 0, "unknown", datetime.now(UTC))
+
+
+def _locked_in_time(file: int) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while not _locked(file, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _locked(file: int, kind: int) -> bool:

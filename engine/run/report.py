@@ -19,20 +19,24 @@ from engine.recovery.recoveries import data_loss, in_order, recovery_of, recover
 from engine.run.folder import JOURNAL, state_of
 from engine.run.learnt import recoveries
 from engine.site import Site
-from engine.transfer.durable import put_file
+from engine.transfer.durable import put_file, remove_drafts
 
 Form = Literal["html", "markdown"]
 
 
 def write_report(state: RunState, site: Site, facts: Mapping[str, Any]) -> None:
-    """Write all three, each atomically. Raises OSError."""
+    """Write all three, each atomically; nobody else writes them now. Raises OSError."""
     folder = Path(state.folder)
     digest = journal_digest(folder)
     page = _page(state, site, facts, digest)
     told = {"state": state, "facts": facts, "measured": measures(state, site), "journal": to_builtins(digest)}
-    put_file(folder / "report.json", to_json(told, indent=2))
-    put_file(folder / "report.md", printed(page, "markdown"))
-    put_file(folder / "report.html", printed(page, "html"))
+    for name, content in (
+        ("report.json", to_json(told, indent=2)),
+        ("report.md", printed(page, "markdown")),
+        ("report.html", printed(page, "html")),
+    ):
+        remove_drafts(folder / name)
+        put_file(folder / name, content)
 
 
 def report_now(state: RunState, site: Site, facts: Mapping[str, Any], form: Form) -> bytes:

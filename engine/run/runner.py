@@ -101,8 +101,9 @@ class Engine:
         )
         try:
             write_report(ended, self.site, self.story.facts)
-        except OSError as failure:
-            self.log(f"the report could not be written: {failure}")
+        except Exception as failure:  # a run that came to its end has come to it, whatever becomes of its report
+            told = traceback.format_exc() if not isinstance(failure, (RepriseError, OSError)) else str(failure)
+            self.log(f"the report could not be written: {told}")
 
     def _versions(self) -> dict[str, str]:
         """What carries this out, by its version."""

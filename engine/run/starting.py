@@ -127,5 +127,5 @@ def wait_for_end(folder: Path, timeout: float) -> bool:
     while lock_holder(folder / folders.LOCK) is not None:
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.1)
+        time.sleep(0.02)
     return True

@@ -31,6 +31,7 @@ from engine.transfer.removing import empty_tree, make_folder, missing_parents, r
 
 _PROGRAM = "pg_combinebackup"
 _LINKS_FROM = 18  # --link, PostgreSQL 18
+_FIRST_LOOK = 0.02  # seconds; the next ones come later and later, a small chain is soon combined
 _LOOK_SECONDS = 0.3
 _LOOK_SHARE = 10  # looking how far it is may take a tenth of the time
 
@@ -91,14 +92,16 @@ def _combine(step: RunningStep, layout: Layout, building: Path, places: dict[int
 
 def _run(step: RunningStep, layout: Layout, arguments: list[str], grows: list[Path], total: int) -> None:
     """pg_combinebackup as run_as, with measured progress; it ends when the step does."""
+    step.progress(0, total, "bytes", _PROGRAM)
     with Child(
         lambda say: run(layout.programs, _PROGRAM, "--no-sync", *arguments, user=layout.run_as, timeout=None)
     ) as child:
-        pause = _LOOK_SECONDS
+        pause = _FIRST_LOOK
         while not child.ended(pause):
             started = time.monotonic()
             step.progress(min(total, sum(map(size_on_disk, grows))), total, "bytes", _PROGRAM)
-            pause = min(1.0, max(_LOOK_SECONDS, _LOOK_SHARE * (time.monotonic() - started)))
+            took = time.monotonic() - started
+            pause = max(min(1.5 * pause, _LOOK_SECONDS), min(_LOOK_SHARE * took, 1.0))
             step.safe_point()
         child.result()
     step.progress(total, total, "bytes", _PROGRAM)

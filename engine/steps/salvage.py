@@ -4,7 +4,7 @@ after them."""
 
 import os
 import re
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
 
@@ -28,6 +28,7 @@ from engine.wal.tail import read_tail
 _SEGMENT = re.compile(r"[0-9A-F]{24}\Z")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history\Z")
 _UNFINISHED = (".partial", ".partial.gz", ".partial.lz4", ".partial.zst", ".gz.partial", ".lz4.partial")
+_PIECE = 1 << 18  # bytes copied at once
 _PAGE_BEGIN = Struct("=HHIQ")  # XLogPageHeaderData in xlog_internal.h: magic, info, tli, pageaddr
 
 
@@ -46,11 +47,13 @@ def apply(step: RunningStep) -> None:
     wanted = _not_archived(step, wal, point)
     total = sum(path.stat().st_size for path in wanted)
     done = 0
+    if total:
+        step.progress(done, total, "bytes")
     for path in wanted:
-        step.safe_point()
-        _copy(step, path, target / path.name)
-        done += path.stat().st_size
-        step.progress(done, total, "bytes", path.name)
+        for copied in _copied(step, path, target / path.name):
+            done += copied
+            step.progress(done, total, "bytes", path.name)
+            step.safe_point()
     sync_folder(target)
     step.log(f"salvaged {len(wanted)} files of {wal}")
     if point.target.kind == "latest":
@@ -156,14 +159,17 @@ def _is_written(path: Path, segment_size: int) -> bool:
     return int(_PAGE_BEGIN.unpack(begin)[3]) == name.number * segment_size
 
 
-def _copy(step: RunningStep, source: Path, target: Path) -> None:
+def _copied(step: RunningStep, source: Path, target: Path) -> Iterator[int]:
+    """Copy a file, piece by piece; how many bytes each has. It has its name once it is whole and on disk."""
     building = target.with_name(target.name + ".new")
     building.unlink(missing_ok=True)
     with (
         source.open("rb") as reading,
         os.fdopen(os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as writing,
     ):
-        shutil.copyfileobj(reading, writing, 1 << 20)
+        while piece := reading.read(_PIECE):
+            writing.write(piece)
+            yield len(piece)
         writing.flush()
         os.fsync(writing.fileno())
     _own(step, building)

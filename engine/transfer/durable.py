@@ -79,6 +79,12 @@ def put_file(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def remove_drafts(path: Path) -> None:
+    """Of a file that only we write: what a `put_file` has left that was killed. Raises OSError."""
+    for draft in path.parent.glob(f".{path.name}.*"):
+        draft.unlink(missing_ok=True)
+
+
 class FileSystems:
     """The file systems of some folders, to be synced together. Open it before the first byte is written."""
 

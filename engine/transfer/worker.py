@@ -20,6 +20,7 @@ from engine.system.dying import die_with
 from engine.transfer.passing import Order, Tally, carry
 from engine.transfer.throttle import Throttle
 
+FIRST_REPORT = 0.02  # seconds; the next ones come later and later, a small backup is soon copied
 REPORT_SECONDS = 0.1
 
 
@@ -74,8 +75,10 @@ def main() -> None:
 
     thread = Thread(target=work, daemon=True)
     thread.start()
+    pause = FIRST_REPORT
     while thread.is_alive():
-        thread.join(REPORT_SECONDS)
+        thread.join(pause)
+        pause = min(1.5 * pause, REPORT_SECONDS)
         tell(done=tally.done, total=tally.total, syncing=tally.syncing)
     tell(**outcome[0])
 

@@ -16,20 +16,25 @@ from engine.run.control import send
 from engine.run.folder import create_run, read_plan, read_run, read_run_site
 from engine.run.starting import start_engine, wait_for_end
 from engine.run.story import Act
-from tests.end_to_end.breaking import THE_END, Break
+from tests.end_to_end.breaking import THE_END, Break, Course
 
-KILLS = 5  # in each step of a run that is resumed
-MORE = 2  # in those that are killed strictly between 0 and 100 % before
+KILLS = 5  # in each step of a run that is resumed; strictly between 0 and 100 % where there is a middle
+PATIENCE = 180  # seconds until a run's way to a step, or to its end, counts as a hang; 10 where nobody else works
+TRIES = 3  # of a run whose engine sleeps through a middle, on a busy machine
 MB = 1 << 20
+
+
+class Missed(Exception):
+    """The step's work was done before its middle was seen; in this run it has none any more."""
 
 
 @dataclass
 class Dying:
-    """One run, and its engine's deaths. ``events``: how many each step of an undisturbed run has."""
+    """One run, and its engine's deaths. ``course``: what an undisturbed run of the same plan came to."""
 
     folder: Path
     random: random.Random
-    events: dict[str, int]
+    course: Course = field(default_factory=Course)
     hits: Counter[str] = field(default_factory=Counter)
     between: Counter[str] = field(default_factory=Counter)  # those strictly between 0 and 100 %
 
@@ -37,9 +42,22 @@ class Dying:
     def plan(self) -> Plan:
         return read_plan(self.folder)
 
-    def kill_in(self, step: str, number: int = 0, act: Act = "apply") -> None:
-        """Go on until a moment of this step, and kill the engine there. The step has begun, and not ended."""
-        order = self._order(step, number, act)
+    def kill_amid(self, step: str, number: int) -> None:
+        """As `kill_in`, but strictly between 0 and 100 % where the step has such a middle: the later in its first half,
+        the higher the number, which is less than KILLS. Raises Missed."""
+        before = self.between[step]
+        if step not in self.course.middles:
+            self.kill_in(step)
+            return
+        self.kill_in(step, share=(number + self.random.random()) * 0.5 / KILLS)
+        if self.between[step] == before:
+            raise Missed(f"{step} was killed behind its middle")
+
+    def kill_in(self, step: str, act: Act = "apply", share: float | None = None) -> None:
+        """Go on until a moment of this step, and kill the engine there: at the first progress beyond a share, else at
+        any event. The step has begun, and not ended."""
+        event = self.random.randint(0, self.course.events.get(step, 3)) if share is None else None
+        order = Break(str(self.folder / "stands.json"), step, event, share, undoing=act == "rollback")
         said = Path(order.said)
         said.unlink(missing_ok=True)
         pid = start_engine(self.folder, act, program=order.command())
@@ -56,18 +74,10 @@ class Dying:
         told: dict[str, Any] = json.loads(said.read_text()) if said.exists() else {}
         if told.get("total") and 0 < told["done"] < told["total"]:
             self.between[step] += 1
-        elif order.share is not None:
-            print(f"not between: {step} {number} {order.share:.2f} {told}")
-
-    def _order(self, step: str, number: int, act: Act) -> Break:
-        said, undoing = str(self.folder / "stands.json"), act == "rollback"
-        if number < KILLS and act == "apply" and self.has_a_middle(step):
-            return Break(said, step, share=(number + self.random.random()) * 0.5 / KILLS)
-        return Break(said, step, event=self.random.randint(0, self.events.get(step, 3)), undoing=undoing)
 
     def _until_it_stands(self, pid: int, step: str) -> None:
         """At its breakpoint; at a gate it may stand as well as wait."""
-        deadline, waited = time.monotonic() + 60, 0
+        deadline, waited = time.monotonic() + PATIENCE, 0
         while not _stands_still(pid):
             assert time.monotonic() < deadline, f"{step}: {read_run(self.folder)}"
             time.sleep(0.002)
@@ -81,29 +91,39 @@ class Dying:
                     send(self.folder, "finish")
 
     def through_all_steps(self) -> RunState:
-        """Killed in each step again and again, and resumed each time, to the end."""
-        for step in [*(step.name for step in self.plan.steps), THE_END]:
-            for number in range(KILLS + MORE if self.has_a_middle(step) else KILLS):
-                self.kill_in(step, number)
+        """Killed in each step again and again, and resumed each time, to the end. Raises Missed."""
+        steps = [*(step.name for step in self.plan.steps), THE_END]
+        for step in steps:
+            for number in range(KILLS):
+                self.kill_amid(step, number)
+            for _ in range(self._more(step)):
+                self.kill_in(step)
         state = self.end()
         assert state.outcome == "completed", state.error
         print(f"killed: {dict(self.hits)}, of them between 0 and 100 %: {dict(self.between)}")
-        assert min(self.hits.values()) >= KILLS
-        assert self.hits.keys() == {THE_END, *(step.name for step in self.plan.steps)}
-        assert all(self.between[step.name] >= KILLS for step in self.plan.steps if self.has_a_middle(step.name))
+        assert all(self.hits[step] >= KILLS for step in steps)
+        assert all(self.between[step] >= KILLS for step in self.course.middles)
+        self._is_reported()
         return state
 
-    def has_a_middle(self, step: str) -> bool:
-        """Whether it tells its progress, and long enough to be killed between 0 and 100 %."""
-        return any(
-            each.name == step and each.kind in ("copy", "replay") and (each.bytes or 0) > 16 * MB
-            for each in self.plan.steps
-        )
+    def _more(self, step: str) -> int:
+        """How often a step with a middle is killed anywhere as well: the more there is to hit, the oftener."""
+        return min(KILLS, 1 + self.course.events[step] // 20) if step in self.course.middles else 0
+
+    def _is_reported(self) -> None:
+        """All that a run leaves of itself is there, and whole, and nothing half."""
+        report = json.loads((self.folder / "report.json").read_bytes())
+        assert report["state"]["outcome"] == "completed"
+        page = (self.folder / "report.html").read_text()
+        assert page.rstrip().endswith("</html>")
+        assert (self.folder / "report.md").stat().st_size
+        assert "starting PostgreSQL" in (self.folder / "server.log").read_text()
+        assert list(self.folder.glob(".*")) == []
 
     def end(self, act: Act = "apply") -> RunState:
         """Undisturbed from here on."""
         start_engine(self.folder, act)
-        assert wait_for_end(self.folder, 120)
+        assert wait_for_end(self.folder, PATIENCE)
         return read_run(self.folder)
 
     def take_back(self) -> RunState:

@@ -11,7 +11,7 @@ from pathlib import Path
 from crc32c import crc32c
 
 from engine.records.lsn import Lsn, format_lsn
-from tests.clusters import Cluster, own
+from tests.clusters import Cluster, own, wait_until
 from tests.end_to_end.operator import Operator, operator_for
 
 FILL = "INSERT INTO filler SELECT g, repeat(md5(g::text), 28) FROM generate_series(1, {}) g"  # about 1 kB a row
@@ -53,6 +53,13 @@ class Production:
         self.cluster.sql("VACUUM")
         self.cluster.sql("CHECKPOINT")
 
+    def archived(self) -> Tree:
+        """The archive's files, once a running server has archived every segment that is full."""
+        status = self.cluster.data_dir / "pg_wal" / "archive_status"
+        if self.cluster.server.pid() is not None:
+            wait_until(lambda: not list(status.glob("*.ready")), "a segment was not archived")
+        return fingerprint(self.cluster.archive)
+
     def rows(self) -> set[int]:
         return {row[0] for row in self.cluster.sql("SELECT id FROM ledger")}
 
@@ -67,7 +74,7 @@ def make_production(new_cluster: Callable[..., Cluster], home: Path) -> Producti
     cluster.sql(f"CREATE TABLESPACE space LOCATION '{space}'")
     cluster.sql("CREATE TABLE filler (id int, text text) TABLESPACE space")
     cluster.sql("ALTER TABLE filler ALTER text SET STORAGE PLAIN")
-    cluster.sql(FILL.format(16_000))
+    cluster.sql(FILL.format(10_000))
     cluster.write(20, seed=1)
     if cluster.can_increment:
         for name, parent in (("full", None), ("incremental", "full")):

@@ -227,14 +227,14 @@ def test_the_engine_killed_in_any_step_of_the_files_is_rolled_back_or_resumed(sy
     before = system.files()
     begun = start_run(system.operator, "--name", target, "--in-place")
     system.operator.kill_engine(begun.state.pid or 0)
-    Dying(begun.folder, random.Random(0), {}).take_back()
+    Dying(begun.folder, random.Random(0)).take_back()
     for step in STEPS:
-        dying = Dying(another(begun.folder), random.Random(step), {})
+        dying = Dying(another(begun.folder), random.Random(step))
         dying.kill_in(step)
         dying.take_back()
         without_its_line(system.cluster.archive, 2)
         assert system.files() == before, step
-    dying = Dying(another(begun.folder), random.Random(1), {})
+    dying = Dying(another(begun.folder), random.Random(1))
     for step in STEPS:
         dying.kill_in(step)
     assert dying.end().outcome == "completed"

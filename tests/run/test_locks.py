@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from engine.records.errors import RepriseError
-from engine.run.locks import folder_lock, lock_holder, site_lock, take_lock
+from engine.run.locks import folder_lock, hold_folder, lock_holder, site_lock, take_lock
 from tests.run.toys import wait_until
 
 _HOLDER = """
@@ -51,6 +52,17 @@ def test_a_killed_holders_lock_is_free_though_its_child_lives(tmp_path: Path) ->
         take_lock(path, "run-2", "busy").release()
     finally:
         os.kill(int(child.read_text()), signal.SIGKILL)
+
+
+def test_a_folder_that_a_dead_engines_child_still_holds_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    first = hold_folder(tmp_path, "busy")
+    assert first is not None
+    with pytest.raises(RepriseError, match="busy"):
+        hold_folder(tmp_path, "busy")
+    Timer(0.3, first.release).start()
+    then = hold_folder(tmp_path, "busy")
+    assert then is not None
+    then.release()
 
 
 def test_sites_and_folders_have_locks_of_their_own_whatever_their_names(tmp_path: Path) -> None:

@@ -199,3 +199,16 @@ def wanting_a_minute(tmp_path: Path, state: RunState) -> Desk:
 
 def _time(entry: Entry) -> datetime:
     return datetime.fromisoformat(entry["at"])
+
+
+def test_a_run_whose_report_cannot_be_made_has_come_to_its_end_all_the_same(tmp_path: Path) -> None:
+    """What its step tells as a recovery's files is none."""
+    (tmp_path / "work").mkdir()
+    run = new_run(tmp_path, toy("one", tmp_path / "work", content="files"))
+    start(run)
+    state = ended(run)
+    assert state.outcome == "completed"
+    assert not (run / "report.json").exists()
+    log = (run / "engine.log").read_text()
+    assert "the report could not be written: Traceback" in log
+    assert "apply: completed" in log

@@ -98,6 +98,7 @@ def test_the_combined_chain_starts_and_holds_every_row(chain: Chain, run: Rehear
     assert done == sorted(done)
     total = run.progresses[-1][1]
     assert total == run.progresses[-1][0]
+    assert run.progresses[0][:2] == (0, total)
     assert abs(total - size(data) - size(open_dir / "into/tablespaces")) < _REWRITTEN
     (data / "recovery.signal").touch()
     (open_dir / "s").mkdir()

@@ -111,6 +111,8 @@ def test_a_whole_cluster_is_right_and_every_page_of_it_was_read(cluster: Cluster
     assert reading.complete and not reading.doubtful
     assert reading.bytes == reading.total == pages * PAGE_SIZE
     assert step.told[-1] == (reading.total, reading.total)
+    on_the_way = [done for done, total in step.told if total == reading.total and 0 < done < total]
+    assert on_the_way == sorted(on_the_way) and 20 < len(on_the_way) <= 100
     names = {Path(name).name for name, _ in relation_files(data_dir)}
     assert {"_vm", "_fsm", "_init"} <= {name.lstrip("0123456789") for name in names}
     assert any(name.startswith("pg_tblspc/") for name, _ in relation_files(data_dir))

@@ -7,7 +7,7 @@ memory (a page torn while the backup was taken). So whoever asks for the last wo
 and its checkpoint.
 """
 
-import mmap
+import json
 import os
 import re
 import time
@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from struct import Struct
 from typing import Any
 
 from engine.formats.control_file import ControlFile
 from engine.records.coding import from_json, to_builtins, to_json
 from engine.steps.protocol import RunningStep
-from engine.steps.shared.children import Child, carried
+from engine.steps.shared.children import Child, Say, carried
 from engine.steps.shared.layout import control_of
 
 _RELATION_FILE = re.compile(r"[0-9]+(?:_(?:fsm|vm|init))?(?:\.([0-9]+))?")  # temporary relations (t3_…) left out
@@ -30,8 +29,8 @@ _CHUNK = 4 << 20  # bytes read at once
 _READINGS = 3  # of a page that is wrong, until it counts
 _PAUSE = 0.1  # seconds between them; a page is written in microseconds
 KEPT = 200  # wrong pages that are named; the others are counted
-_METER = Struct("=QQ")  # bytes done, bytes in all (0: not known yet)
 _LOOK = 0.3  # seconds
+_TOLD_EVERY = 100  # of the bytes that there are, or _LOOK: whatever comes first
 _DETAIL = "every page's checksum"
 
 
@@ -69,18 +68,21 @@ class PageReading:
 def read_pages(step: RunningStep, data_dir: Path, skipped: Callable[[], bool]) -> PageReading:
     """Read them all, with measured progress; ``skipped`` is asked all the while. Raises Stopped where the operator
     cancels."""
-    meter = mmap.mmap(-1, _METER.size)
     control, started = control_of(data_dir), time.monotonic()
-    with Child(lambda say: to_builtins(_read_all(data_dir, control, meter))) as child:
+    done, total = 0, 0
+
+    def hear(line: str) -> None:
+        nonlocal done, total
+        done, total = json.loads(line)
+        step.progress(done, total or None, "bytes", _DETAIL)
+
+    step.progress(0, None, "bytes", _DETAIL)
+    with Child(lambda say: to_builtins(_read_all(data_dir, control, say)), hear) as child:
         ended = False
         while not ended and not skipped():
-            done, total = _METER.unpack(meter[:])
-            step.progress(done, total or None, "bytes", _DETAIL)
             step.safe_point()
             ended = child.ended(_LOOK)
         reading = reading_of(child.result()) if ended else PageReading()
-    done, total = _METER.unpack(meter[:])
-    step.progress(done, total or None, "bytes", _DETAIL)
     return replace(reading, bytes=done, total=total, seconds=round(time.monotonic() - started, 1), complete=ended)
 
 
@@ -129,18 +131,25 @@ def _files(data_dir: Path, folder: str) -> Iterator[tuple[str, int]]:
                     yield f"{folder}/{entry.name}", entry.stat(follow_symlinks=False).st_size
 
 
-def _read_all(data_dir: Path, control: ControlFile, meter: mmap.mmap) -> PageReading:
+def _read_all(data_dir: Path, control: ControlFile, say: Say) -> PageReading:
+    """Says how many bytes are read, and how many there are."""
     reading = PageReading()
     files = sorted(relation_files(data_dir))
     total = sum(size for _, size in files)
+    said, said_at = 0, 0.0
 
-    def tell(read: int) -> None:
+    def tell(read: int, last: bool = False) -> None:
+        nonlocal said, said_at
         reading.bytes += read
-        meter[:] = _METER.pack(min(reading.bytes, total), total)  # files may grow meanwhile
+        done, now = min(reading.bytes, total), time.monotonic()  # files may grow meanwhile
+        if last or (done - said) * _TOLD_EVERY >= total or now - said_at >= _LOOK:
+            said, said_at = done, now
+            say(json.dumps([done, total]))
 
     tell(0)
     for name, _ in files:
         _read_file(data_dir, name, control, reading, tell)
+    tell(0, last=True)
     return reading
 
 
