@@ -24,12 +24,13 @@ _PAGE = 5000  # files that are hashed at once
 _OF_THIS_SIZE = "SELECT EXISTS (SELECT 1 FROM sought WHERE sha256 IS NOT NULL AND (size = ? OR size IS NULL))"
 
 
-def rescue(references: Iterable[Reference], missing: Iterable[bytes], aside: bytes, folder: bytes) -> int:
+def rescue(references: Iterable[Reference], missing: Iterable[bytes], aside: bytes, folder: bytes, draft: bytes) -> int:
     """Copy what is missing in ``folder`` and stands in ``aside`` with the size and content that the database says:
     under its own name, or, where the database knows its hash, under any. What stands in ``aside`` stays. References and
-    what is missing come in a catalogue's order. Returns how many. Raises OSError where it cannot be written."""
+    what is missing come in a catalogue's order. ``draft`` is a name in the folder that no file has: one comes whole or
+    not at all. Returns how many. Raises OSError where it cannot be written."""
     with closing(sqlite3.connect("")) as connection, Opener(aside) as opener:
-        rescuer = _Rescuer(connection, opener, aside, folder)
+        rescuer = _Rescuer(connection, opener, aside, folder, draft)
         rescuer.seek(references, missing)
         rescued = rescuer.by_name() + rescuer.by_content()
     if rescued:
@@ -39,8 +40,13 @@ def rescue(references: Iterable[Reference], missing: Iterable[bytes], aside: byt
 
 
 class _Rescuer:
-    def __init__(self, connection: sqlite3.Connection, opener: Opener, aside: bytes, folder: bytes) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, opener: Opener, aside: bytes, folder: bytes, draft: bytes
+    ) -> None:
         self.connection, self.opener, self.aside, self.folder = connection, opener, aside, folder
+        self.draft = folder + b"/" + draft
+        with suppress(FileNotFoundError):
+            os.unlink(self.draft)  # noqa: PTH108  # of one that was killed
         self.buffer = memoryview(bytearray(BLOCK))
         connection.execute("CREATE TABLE sought (key BLOB PRIMARY KEY, size INTEGER, sha256 TEXT) WITHOUT ROWID")
         connection.execute("CREATE INDEX by_content ON sought (sha256)")
@@ -89,7 +95,6 @@ class _Rescuer:
         path = path_of(key)
         if not self._make_way(path):
             return False
-        place = self.folder + b"/" + path
         try:
             handle = self.opener.open(origin)
         except OSError as problem:
@@ -98,14 +103,15 @@ class _Rescuer:
             raise
         try:
             status = os.fstat(handle)
-            stream(handle, place, status, self.buffer)
-            take_attributes(handle, place)
-            dress(place, entry_of("f", status, path))
+            stream(handle, self.draft, status, self.buffer)
+            take_attributes(handle, self.draft)
+            dress(self.draft, entry_of("f", status, path))
         except Unread:
-            os.unlink(place)  # noqa: PTH108
+            os.unlink(self.draft)  # noqa: PTH108
             return False
         finally:
             os.close(handle)
+        os.rename(self.draft, self.folder + b"/" + path)  # noqa: PTH104
         self.connection.execute("DELETE FROM sought WHERE key = ?", (key,))
         return True
 

@@ -40,7 +40,7 @@ def rescued(references: list[Reference], aside: Path, folder: Path) -> int:
     """All that is referred to and not there."""
     references = sorted(references, key=lambda each: each.path.replace(b"/", b"\0"))
     missing = [each.path for each in references if not (folder / os.fsdecode(each.path)).exists()]
-    return rescue(references, missing, os.fsencode(aside), os.fsencode(folder))
+    return rescue(references, missing, os.fsencode(aside), os.fsencode(folder), b".draft")
 
 
 def test_what_was_moved_out_comes_back_with_its_attributes_and_stays_there_too(aside: Path, folder: Path) -> None:
@@ -103,5 +103,5 @@ def test_no_link_is_followed_and_nothing_is_written_over(aside: Path, folder: Pa
     ]
     missing = sorted((each.path for each in wanted), key=lambda path: path.replace(b"/", b"\0"))
     ordered = sorted(wanted, key=lambda each: each.path.replace(b"/", b"\0"))
-    assert rescue(ordered, missing, os.fsencode(aside), os.fsencode(folder)) == 0
+    assert rescue(ordered, missing, os.fsencode(aside), os.fsencode(folder), b".draft") == 0
     assert os.listdir(outside) == ["secret"] and contents(folder)[b"file"] == b"a file"  # noqa: PTH208
