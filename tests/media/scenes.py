@@ -23,6 +23,7 @@ from engine.media.references import collect
 from engine.media.snapshot import take_snapshot
 from engine.media.sources import Held, open_snapshot
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
+from engine.media.trying import note_what_is_left, still_sought
 from engine.records.copies import MediaSnapshot
 from engine.recovery.snapshots import snapshots_for
 from engine.site import MediaRepository
@@ -150,6 +151,7 @@ class Scene:
             references = collect(rows, self.home / "references.sqlite")
         with Choices(self.decided) as choices:
             choose(choices, held, when, references)
+            note_what_is_left(choices, held)
         self.look(moment, held, narrowed=referred is not None, fast=fast)
         return held
 
@@ -159,12 +161,19 @@ class Scene:
             look_at_live(choices, os.fsencode(self.live), held, when, narrowed=narrowed, fast=fast)
             take_anew(choices)
 
-    def bring(self, held: list[Held], place: Place, say: Callable[[int, int], None] = lambda files, size: None) -> None:
+    def bring(
+        self,
+        held: list[Held],
+        place: Place,
+        say: Callable[[int, int], None] = lambda files, size: None,
+        *,
+        last_hope: bool = True,
+    ) -> None:
         self.building.mkdir(mode=0o700, exist_ok=True)
         with Choices(self.decided) as choices:
             Bringer(
                 choices, held, self.live, self.building,
-                whole=place != "delta", share=place == "beside", say=say,
+                whole=place != "delta", share=place == "beside", say=say, last_hope=last_hope,
             ).bring()  # fmt: skip
 
     def swap(self, place: Place) -> None:
@@ -195,7 +204,7 @@ class Scene:
         held = self.decide(moment, referred, sized=sized)
         self.bring(held, place)
         self.look(moment, held, narrowed=referred is not None)
-        self.bring(held, place)
+        self.bring(held, place, last_hope=False)
         self.swap(place)
         return self.building if place == "into" else self.live
 
@@ -209,6 +218,10 @@ class Scene:
             for sort, path in choices.ask("SELECT sort, path FROM finding"):
                 found.setdefault(path, set()).add(sort)
             return found
+
+    def still_sought(self) -> int:
+        with Choices(self.decided) as choices:
+            return still_sought(choices)[0]
 
     def lost(self) -> dict[bytes, str]:
         with Choices(self.decided) as choices:

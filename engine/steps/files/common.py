@@ -10,6 +10,7 @@ from typing import Any
 from engine.media.choices import Choices
 from engine.media.looking import look_at_live
 from engine.media.sources import Held, open_set_aside, open_snapshot
+from engine.media.trying import still_sought, where_sought
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps import POINT
@@ -74,11 +75,14 @@ def look(choices: Choices, files: Files, moment: datetime | None, held: Sequence
 
 
 def heard(step: RunningStep, what: str) -> Any:
-    """Progress as the children say it: files and bytes."""
+    """Progress as the children say it: files and bytes, and what else they do, where it is not ``what``."""
 
     def hear(line: str) -> None:
-        count, size = json.loads(line)
-        step.progress(size, step.args.get("bytes"), "bytes", f"{what}: {count} files")
+        count, size, *other = json.loads(line)
+        if other:
+            step.waiting(f"{other[0]}: {count} files")
+        else:
+            step.progress(size, step.args.get("bytes"), "bytes", f"{what}: {count} files")
 
     return hear
 
@@ -91,8 +95,11 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
     wanted = "FROM wanted WHERE kind = 'f' AND needed"
     lost = [
         {"path": shown(os.fsdecode(each.path)), "rows": each.rows, "why": each.why}
-        for each in choices.all_lost(_SAMPLE)
+        for each in choices.lost(f"NOT ({where_sought(choices)}) ORDER BY key LIMIT ?", _SAMPLE)
     ]
+    sought, sought_rows = still_sought(choices)
+    seeking = f"{sought} that no snapshot has under {'its name' if sought == 1 else 'their names'}"
+    told = f"sought by content while files are copied: {seeking}"
     moved = "SELECT count(*) FROM live WHERE verdict = 'after' AND kind <> 'd'"
     orphans = "SELECT count(*) FROM live WHERE verdict = 'orphan' AND kind <> 'd'"
     return {
@@ -107,11 +114,12 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         "out_sample": choices.paths("SELECT key FROM live WHERE verdict = 'after' AND kind <> 'd' ORDER BY key",
                                     limit=_SAMPLE),
         "orphans": 0 if files.place == "into" else choices.number(orphans),
-        "unrecoverable": choices.number("SELECT count(*) FROM lost"),
-        "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost"),
+        "unrecoverable": choices.number("SELECT count(*) FROM lost") - sought,
+        "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost") - sought_rows,
         "unrecoverable_sample": lost,
+        "sought": sought,
         "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
-        "findings": [*([_FAST] if files.fast else []), *choices.findings()],
+        "findings": [*([_FAST] if files.fast else []), *([told] if sought else []), *choices.findings()],
         "list": str(choices.path),
         "whole": whole,
     }  # fmt: skip
