@@ -26,5 +26,6 @@ elsewhere   what is lost or damaged, sought by its content: in snapshots, the li
 trying      the same where that costs reading: what must be fetched, or hashed, to be known
 bringing    what is wanted, copied and hashed; opening: without following a link
 swapping    the live folder changed by renames, and back
+dressing    its owners and modes put right, and back
 rescuing    what the opened database misses, from what was moved out
 """

@@ -230,6 +230,9 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
     if files.place == "beside":
         finding = "files that are right already are shared with the folder that is set aside"
         yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+    if files.place == "delta":
+        finding = "what is right there but for its owner or mode gets those of its snapshot: the run counts them"
+        yield Check("attributes", "info", True, f"{finding}, and a rollback gives back what they were")
     if files.place != "into" and files.moment is not None:
         yield _moved_out(files, asked.younger)
     if files.earlier:

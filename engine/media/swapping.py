@@ -102,6 +102,41 @@ class Swap:
             self._rename(self.aside, self.live, path, inode)
         self._sync()
 
+    def may_come(self, path: bytes) -> bool:
+        """Whether nothing stands at this path in the live folder, and nothing but folders above it."""
+        parts = path.split(b"/")
+        for count in range(1, len(parts)):
+            above = _status(self.live, b"/".join(parts[:count]))
+            if above is None:
+                return True
+            if not stat.S_ISDIR(above.st_mode):
+                return False
+        return _status(self.live, path) is None
+
+    def make_folder(self, path: bytes, like: os.stat_result) -> None:
+        """A folder in the live one, unless it is there; ``like`` has its owner and mode, where no snapshot does."""
+        self._make_folders(self.live, path + b"/.", note=True, like=like)
+
+    @property
+    def building_root(self) -> bytes:
+        return self._roots[1]
+
+    def place_for(self, path: bytes) -> bytes:
+        """Where a file that is to come in to this path is put first; what an attempt before has left there goes."""
+        self._make_folders(self.building, path, note=False)
+        place = self.building_root + b"/" + path
+        with suppress(FileNotFoundError):
+            os.unlink(place)  # noqa: PTH108
+        return place
+
+    def bring_in(self, path: bytes) -> None:
+        """What was put there comes into the live folder; what stands at its path goes out. Both are written down
+        before, so that ``undo`` takes them back."""
+        inode = _inode(self.building, path)
+        self.choices.ask("INSERT INTO move (what, key, inode) VALUES ('in', ?, ?)", key_of(path), inode)
+        self.choices.commit()
+        self._come(path, inode)
+
     def _moves(self, condition: str, order: str) -> Iterator[tuple[int, str, bytes, int | None, bytes | None]]:
         """Those of a condition of ours, page by page: what is written down meanwhile may or may not be seen."""
         beyond, last = ("number < ?", 1 << 62) if order.endswith("DESC") else ("number > ?", -1)
@@ -154,7 +189,7 @@ class Swap:
             raise RunFailed(f"{shown(os.fsdecode(place))} is in the way", remedy="move it elsewhere, then try again")
         os.rename(name, new_name, src_dir_fd=source.enter(above), dst_dir_fd=target.enter(above_place))
 
-    def _make_folders(self, target: Opener, path: bytes, note: bool) -> None:
+    def _make_folders(self, target: Opener, path: bytes, note: bool, like: os.stat_result | None = None) -> None:
         """The folders above a path; those of the live folder are noted, so that they can go again."""
         parts = path.split(b"/")[:-1]
         for count in range(1, len(parts) + 1):
@@ -166,10 +201,10 @@ class Swap:
                 self.choices.ask("INSERT INTO move (what, key, inode) VALUES ('made', ?, NULL)", key_of(folder))
                 self.choices.commit()
             os.mkdir(name, 0o700, dir_fd=target.enter(above))
-            self._dress_folder(target, folder)
+            self._dress_folder(target, folder, like)
 
-    def _dress_folder(self, target: Opener, folder: bytes) -> None:
-        """Owner and mode as the snapshot has them, else as the live or built one."""
+    def _dress_folder(self, target: Opener, folder: bytes, like: os.stat_result | None = None) -> None:
+        """Owner and mode as the snapshot has them, else as ``like``, the live or the built one."""
         present = _status(target, folder)
         if present is None or not stat.S_ISDIR(present.st_mode):
             return
@@ -177,7 +212,8 @@ class Swap:
         if known is not None:
             mode, uid, gid = known.entry.mode, known.entry.uid, known.entry.gid
         else:
-            status = next(filter(None, (_status(each, folder) for each in (self.live, self.building))), None)
+            present_ones = (_status(each, folder) for each in (self.live, self.building))
+            status = like or next(filter(None, present_ones), None)
             if status is None:
                 return
             mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid

@@ -18,6 +18,7 @@ from engine.media.bringing import Bringer, take_anew
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
 from engine.media.choices import Choices
 from engine.media.choosing import choose
+from engine.media.dressing import dress_live, undress_live
 from engine.media.looking import look_at_live
 from engine.media.references import collect
 from engine.media.snapshot import take_snapshot
@@ -182,14 +183,16 @@ class Scene:
         elif place == "delta":
             with Choices(self.decided) as choices:
                 plan_moves(choices)
-                with self._moving(choices) as moving:
+                with self.moving(choices) as moving:
                     moving.apply()
+                    dress_live(choices, moving)
 
     def undo(self, place: Place) -> None:
         if place == "beside":
             swap_back(self.live, self.building, self.aside)
         elif place == "delta":
-            with Choices(self.decided) as choices, self._moving(choices) as moving:
+            with Choices(self.decided) as choices, self.moving(choices) as moving:
+                undress_live(choices, moving.live)
                 moving.undo()
 
     def restore(
@@ -208,7 +211,7 @@ class Scene:
         self.swap(place)
         return self.building if place == "into" else self.live
 
-    def _moving(self, choices: Choices) -> Swap:
+    def moving(self, choices: Choices) -> Swap:
         return Swap(choices, *map(os.fsencode, (self.live, self.building, self.aside)), lambda count: None)
 
     def told(self) -> dict[bytes, set[str]]:

@@ -2,7 +2,7 @@
 that says it, against what was wanted."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from engine.records.plan import Check
 from engine.steps.files.asking import ask
 from engine.steps.files.common import NARROWED, REFERENCES, choices_path, files_of, summary
 from engine.steps.files.judging import judge
+from engine.steps.files.swap import swap_of, tidy
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
 from engine.transfer.failures import writing
@@ -69,7 +70,7 @@ def apply(step: RunningStep) -> None:
 
 
 def undo(step: RunningStep) -> None:
-    """Reading leaves nothing behind."""
+    """Reading leaves nothing behind; what came back went by way of the swap, which takes it back."""
 
 
 def _check(step: RunningStep, files: Files, say: Say) -> object:
@@ -89,7 +90,7 @@ def _check(step: RunningStep, files: Files, say: Say) -> object:
         missing = (each.path for each in read_findings(checked.book, "missing"))
         try:
             with writing(files.folder):
-                rescued = rescue(references, missing, os.fsencode(aside), os.fsencode(files.folder), _draft(step))
+                rescued = _rescue(step, files, references, missing, os.fsencode(aside), say)
         except RepriseError as problem:
             told.append(f"what is missing could not be sought in {aside}: {problem.cause or problem.message}")
             continue
@@ -114,9 +115,18 @@ def _references(step: RunningStep, files: Files) -> References:
         return open_references(step.run_dir / REFERENCES)
 
 
-def _draft(step: RunningStep) -> bytes:
-    """A name that no file of the users' has."""
-    return os.fsencode(f".reprise-{step.run_dir.name}")
+def _rescue(
+    step: RunningStep, files: Files, references: References, missing: Iterable[bytes], aside: bytes, say: Say
+) -> int:
+    """A folder that was built as a whole goes as a whole; in the live one each file is written down."""
+    folder, draft = os.fsencode(files.folder), os.fsencode(f".reprise-{step.run_dir.name}")  # no file's name
+    if files.place != "delta":
+        return rescue(references, missing, aside, folder, draft)
+    try:
+        with Choices(choices_path(step)) as choices, swap_of(choices, files, say) as swap:
+            return rescue(references, missing, aside, folder, draft, swap)
+    finally:
+        tidy(files)
 
 
 def _tell(step: RunningStep, files: Files, said: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.choices import Choices
+from engine.media.dressing import TO_DRESS
 from engine.media.looking import look_at_live
 from engine.media.sources import Held, open_set_aside, open_snapshot
 from engine.media.trying import still_sought, where_sought
@@ -118,6 +119,7 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost") - sought_rows,
         "unrecoverable_sample": lost,
         "sought": sought,
+        "dressed": choices.number(f"SELECT count(*) FROM {TO_DRESS}") if files.place == "delta" else 0,
         "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
         "findings": [*([_FAST] if files.fast else []), *([told] if sought else []), *choices.findings()],
         "list": str(choices.path),

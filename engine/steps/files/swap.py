@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.media.bringing import Bringer, take_anew
 from engine.media.choices import Choices
+from engine.media.dressing import dress_live, undress_live
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
 from engine.records.errors import RunFailed
 from engine.records.files import Files
@@ -33,11 +34,10 @@ def apply(step: RunningStep) -> None:
                 swap_whole(Path(files.live), Path(files.building), _aside(files))
             else:
                 plan_moves(choices)
-                with _swap(choices, files, say) as swap:
+                with swap_of(choices, files, say) as swap:
                     swap.apply()
-                _remove_empty(files.building)
-                with suppress(OSError):
-                    os.rmdir(files.set_aside or "")  # noqa: PTH106  # nothing went out
+                    dress_live(choices, swap)
+                tidy(files)
             return os.path.lexists(files.set_aside or "")
 
     there = carried(step, work, lambda line: step.progress(json.loads(line), None, "files"))
@@ -80,7 +80,8 @@ def undo(step: RunningStep) -> None:
             return False
         with Choices(choices_path(step)) as choices:
             plan_moves(choices)
-            with _swap(choices, files, say) as swap:
+            with swap_of(choices, files, say) as swap:
+                undress_live(choices, swap.live)
                 swap.undo()
         if files.set_aside is not None:
             _remove_empty(files.set_aside)
@@ -111,11 +112,18 @@ def _aside(files: Files) -> Path | None:
     return Path(files.set_aside) if files.set_aside is not None else None
 
 
-def _swap(choices: Choices, files: Files, say: Say) -> Swap:
+def swap_of(choices: Choices, files: Files, say: Say) -> Swap:
     if files.set_aside is None:
         raise RunFailed("the plan names no place for what is moved out", remedy="plan again")
     live, building, aside = map(os.fsencode, (files.live, files.building, files.set_aside))
     return Swap(choices, live, building, aside, lambda count: say(json.dumps(count)))
+
+
+def tidy(files: Files) -> None:
+    """What was only on the way for a while goes."""
+    _remove_empty(files.building)
+    with suppress(OSError):
+        os.rmdir(files.set_aside or "")  # noqa: PTH106  # nothing went out
 
 
 def _remove_empty(folder: str) -> None:
