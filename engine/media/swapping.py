@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.media.catalogue import key_of, path_of
 from engine.media.choices import Choices
 from engine.media.opening import Opener
+from engine.media.putting import storable
 from engine.records.errors import RunFailed
 from engine.transfer.durable import sync_file_system, sync_folder
 from engine.transfer.naming import shown
@@ -246,6 +247,23 @@ def _status(tree: Opener, path: bytes) -> os.stat_result | None:
 def _inode(tree: Opener, path: bytes) -> int | None:
     status = _status(tree, path)
     return status.st_ino if status is not None else None
+
+
+def written_since(choices: Choices, live: Path) -> Iterator[bytes]:
+    """Files that the two folders shared by a hard link and that somebody has written into since they were looked at:
+    the folder that stood before has them as they are now."""
+    query = (
+        "SELECT key, size, mtime_ns, inode FROM live WHERE kind = 'f' AND verdict IN ('right', 'orphan') "
+        "AND key > ? ORDER BY key LIMIT ?"
+    )
+    last = b""
+    while page := list(choices.ask(query, last, _PAGE)):
+        last = page[-1][0]
+        for key, size, mtime, inode in page:
+            with suppress(OSError):
+                status = os.lstat(bytes(live) + b"/" + path_of(key))
+                if status.st_ino == inode and (status.st_size, storable(status.st_mtime_ns)) != (size, mtime):
+                    yield path_of(key)
 
 
 def swap_whole(live: Path, building: Path, aside: Path | None) -> None:

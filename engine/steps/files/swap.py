@@ -7,19 +7,24 @@ copied again, and moved out where it came after the moment.
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from engine.media.bringing import Bringer, take_anew
 from engine.media.choices import Choices
 from engine.media.dressing import dress_live, undress_live
-from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
+from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole, written_since
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps.files.common import choices_path, files_of, heard, held_by, look, moment_of, summary
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
+from engine.transfer.naming import shown
 from engine.transfer.removing import remove_tree
+
+_NAMED = 20  # files in a note
 
 
 def apply(step: RunningStep) -> None:
@@ -69,28 +74,39 @@ def _look_again(step: RunningStep, files: Files) -> None:
 
 
 def undo(step: RunningStep) -> None:
-    """All back. What others wrote into the new folder meanwhile is kept, in the folder that was built."""
+    """All back. What others wrote into the new folder meanwhile is kept, in the folder that was built; what they wrote
+    into files that both folders share is told."""
     files = files_of(step)
     if not step.undo_records:
         return
 
-    def work(say: Say) -> object:
-        if files.place == "beside":
-            swap_back(Path(files.live), Path(files.building), _aside(files))
-            return False
+    def work(say: Say) -> list[str]:
         with Choices(choices_path(step)) as choices:
+            if files.place == "beside":
+                swap_back(Path(files.live), Path(files.building), _aside(files))
+                return list(_told_of_shared(written_since(choices, Path(files.live))))
             plan_moves(choices)
             with swap_of(choices, files, say) as swap:
                 undress_live(choices, swap.live)
                 swap.undo()
         if files.set_aside is not None:
             _remove_empty(files.set_aside)
-            return os.path.lexists(files.set_aside)
-        return False
+            if os.path.lexists(files.set_aside):
+                return [f"what others wrote while files moved stays in {files.set_aside}"]
+        return []
 
-    if carried(step, work):
-        step.note(text=f"what others wrote while files moved stays in {files.set_aside}")
+    for told in carried(step, work):
+        step.note(text=told)
     _tell_aside(step, files, None)
+
+
+def _told_of_shared(paths: Iterator[bytes]) -> Iterator[str]:
+    named = [shown(os.fsdecode(path)) for path in islice(paths, _NAMED)]
+    if more := sum(1 for _ in paths):
+        named.append(f"and {more} more")
+    if named:
+        told = "written into in place since the folders changed places, and so in both of them, which share these files"
+        yield f"{told}: {', '.join(named)}; what was right before stands in its snapshot as it was"
 
 
 def discard(step: RunningStep) -> None:
