@@ -10,6 +10,7 @@ from engine.cli.opening import open_on
 from engine.cli.printing import say, say_lines
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Destination, Plan
+from engine.records.runs import LIVE
 from engine.records.status import Level
 
 Given = argparse.Namespace
@@ -138,6 +139,24 @@ def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool
         return 0
 
     return command
+
+
+def _skip(given: Given) -> int:
+    """A run that ended in the files' check goes on; any other knows now."""
+    desk = _desk(given)
+    state = acts.run_state(desk, given.run)
+    ended = state.checks_files and state.outcome not in LIVE
+    question = f"Leave out reading every page in {state.run}? [yes/no] "
+    if state.checks_files:
+        question = f"Leave out the rest of the files' check in {state.run}? [yes/no] "
+    if ended:
+        question = f"Go on with {state.run}, whatever is missing or wrong among its files? [yes/no] "
+    following.confirm(given, question, "yes")
+    acts.skip(desk, state.run)
+    if ended:
+        return following.follow(given, desk, state.run)
+    following.show(given, desk, acts.run_state(desk, state.run))
+    return 0
 
 
 def _resume(given: Given) -> int:
@@ -378,9 +397,7 @@ _COMMANDS: dict[str, Callable[[Given], int]] = {
     "cancel": _act(
         lambda desk, run: acts.cancel(desk, run), "Stop {run} at its next safe point? [yes/no] ", follow=False
     ),
-    "skip": _act(
-        lambda desk, run: acts.skip(desk, run), "Leave out reading every page in {run}? [yes/no] ", follow=False
-    ),
+    "skip": _skip,
     "resume": _resume,
     "rollback": _act(
         lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True

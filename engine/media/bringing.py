@@ -27,7 +27,7 @@ from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
 from engine.media.sharing import Answer, share_out
 from engine.media.snapshot import entry_of
 from engine.media.sources import Held
-from engine.media.trying import find_by_fetching
+from engine.media.trying import find_by_reading
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.transfer.durable import FileSystems
 from engine.transfer.failures import unwritable
@@ -64,13 +64,16 @@ def take_anew(choices: Choices) -> None:
 
 class Bringer:
     """Fills ``building``, a folder of the run's own. ``whole``: it will be all that there is (it takes the live
-    folder's place, or stands elsewhere); else it holds only what goes into the live folder."""
+    folder's place, or stands elsewhere); else it holds only what goes into the live folder. ``last_hope``: there is
+    time to seek what is lost by reading all that the snapshots have; ``seeking`` hears of that."""
 
     def __init__(
-        self, choices: Choices, held: Sequence[Held], live: Path, building: Path, *, whole: bool, share: bool, say: Say
-    ) -> None:
+        self, choices: Choices, held: Sequence[Held], live: Path, building: Path, *, whole: bool, share: bool, say: Say,
+        last_hope: bool = False, seeking: Say | None = None,
+    ) -> None:  # fmt: skip
         self.choices, self.held, self.say = choices, held, say
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
+        self.last_hope, self.seeking = last_hope, seeking or say
         self.files = self.bytes = 0
         self.told = (0, 0)
         self.clones = True  # until the file system declines one
@@ -104,7 +107,7 @@ class Bringer:
                 else:
                     self._copy_from(each.files.root, number)
             self._copy_from(self.live, LIVE)
-            if not self._seek_damaged() and not self._seek_by_fetching():
+            if not self._seek_damaged() and not self._seek_by_reading():
                 return
 
     def _seek_damaged(self) -> int:
@@ -119,10 +122,10 @@ class Bringer:
         self.choices.keep(_SOUGHT, str(tried))
         return found
 
-    def _seek_by_fetching(self) -> int:
+    def _seek_by_reading(self) -> int:
         self._put_on_disk()
         scratch = Path(os.fsdecode(self.building)) / _FETCHED
-        return find_by_fetching(self.choices, self.held, scratch, self._tell)
+        return find_by_reading(self.choices, self.held, scratch, self.seeking, last_hope=self.last_hope)
 
     # What the live folder has, links and folders
 

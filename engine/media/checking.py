@@ -39,9 +39,11 @@ def check_files(
     book: Path,
     *,
     asked_at: datetime | None = None,
+    only: bytes | None = None,
     progress: Progress = lambda files, total, bytes: None,
 ) -> FileCheck:
-    """Check every file that ``references`` names below ``root``. ``book`` is where findings and hashes are kept; where
+    """Check every file that ``references`` names below ``root``; ``only``: this path alone, and what lies below it.
+    ``book`` is where findings and hashes are kept; where
     it holds a check of the same folder that was stopped within the last day, that one goes on. ``asked_at``: when the
     database was asked, where it is in use: what came since is no orphan.
 
@@ -49,16 +51,18 @@ def check_files(
     """
     try:
         with closing(Book(book, root)) as memory:
-            return _Checker(root, references, memory, asked_at, progress).check()
+            return _Checker(root, references, memory, asked_at, only, progress).check()
     except sqlite3.Error as problem:
         raise RepriseError(f"{shown(book)} cannot be written", cause=str(problem)) from None
 
 
 class _Checker:
     def __init__(
-        self, root: Path, references: References, book: Book, asked_at: datetime | None, progress: Progress
-    ) -> None:
+        self, root: Path, references: References, book: Book, asked_at: datetime | None, only: bytes | None,
+        progress: Progress,
+    ) -> None:  # fmt: skip
         self.root, self.references, self.book, self.progress = os.fsencode(root), references, book, progress
+        self.only = only
         self.since = asked_at.timestamp() if asked_at is not None else None
         self.total = references.count()
         self.asked: deque[Reference] = deque()  # given to be hashed, in this order
@@ -112,6 +116,8 @@ class _Checker:
         there = self._walk()
         entry = next(there, None)
         for reference in self.references:
+            if not self._asked(reference.path):
+                continue
             key = key_of(reference.path)
             while entry is not None and key_of(entry[0]) < key:
                 self._unasked(*entry)
@@ -141,7 +147,7 @@ class _Checker:
     def _unasked(self, path: bytes, entry: os.DirEntry[bytes]) -> None:
         """Nobody refers to this; only a file can be an orphan."""
         self._pass_link(path, entry)
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=False) or not self._asked(path):
             return
         try:
             status = entry.stat(follow_symlinks=False)
@@ -149,6 +155,9 @@ class _Checker:
             return  # it vanished
         if self.since is None or status.st_ctime < self.since:
             self.book.add(FileFinding("orphan", path, "", 0, status.st_size))
+
+    def _asked(self, path: bytes) -> bool:
+        return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
     def _pass_link(self, path: bytes, entry: os.DirEntry[bytes]) -> None:
         if entry.is_symlink():

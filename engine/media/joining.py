@@ -16,6 +16,7 @@ _KEPT = (
     "shared-files",
     "set-aside-files",
     "moved-out",
+    "attributes",
 )  # checks that the two do not share
 
 

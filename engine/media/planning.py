@@ -228,8 +228,14 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
         finding = "the live database does not answer: all that the snapshot holds is brought back, referred to or not"
         yield Check("files-wanted", "warn", None, finding, "start it first; or afterwards: reprise files check")
     if files.place == "beside":
-        finding = "files that are right already are shared with the folder that is set aside"
-        yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+        finding = (
+            "files that are right already are not copied: the folder that is set aside shares them, by a reflink, or, "
+            "where the file system has none, by a hard link: a program that writes into one in place then changes both"
+        )
+        yield Check("shared-files", "info", True, finding)
+    if files.place == "delta":
+        finding = "what is right there but for its owner or mode gets those of its snapshot: the run counts them"
+        yield Check("attributes", "info", True, f"{finding}, and a rollback gives back what they were")
     if files.place != "into" and files.moment is not None:
         yield _moved_out(files, asked.younger)
     if files.earlier:

@@ -119,6 +119,19 @@ def test_orphans_are_no_error_and_what_came_since_is_none(root: Path, check: Cal
     assert check(rows, asked_at=datetime.now(UTC) + timedelta(hours=1)).orphans == 1
 
 
+def test_one_path_alone_is_checked_with_what_lies_below_it(root: Path, check: Callable[..., FileCheck]) -> None:
+    rows: list[tuple[object, ...]] = [*rows_of(root), ("0/none",), ("00/none",), ("1/none",)]
+    (root / "0/orphan").write_bytes(b"x")
+    (root / "1/orphan").write_bytes(b"x")
+    told = check(rows, only=b"0")
+    assert (told.checked, found(told, "missing"), found(told, "orphan")) == (
+        13,
+        [(b"0/none", "", 1)],
+        [(b"0/orphan", "", 0)],
+    )
+    assert check(rows, only=b"0/5.bin").ok
+
+
 def test_what_stands_behind_a_link_or_is_no_file_is_wrong(root: Path, check: Callable[..., FileCheck]) -> None:
     (root / "link").symlink_to("0")
     (root / "out").symlink_to("/etc")
