@@ -119,7 +119,7 @@ def _rescue(
     step: RunningStep, files: Files, references: References, missing: Iterable[bytes], aside: bytes, say: Say
 ) -> int:
     """A folder that was built as a whole goes as a whole; in the live one each file is written down."""
-    folder, draft = os.fsencode(files.folder), os.fsencode(f".reprise-{step.run_dir.name}")  # no file's name
+    folder, draft = os.fsencode(files.folder), os.fsencode(f".reprise-{step.run_dir.name}-draft")  # no file's name
     if files.place != "delta":
         return rescue(references, missing, aside, folder, draft)
     try:
