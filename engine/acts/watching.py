@@ -1,7 +1,6 @@
 """How the five protected things stand, for a glance, a monitor, or a screen."""
 
 import os
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +20,10 @@ from engine.recovery.windows import goes_on
 from engine.run.earlier import last_choices
 from engine.site import Site
 from engine.survey.archiver import ask_archiver
+from engine.survey.changes import count_changed
 from engine.survey.machine import file_system
 from engine.survey.patience import within
 from engine.system.users import default_run_as
-from engine.transfer.naming import shown
 
 _COUNTING_SECONDS = 20.0
 _GRACE_SECONDS = 5.0  # for a file system that does not answer the last question
@@ -134,9 +133,9 @@ def _changed_files(site: Site, since: datetime | None, state: Path) -> tuple[int
     path, limit = site.media.path, since.timestamp()
 
     def counting() -> tuple[int, str | None]:
-        live = os.path.realpath(path)
-        choices = last_choices(state, site.name, live)
-        return _count_newer(path, limit, _COUNTING_SECONDS, Brought(*choices) if choices is not None else None)
+        choices = last_choices(state, site.name, os.path.realpath(path))
+        kept = (Brought(*choices).has,) if choices is not None else ()
+        return count_changed(path, limit, _COUNTING_SECONDS, *kept)
 
     counted = within(_COUNTING_SECONDS + _GRACE_SECONDS, counting, None)
     if counted is None:
@@ -145,47 +144,3 @@ def _changed_files(site: Site, since: datetime | None, state: Path) -> tuple[int
     if problem is None:
         return count, None
     return None, f"at least {count} files changed since the newest copy: {problem}"
-
-
-def _count_newer(folder: str, limit: float, seconds: float, brought: Brought | None) -> tuple[int, str | None]:
-    """The files whose status changed at ``limit`` (seconds since 1970) or later, and why these may not be all. Of the
-    folders the last by name come first: named by date, they hold what is new. What a restore has ``brought`` stands in
-    a snapshot."""
-    count, problem, deadline = 0, None, time.monotonic() + seconds
-    ahead = [folder]
-    while ahead:
-        place, deeper = ahead.pop(), []
-        try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if time.monotonic() > deadline:
-                        return count, f"they could not all be counted within {seconds:g} seconds"
-                    if entry.is_dir(follow_symlinks=False):
-                        deeper.append(entry.path)
-                    elif _changed(entry, limit) and not _was_brought(entry, folder, limit, brought):
-                        count += 1
-        except FileNotFoundError:
-            if place == folder:
-                problem = f"{shown(place)} is not there"
-        except OSError as error:
-            problem = f"{shown(place)} cannot be read ({error.strerror})"
-        ahead += sorted(deeper)
-    return count, problem
-
-
-def _changed(entry: os.DirEntry[str], limit: float) -> bool:
-    try:
-        return entry.stat(follow_symlinks=False).st_ctime >= limit
-    except FileNotFoundError:  # gone since it was listed
-        return False
-
-
-def _was_brought(entry: os.DirEntry[str], folder: str, limit: float, brought: Brought | None) -> bool:
-    """Whether only its status changed, as a restore has put it there, linked it or let go of its other name."""
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return True
-    if brought is None or status.st_mtime >= limit:
-        return False
-    return brought.has(os.fsencode(os.path.relpath(entry.path, folder)), status.st_size, status.st_mtime_ns)

@@ -11,6 +11,7 @@ from engine.acts import watching
 from engine.acts.desk import Desk
 from engine.acts.watching import status
 from engine.records.status import Thing
+from engine.survey import changes
 from tests.acts.sites import carry_on, fill, make_site
 
 
@@ -47,14 +48,14 @@ def test_what_could_not_be_counted_in_time_says_so_and_how_many_were(
 ) -> None:
     add(tmp_path / "live" / "2025" / "03" / "01", 200)
     add(tmp_path / "live" / "2026" / "11" / "27", 3)
-    before, asked = watching._changed, []
+    before, asked = changes._changed, []
 
     def slow(entry: os.DirEntry[str], limit: float) -> bool:
         asked.append(entry.path)
         time.sleep(0.05)
         return "/2026/" in entry.path and before(entry, limit)
 
-    monkeypatch.setattr(watching, "_changed", slow)
+    monkeypatch.setattr(changes, "_changed", slow)
     monkeypatch.setattr(watching, "_COUNTING_SECONDS", 1.0)
     found = files(desk)
     assert len(asked) < 203
@@ -89,7 +90,7 @@ def test_a_media_folder_that_hangs_or_is_gone_is_not_taken_for_one_without_chang
     (tmp_path / "live").rmdir()
     assert any("live is not there" in finding for finding in files(desk).findings)
     assert files(desk).lose_files is None
-    monkeypatch.setattr(watching, "_count_newer", lambda *_: time.sleep(1))
+    monkeypatch.setattr(watching, "count_changed", lambda *_: time.sleep(1))
     monkeypatch.setattr(watching, "_COUNTING_SECONDS", 0.0)
     monkeypatch.setattr(watching, "_GRACE_SECONDS", 0.1)
     found = files(desk)
