@@ -3,32 +3,41 @@
 Command line and screens call these and nothing deeper. All raise RepriseError and nothing else that an operator could
 see. Nothing here prints. Slow ones take a progress callback; screens call them from worker threads.
 
-desk        what every act stands on
-founding    the first site file
+desk        what every act stands on: the site, its file, where runs and the index are kept
+founding    the first site file, proposed
+
+Looked at
 looking     what there is, what can be reached, what a moment means
-restoring   a plan and its checks
 browsing    what a snapshot of the files holds, and what differs (listing_child: where its listing is made)
-archiving   the live cluster's WAL on its way into the archive
+watching    how the five things stand
+following   how runs stand
+querying    psql on a run's server
+reporting   the report of a run as a file, and what all recoveries have taught
+writing_runbook  the page for the safe
+
+Brought back, each by a plan and then a run
+restoring   the database to a moment: the plan and its checks
+loading     the same of a dump
+bringing    the same of the users' files
+running     starting a run of any plan, and what is said to it
+restoring_software  source code and environment, without a run
+
+Copied and kept
+archiving   the live cluster's WAL on its way into the archive: set up, tested
+streaming   the same by a stream
 adopting    unfinished segments, where nobody writes them any more
-checking    the users' files held against the database; those that a run could not bring back
-copying     a plan that takes a copy
-bringing    users' files brought back
-loading     a dump restored
-keeping     what the policy lets go, deleted (judging, judging_there: what that is, here and at the second places)
-apart       places that are one on disk
-mounted     whether the folder that is there can be the archive of before
+copying     the plan that takes a copy
 second_places  the copies sent there, and fetched back
+checking    the users' files held against the database; those that a run could not bring back
 proving     copies verified
 proving_recovery  proof drills: copies restored and thrown away
 drilled     what was proven of each copy, by verifying and by drills
-scheduling  what runs by itself
-watching    how the five things stand
-unpacking   source code and environment brought back
-following   how runs stand
-writing_runbook  the page for the safe
-reporting   the report of a run as a file, and what all recoveries have taught
-querying    psql on a run's server
-running     starting a run, and what is said to it
+keeping     what the policy lets go, deleted
+mounted     whether the folder that is there can be the archive of before
+apart       places that are one on disk
+scheduling  what of this runs by itself
+
+Practised
 practising  the lab, and what an operator does on it
 drilling    guided drills in a lab of their own
 playing     those that play by themselves
@@ -42,7 +51,6 @@ if TYPE_CHECKING:
     from engine.acts.archiving import plan_archiving as plan_archiving
     from engine.acts.archiving import prove_archiving as prove_archiving
     from engine.acts.archiving import set_up_archiving as set_up_archiving
-    from engine.acts.archiving import stream_wal as stream_wal
     from engine.acts.bringing import plan_files as plan_files
     from engine.acts.browsing import Difference as Difference
     from engine.acts.browsing import Entry as Entry
@@ -81,7 +89,6 @@ if TYPE_CHECKING:
     from engine.acts.following import runs as runs
     from engine.acts.founding import Proposal as Proposal
     from engine.acts.founding import propose_site as propose_site
-    from engine.acts.founding import save_site as save_site
     from engine.acts.keeping import expire as expire
     from engine.acts.loading import plan_dump_restore as plan_dump_restore
     from engine.acts.looking import Moment as Moment
@@ -106,6 +113,8 @@ if TYPE_CHECKING:
     from engine.acts.reporting import recoveries as recoveries
     from engine.acts.reporting import write_report as write_report
     from engine.acts.restoring import plan as plan
+    from engine.acts.restoring_software import restore_image as restore_image
+    from engine.acts.restoring_software import restore_source as restore_source
     from engine.acts.running import advance as advance
     from engine.acts.running import cancel as cancel
     from engine.acts.running import discard as discard
@@ -124,15 +133,14 @@ if TYPE_CHECKING:
     from engine.acts.scheduling import show_schedule as show_schedule
     from engine.acts.second_places import fetch_back as fetch_back
     from engine.acts.second_places import push_all as push_all
-    from engine.acts.unpacking import restore_image as restore_image
-    from engine.acts.unpacking import restore_source as restore_source
+    from engine.acts.streaming import stream_wal as stream_wal
     from engine.acts.watching import status as status
     from engine.acts.writing_runbook import WrittenRunbook as WrittenRunbook
     from engine.acts.writing_runbook import write_runbook as write_runbook
 
 _WHERE = {
     "adopting": ("adopt_unfinished",),
-    "archiving": ("plan_archiving", "set_up_archiving", "stream_wal", "prove_archiving"),
+    "archiving": ("plan_archiving", "set_up_archiving", "prove_archiving"),
     "bringing": ("plan_files",),
     "browsing": (
         "Difference",
@@ -161,7 +169,8 @@ _WHERE = {
         "drills",
         "end_drill",
     ),
-    "founding": ("Proposal", "propose_site", "save_site"),
+    "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
+    "founding": ("Proposal", "propose_site"),
     "keeping": ("expire",),
     "loading": ("plan_dump_restore",),
     "looking": ("Moment", "View", "look", "moment", "read_archive"),
@@ -169,15 +178,10 @@ _WHERE = {
     "practising": ("demo", "leave_demo"),
     "proving": ("proofs", "verify"),
     "proving_recovery": ("plan_proof_drill", "prepare_proof_drill"),
-    "second_places": ("fetch_back", "push_all"),
-    "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
-    "watching": ("status",),
-    "unpacking": ("restore_image", "restore_source"),
     "querying": ("Psql", "hold_psql", "prepare_psql"),
     "reporting": ("Evidence", "Learnt", "all_recoveries", "evidence", "recoveries", "write_report"),
     "restoring": ("plan",),
-    "writing_runbook": ("WrittenRunbook", "write_runbook"),
-    "following": ("damaged_runs", "follow", "log_lines", "run_state", "runs"),
+    "restoring_software": ("restore_image", "restore_source"),
     "running": (
         "advance",
         "cancel",
@@ -193,6 +197,11 @@ _WHERE = {
         "start_server",
         "stop_server",
     ),
+    "scheduling": ("install_schedule", "remove_schedule", "show_schedule"),
+    "second_places": ("fetch_back", "push_all"),
+    "streaming": ("stream_wal",),
+    "watching": ("status",),
+    "writing_runbook": ("WrittenRunbook", "write_runbook"),
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 

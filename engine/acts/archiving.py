@@ -1,35 +1,24 @@
-"""Archiving set up, tested, streamed, on the site's live server."""
+"""Archiving set up and tested, on the site's live server."""
 
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import contents_of, look
-from engine.acts.mounted import emptied, not_mounted, recall, remember, unmarked
+from engine.acts.mounted import not_mounted, not_the_archive, remember
 from engine.archiving.command import MARK, SCRIPT_NAME, archive_command, mark_archive, write_script
 from engine.archiving.settings import ASKED, changes, obstacles
-from engine.archiving.streaming import (
-    empty_unwritten,
-    goes_on_with,
-    is_known_to,
-    slot_of,
-    stream_changes,
-    stream_folder,
-    unbounded,
-)
+from engine.archiving.streaming import slot_of, stream_changes
 from engine.catalog.directory import read_repository
-from engine.formats.history_file import Fork, read_history
 from engine.postgres.connecting import Connection, QueryFailed, set_for_all
 from engine.postgres.programs import choose_programs
 from engine.postgres.running import run
 from engine.postgres.server import connect_site, in_recovery
-from engine.records.errors import DamagedCopy, Refused, RepriseError, Unreachable
-from engine.records.lsn import SegmentName, parse_segment, segment_of
+from engine.records.errors import Refused, RepriseError, Unreachable
 from engine.records.status import Archiving, Change
 from engine.records.survey import OsUser
 from engine.steps.shared.commands import run_site_command
@@ -46,20 +35,15 @@ SELECT name, current_setting(name), CASE source WHEN 'default' THEN 'defaults' E
 FROM pg_settings WHERE name = ANY(%s) AND source <> 'configuration file' ORDER BY name
 """
 _STREAMED = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
-_LOST = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
-_WRITTEN_NOW = """
-SELECT pg_walfile_name(pg_current_wal_insert_lsn()),
-       (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size')
-"""
 _COMMON = Path("/var/lib/reprise")  # for the script, where the site file lies out of the server's reach
 
 
 def plan_archiving(desk: Desk, *, zstd: bool = False, stream: bool = False) -> Archiving:
     """What `set_up_archiving` would change. ``ok`` False: something stands against it. No other program's archive
     command is in the way of a ``stream``."""
-    user = _user(desk)
-    with _asked(desk, user) as (connection, now, version):
-        against = [*obstacles({} if stream else now, in_recovery(connection)), *_place_obstacles(desk, user)]
+    user = server_user(desk)
+    with asked(desk, user) as (connection, now, version):
+        against = [*obstacles({} if stream else now, in_recovery(connection)), *place_obstacles(desk, user)]
         if stream:
             room = file_system(os.path.join(desk.site.database.data_dir, "pg_wal"))  # noqa: PTH118
             wanted = stream_changes(now, room.free_bytes if room is not None else None, version)
@@ -79,13 +63,13 @@ def set_up_archiving(desk: Desk, *, zstd: bool = False, restart: bool = False, s
     planned = plan_archiving(writable(desk), zstd=zstd, stream=stream)
     if not planned.ok:
         raise Refused(planned.findings[0], remedy="nothing was changed; see to that first")
-    user, findings = _user(desk), []
+    user, findings = server_user(desk), []
     if not stream:
         script = _script(desk, user)
         script.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_script(script)
-    _mark(desk, user)
-    with _asked(desk, user) as (connection, _, _):
+    mark(desk, user)
+    with asked(desk, user) as (connection, _, _):
         try:
             for change in planned.changes:
                 set_for_all(connection, change.setting, change.new)
@@ -109,7 +93,7 @@ def _not_taken(desk: Desk, user: OsUser, changed: Iterable[Change]) -> list[str]
     names = [each.setting for each in changed]
     deadline = time.monotonic() + _RELOAD_SECONDS
     while True:
-        with _asked(desk, user) as (connection, _, _):
+        with asked(desk, user) as (connection, _, _):
             rows = connection.execute(_OVERRIDDEN, [names]).fetchall()
         if not rows or time.monotonic() > deadline:
             return [
@@ -123,8 +107,8 @@ def prove_archiving(
 ) -> Archiving:
     """Write a little, switch to the next segment, and see whether the one before arrives in the archive, whole and
     readable. ``timeout`` in seconds."""
-    user, repository = _user(desk), desk.site.database.repository[0]
-    with _asked(writable(desk), user) as (connection, now, _):
+    user, repository = server_user(desk), desk.site.database.repository[0]
+    with asked(writable(desk), user) as (connection, now, _):
         slot = (slot_of(desk.site.name),)
         try:
             streamed = connection.execute(_STREAMED, slot).fetchone() is not None
@@ -149,136 +133,20 @@ def prove_archiving(
     return Archiving(False, segment=segment, findings=(told, *failed))
 
 
-def stream_wal(desk: Desk, *, accept_gap: bool = False, say: Callable[[str], None]) -> Archiving:
-    """pg_receivewal with a slot into the archive, until it is interrupted or fails. Where the slot has lost WAL, and
-    only there, ``accept_gap`` begins anew with the segment that the server writes now.
-
-    ``ok`` False: nothing was begun. The folder is not the archive, where what arrives would be given up by the slot; or
-    the slot has lost WAL. Raises RepriseError."""
-    user, database = _user(writable(desk)), desk.site.database
-    if against := _place_obstacles(desk, user):
-        return Archiving(False, findings=tuple(against))
-    slot = slot_of(desk.site.name)
-    findings = []
-    with _asked(desk, user) as (connection, now, version):
-        size = int(
-            connection.execute("SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'").fetchall()[0][0]
-        )
-        row = connection.execute(_LOST, (slot,)).fetchone()
-        lost = row is not None and bool(row[0])
-        if lost and not accept_gap:
-            told = "the server has given up WAL that the stream has not (max_slot_wal_keep_size)"
-            return Archiving(False, findings=(f"{told}; leave it out with: reprise archiving stream --accept-gap",))
-        _mark(desk, user)
-        folder, told_of_it = _stream_folder(desk, connection, version, user)
-        findings += told_of_it
-        if lost:
-            segment = _begin_anew(connection, slot, folder, user)
-            findings.append(f"the stream begins with {segment}; for what is missing before it, take a base backup")
-        if unbounded(now):
-            findings.append(
-                "max_slot_wal_keep_size is not set: if this stream stops for long, its slot fills the server's disk; "
-                "set it with: reprise archiving set-up --stream"
-            )
-    for finding in findings:
-        say(finding)
-    programs = choose_programs(version, database.bin_dir)
-    reach = ["-h", database.host, "-p", str(database.port), "-U", database.user, "--no-password"]
-    run(programs, "pg_receivewal", *reach, f"--slot={slot}", "--create-slot", "--if-not-exists", user=user)
-    words = [*reach, f"--slot={slot}", f"--directory={folder}", "--synchronous", "--verbose"]
-
-    def hear(line: str) -> None:
-        say(line)
-        if "error:" in line:  # it tries again in five seconds
-            empty_unwritten(folder, size)
-
-    previous = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-    try:
-        run(programs, "pg_receivewal", *words, user=user, timeout=None, on_line=hear)
-    except KeyboardInterrupt:
-        return Archiving(True, findings=tuple(findings))
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    return Archiving(True, findings=tuple(findings))
-
-
-def _begin_anew(connection: Connection, slot: str, archive: Path, user: OsUser) -> str:
-    """Give a lost slot up, and have pg_receivewal begin with the segment that the server writes now: it goes on with
-    the newest one in its folder, from the start where that is unfinished (FindStreamingStart in pg_receivewal.c); an
-    empty file counts. What is there already stays. Raises RepriseError."""
-    try:
-        connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-        row = connection.execute("SELECT pg_walfile_name(pg_current_wal_insert_lsn())").fetchone()
-        assert row is not None
-        segment = str(row[0])
-        _begin_with(archive, segment, user)
-    except (QueryFailed, OSError) as failure:
-        raise RepriseError("the stream cannot begin anew", cause=str(failure).strip()) from None
-    return segment
-
-
-def _begin_with(folder: Path, segment: str, user: OsUser) -> None:
-    """Raises OSError."""
-    if not any(folder.glob(f"{segment}*")):
-        unfinished = folder / f"{segment}.partial"
-        unfinished.open("xb").close()
-        if is_root():
-            os.chown(unfinished, user.uid, user.gid, follow_symlinks=False)
-
-
-def _stream_folder(desk: Desk, connection: Connection, version: int, user: OsUser) -> tuple[Path, list[str]]:
-    """The folder that pg_receivewal writes into, and what is to be said of it. The archive itself, but where its newest
-    segment was left behind by a recovery to an earlier moment, or was adopted and then recovered from: then one of the
-    server's own timeline, begun where that left the one before. Raises RepriseError."""
-    wal, pg_wal = Path(desk.site.database.repository[0].wal), Path(desk.site.database.data_dir, "pg_wal")
-    try:
-        row = connection.execute(_WRITTEN_NOW).fetchone()
-        assert row is not None
-        size = int(row[1])
-        now = parse_segment(str(row[0]), size)
-        names = [path.name for path in wal.iterdir()]
-        forks = _forks(now.timeline, (pg_wal, wal))
-        start = goes_on_with(names, size)
-        if start is None or forks is None or is_known_to(start, size, now.timeline, forks):
-            return wal, []
-        folder = wal / stream_folder(version, now.timeline)
-        told = [f"{wal} ends with WAL that this server has left behind: its stream goes into {folder}"]
-        folder.mkdir(mode=0o755, exist_ok=True)
-        if is_root():
-            os.chown(folder, user.uid, user.gid, follow_symlinks=False)
-        if goes_on_with((path.name for path in folder.iterdir()), size) is None:
-            own = goes_on_with((name for name in names if name.startswith(f"{now.timeline:08X}")), size)
-            first = own or (SegmentName(now.timeline, segment_of(forks[-1].lsn, size)) if forks else now)
-            if not (pg_wal / first.text(size)).exists():
-                first = now
-                told.append(f"it begins with {now.text(size)}; for what is missing before it, take a base backup")
-            _begin_with(folder, first.text(size), user)
-        return folder, told
-    except (QueryFailed, OSError) as failure:
-        raise RepriseError("the stream cannot begin", cause=str(failure).strip()) from None
-
-
-def _forks(timeline: int, places: Iterable[Path]) -> list[Fork] | None:
-    """Where a timeline left its ancestors; None where that is not known."""
-    for place in places if timeline > 1 else ():
-        with suppress(OSError, UnicodeDecodeError, DamagedCopy):
-            return read_history((place / f"{timeline:08X}.history").read_text("utf-8"), timeline)
-    return [] if timeline == 1 else None
-
-
-def _mark(desk: Desk, user: OsUser) -> None:
+def mark(desk: Desk, user: OsUser) -> None:
     """From now on the folder is known as the archive, by its mark and by what it holds. Raises RepriseError."""
     repository = desk.site.database.repository[0]
     mark_archive(Path(repository.wal), (user.uid, user.gid) if is_root() else None)
     remember(desk.state, repository.wal, contents_of(desk, repository))
 
 
-def _user(desk: Desk) -> OsUser:
+def server_user(desk: Desk) -> OsUser:
+    """Whom the live server belongs to. Raises RepriseError."""
     return default_run_as(desk.site.database.run_as, desk.site.database.data_dir)
 
 
 @contextmanager
-def _asked(desk: Desk, user: OsUser) -> Iterator[tuple[Connection, dict[str, str], int]]:
+def asked(desk: Desk, user: OsUser) -> Iterator[tuple[Connection, dict[str, str], int]]:
     """A connection, the settings that matter, the major version. Raises Unreachable."""
     with connect_site(desk.site.database, user) as connection:
         rows = connection.execute(
@@ -301,7 +169,7 @@ def _command(desk: Desk, user: OsUser, zstd: bool) -> str:
     return archive_command(_script(desk, user), desk.site.database.repository[0].wal, zstd=zstd)
 
 
-def _place_obstacles(desk: Desk, user: OsUser) -> list[str]:
+def place_obstacles(desk: Desk, user: OsUser) -> list[str]:
     """Why the folder cannot become the archive. Our mark in an empty folder says that it is meant, whatever lay there
     before."""
     repository = desk.site.database.repository[0]
@@ -312,13 +180,13 @@ def _place_obstacles(desk: Desk, user: OsUser) -> list[str]:
         return [f"{wal} is not there: make it, and give it to {user.name}"]
     if not may_write(user, wal):
         return [f"{user.name} cannot write into {wal}"]
-    contents, seen = contents_of(desk, repository), recall(desk.state, wal)
+    contents = contents_of(desk, repository)
     if not contents.archive_answers:
         return [f"{wal} does not answer"]
     if contents.marked or contents.wal_files:
         return []
     indexed = bool(look(desk).histories[repository.base_backups].timelines())
-    why = emptied(wal, contents, seen, indexed=indexed) or unmarked(wal, contents, seen)
+    why = not_the_archive(desk.state, wal, contents, indexed=indexed)
     return [f"{why}; if a new archive is meant to begin there, make the file {wal}/{MARK}"] if why is not None else []
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from engine.catalog.discover import Discovered, FoundCluster, archive_folder, find_clusters, find_copies
 from engine.records.errors import UsageError
-from engine.site import Site, write_site
 
 SIDE_COPY = ".reprise"  # the marker that engine/steps/prepare.py leaves: such a cluster is a copy, not production
 BARE_DATA_DIR = "/var/lib/postgresql/{version}/main"  # where Debian's packages would put it
@@ -28,6 +27,7 @@ class Proposal:
     run_as: str | None
     base_backups: str | None
     wal: str | None
+    dumps: str | None
     live: str | None
     media: str | None
     config_file: str | None
@@ -84,9 +84,10 @@ def _propose(
     if found is not None and found.newest is not None:
         sources.append(f"newest backup {found.newest.path}")
     if found is not None:
-        for what, places in (("base backups", found.base_backups), ("archived WAL", found.wal)):
-            if len(places) > 1:
-                sources.append(f"other {what}: " + ", ".join(map(str, places[1:])))
+        if found.dumps:
+            sources.append(f"dumps {found.dumps[0]}")
+        places = (("base backups", found.base_backups), ("archived WAL", found.wal), ("dumps", found.dumps))
+        sources += [f"other {what}: " + ", ".join(map(str, more[1:])) for what, more in places if len(more) > 1]
     if found is not None and found.cut_short:
         sources.append("not everything beside them was looked at: there is too much, or it lies too deep")
     data_dir: str | None = None
@@ -106,6 +107,7 @@ def _propose(
         run_as=_user(owner),
         base_backups=str(found.base_backups[0]) if found and found.base_backups else None,
         wal=str(found.wal[0]) if found and found.wal else None,
+        dumps=str(found.dumps[0]) if found and found.dumps else None,
         live=None,
         media=str(found.media[0]) if found and found.media else None,
         config_file=_text(cluster.config_file) if cluster else None,
@@ -113,11 +115,6 @@ def _propose(
         ident_file=_text(cluster.ident_file) if cluster else None,
         sources=tuple(sources),
     )
-
-
-def save_site(site: Site, path: Path) -> None:
-    """Write a new site file. Raises SiteError where one stands there already."""
-    write_site(site, path)
 
 
 def _user(uid: int | None) -> str | None:

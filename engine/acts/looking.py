@@ -3,8 +3,8 @@ and what is remembered of copies that runs have read."""
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,13 +19,13 @@ from engine.catalog.media import MediaContents, read_media
 from engine.catalog.waiting import PATIENCE, with_patience
 from engine.environment.images import list_images
 from engine.formats.control_file import ControlFile, read_control_file
-from engine.keeping.proofs import Proofs
 from engine.records.copies import BaseBackup, Catalog, ImageCopy, MediaSnapshot, Problem, SourceCopy
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.records.history import TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
 from engine.records.plan import Estimate
 from engine.records.target import AxisSpan, RecoveryPoint, RecoveryWindow
+from engine.recovery.backups import consistent, doubted, of_cluster
 from engine.recovery.estimates import Measured, estimate
 from engine.recovery.planning import long_steps
 from engine.recovery.points import moment as cut_meaning
@@ -116,7 +116,8 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
         indexes[name] = index
         problems += index.problems()
         found = contents_of(desk, repository, list_wal=list_wal)
-        backups.append([_consistent(_judged(backup, index), index) for backup in found.base_backups])
+        own = [of_cluster(backup, index.system_identifier) for backup in found.base_backups]
+        backups.append([consistent(backup, index.backup_end) for backup in own])
         dumps += found.dumps
         problems += found.problems
     media = []
@@ -128,7 +129,11 @@ def look(desk: Desk, *, list_wal: bool = False) -> View:
     problems += more
     states = runs(desk)
     proofs = known_proofs(desk, states)
-    known = [_doubted(backup, proofs) for of_one in unique_ids(backups) for backup in of_one]
+    known = [
+        doubted(backup, proofs.get(("base", backup.repository, backup.id)))
+        for of_one in unique_ids(backups)
+        for backup in of_one
+    ]
     reach = Reach(known, indexes)
     live = live_timeline(desk.site)
     ranges = tuple(each for index in indexes.values() for each in index.wal_ranges())
@@ -213,34 +218,6 @@ def backup_cache(desk: Desk) -> Path:
     return desk.state / "index" / "backups.json"
 
 
-def _judged(backup: BaseBackup, index: WalIndex) -> BaseBackup:
-    """A backup of another cluster than the archive's: no WAL here replays on it, and it serves nobody."""
-    own = index.system_identifier
-    if own in (None, 0) or backup.system_identifier in (None, own):
-        return backup
-    reason = f"it is of another cluster: system identifier {backup.system_identifier}, the WAL's is {own}"
-    if not backup.usable:
-        return replace(backup, stranger=True)
-    return replace(backup, stranger=True, usable=False, reason=reason, failed_check="major-version")
-
-
-def _consistent(backup: BaseBackup, index: WalIndex) -> BaseBackup:
-    """A backup without a manifest says where it starts; where it is consistent stands in the WAL (BACKUP_END)."""
-    if backup.stop_lsn is not None or backup.start_lsn is None or backup.timeline is None:
-        return backup
-    return replace(backup, stop_lsn=index.backup_end(backup.timeline, backup.start_lsn))
-
-
-def _doubted(backup: BaseBackup, proofs: Proofs) -> BaseBackup:
-    """A backup with what its last proof found wrong. That makes it no worse than any other that is all there is: it may
-    have been mended, or was only out of reach."""
-    proof = proofs.get(("base", backup.repository, backup.id))
-    if proof is None or proof.ok is not False or (backup.started_at is not None and proof.at < backup.started_at):
-        return backup
-    found = proof.findings[0] if proof.findings else "it is not right"
-    return replace(backup, doubt=f"read on {proof.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {found}")
-
-
 def live_timeline(site: Site) -> int | None:
     """The timeline of the site's own cluster, from its pg_control; None where there is none to be read."""
     control = _control(site)
@@ -271,7 +248,7 @@ def serving_media(desk: Desk, view: View) -> tuple[MediaSnapshot, ...]:
 def moment(desk: Desk, view: View, timeline: int, gate: Lsn) -> Moment:
     """What it means to recover to the cut in front of the record at ``gate`` on a timeline's line. Quick enough for
     each key press."""
-    repository = _repository_of(view, timeline, gate)
+    repository = view.reach.repository_of(timeline, gate)
     if repository is None:
         return Moment(timeline, gate, False, None, "no WAL was archived here", None, None, None, None, None, None)
     found = cut_meaning(view.reach, repository, timeline, gate, serving_media(desk, view))
@@ -290,10 +267,3 @@ def moment(desk: Desk, view: View, timeline: int, gate: Lsn) -> Moment:
         point.lost if point else None,
         estimate(long_steps(point), view.measured) if point else None,
     )
-
-
-def _repository_of(view: View, timeline: int, gate: Lsn) -> str | None:
-    """The repository to ask about a gate: one with a backup that reaches it, else any that knows the timeline."""
-    knowing = [name for name, history in view.histories.items() if timeline in history.timelines()]
-    reaching = [name for name in knowing if view.reach.newest_footing(name, timeline, gate) is not None]
-    return next(iter([*reaching, *knowing]), None)

@@ -49,16 +49,14 @@ def not_mounted(folder: str) -> str | None:
     return f"{found.place} is a mount point in {found.source}, and not mounted" if found is not None else None
 
 
-def emptied(wal: str, contents: RepositoryContents, seen: Seen, *, indexed: bool) -> str | None:
-    """Why an archive that answers is not the one of before: it is empty, and had WAL. ``indexed``: whether the index
-    knows WAL from it."""
+def not_the_archive(state: Path, wal: str, contents: RepositoryContents, *, indexed: bool = False) -> str | None:
+    """Why the folder of an archive that answers cannot be the archive of before: its file system is not mounted, it is
+    empty and had WAL, or lacks the mark that it had. ``indexed``: whether the index knows WAL from it."""
+    seen = recall(state, wal)
+    if (away := not_mounted(wal)) is not None:
+        return away
     if not contents.wal_files and (seen.segments or indexed):
         return f"{wal} is empty, and had WAL (is it mounted?)"
-    return None
-
-
-def unmarked(wal: str, contents: RepositoryContents, seen: Seen) -> str | None:
-    """The same where it lacks its mark."""
     if seen.marked and not contents.marked:
         return f"{wal} lacks the mark {MARK} that it had (is it mounted?)"
     return None

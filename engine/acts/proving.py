@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
 from engine.acts.looking import View, contents_of, look
-from engine.acts.mounted import emptied, not_mounted, recall, unmarked
+from engine.acts.mounted import not_mounted, not_the_archive
 from engine.archiving.unfinished import shortened
 from engine.backup.chains import COMBINES_FROM, try_chain
 from engine.catalog.waiting import PATIENCE
@@ -235,9 +235,7 @@ def _wal(desk: Desk, repository: DatabaseRepository, tell: Callable[[int, int | 
     contents = contents_of(desk, repository)
     if not contents.archive_answers:
         raise _Unprovable(f"the archive {repository.wal} does not answer: {contents.archive_problem}")
-    seen = recall(desk.state, repository.wal)
-    away = not_mounted(repository.wal) or emptied(repository.wal, contents, seen, indexed=False)
-    if why := away or unmarked(repository.wal, contents, seen):
+    if (why := not_the_archive(desk.state, repository.wal, contents)) is not None:
         raise _Unprovable(why)
     with _scratch(desk) as place:
         index = WalIndex.open(Path(place) / "wal.sqlite")

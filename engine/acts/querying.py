@@ -6,7 +6,8 @@ from engine.acts.desk import Desk, writable
 from engine.acts.following import run_state
 from engine.postgres.connecting import connect
 from engine.postgres.psql import Psql as Psql
-from engine.postgres.psql import find_psql, run_psql
+from engine.postgres.psql import find_psql
+from engine.postgres.psql import hold_psql as hold_psql
 from engine.records.errors import Unreachable
 from engine.run.folder import read_run_site
 
@@ -38,8 +39,3 @@ def prepare_psql(desk: Desk, run: str) -> Psql:
         dbname=database.dbname,
         read_only=desk.read_only,
     )
-
-
-def hold_psql(psql: Psql) -> int:
-    """Start it on this terminal and wait until the operator leaves it; its exit code. For the main thread."""
-    return run_psql(psql)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.catalog.directory import backup_settings, read_repository
+from engine.catalog.dumps import is_dump
 from engine.catalog.facts import LABEL
 from engine.catalog.files import read_small
 from engine.catalog.folders import MANIFEST, kind_of
@@ -62,6 +63,7 @@ class Discovered:
     base_backups: tuple[Path, ...] = ()
     wal: tuple[Path, ...] = ()
     media: tuple[Path, ...] = ()
+    dumps: tuple[Path, ...] = ()
     newest: BaseBackup | None = None
     version: int | None = None
     system_identifier: int | None = None
@@ -117,6 +119,7 @@ def find_copies(root: Path, system_identifier: int | None = None) -> Discovered:
     wal: Counter[Path] = Counter()
     of_archive: dict[Path, Path] = {}
     media: list[Path] = []
+    dumps: list[Path] = []
     todo: list[tuple[Path, int]] = [(root, 0)]
     cut_short = False
     os.scandir(root).close()
@@ -135,6 +138,9 @@ def find_copies(root: Path, system_identifier: int | None = None) -> Discovered:
             archive = _archive_root(folder, root)
             wal[archive] += len(segments)
             of_archive.setdefault(archive, folder / max(segments))
+        elif any(is_dump(each) for each in (*folders, *(folder / name for name in sorted(names)))):
+            dumps.append(folder)
+            folders = [each for each in folders if not is_dump(each)]
         elif depth > 0 and any(time_of(each.name) and _no_backup(each) for each in folders):
             media.append(folder)
             continue
@@ -158,7 +164,7 @@ def find_copies(root: Path, system_identifier: int | None = None) -> Discovered:
     if newest is not None:
         ours = newest.system_identifier
         archives.sort(key=lambda each: _identifier_of(of_archive[each]) != ours)
-    return _describe(newest, tuple(places), tuple(archives), tuple(media), cut_short)
+    return _describe(newest, tuple(places), tuple(archives), tuple(media), tuple(dumps), cut_short)
 
 
 def _newest_in(place: Path) -> BaseBackup | None:
@@ -181,10 +187,11 @@ def _describe(
     backups: tuple[Path, ...],
     wal: tuple[Path, ...],
     media: tuple[Path, ...],
+    dumps: tuple[Path, ...],
     cut_short: bool,
 ) -> Discovered:
     if newest is None:
-        return Discovered(backups, wal, media, cut_short=cut_short)
+        return Discovered(backups, wal, media, dumps, cut_short=cut_short)
     try:
         settings = backup_settings(newest)
     except RepriseError:
@@ -198,6 +205,7 @@ def _describe(
         base_backups=backups,
         wal=wal,
         media=media,
+        dumps=dumps,
         newest=newest,
         version=newest.version,
         system_identifier=newest.system_identifier,

@@ -1,6 +1,7 @@
 """Logical copies made by pg_dump, told by their first bytes (`src/bin/pg_dump/pg_backup_archiver.c`)."""
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from engine.transfer.naming import shown
 
 _MAGIC = b"PGDMP"
 _PLAIN = (b"-- PostgreSQL database dump", b"-- PostgreSQL database cluster dump")
+_USUAL = re.compile(r"\.(dump|dmp|pgdump|backup|custom|sql)(\.(gz|lz4|zst))?\Z")
 _HEAD = 4096  # bytes looked at
 _TOC_LIMIT = 256 << 20
 
@@ -43,6 +45,17 @@ def read_dumps(folder: Path, repository: str, alive: Callable[[], None]) -> tupl
             if dump is not None:
                 dumps.append(dump)
     return sorted(dumps, key=lambda dump: (dump.started_at, dump.id)), problems
+
+
+def is_dump(path: Path) -> bool:
+    """Whether a folder, or a file with a dump's usual name, is one that can be used; nothing is said of why not."""
+    try:
+        if path.is_dir() or _USUAL.search(path.name):
+            dump = _read_dump(path, "")
+            return dump is not None and dump.usable
+    except (OSError, DamagedCopy):
+        pass
+    return False
 
 
 def _read_dump(path: Path, repository: str) -> Dump | None:

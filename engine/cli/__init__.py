@@ -2,15 +2,18 @@
 
 arguments     what can be typed
 opening       the screen on a site; nothing else is imported for it
-commands      one function per command: acts in, a document and an exit code out
+commands      which function does a command: acts in, a document and an exit code out
+recovering      what brings something back: restores, and what is said to their runs
+copies          copies taken, sent, verified, watched, expired; and what does that by itself
 following     a run that a command starts: confirmed, followed to its end
 grouping      a group of commands, each in a file of its own:
 drill           those of the drills: drill_lab the guided ones, drill_proof the proof drills
 files           those of the users' files: files_browse lists and differences, files_check them against the database,
                 files_restore brought back, files_lost what could not be; files_findings: one by one
 documents     records as the JSON of CONTRACT.md
-keeping         of copies that are kept: status, schedule, archiving, proofs, expiry
 telling       the same for people, as plain lines
+progress      how far something is, told while it goes on
+keeping       what is said of copies that are kept, both ways: schedule, archiving, proofs, expiry
 catalog       what copies there are, both ways
 drills        guided drills, both ways
 monitoring    the status, for people, Nagios and Prometheus

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import acts
-from engine.cli import documents, drills, telling
+from engine.cli import documents, drills, progress
 from engine.cli.grouping import What
 from engine.cli.printing import say, say_lines
 from engine.records.drills import DrillState
@@ -57,7 +57,6 @@ def _list(given: Given) -> int:
 def _start(given: Given) -> int:
     if (given.name is None) != given.random:
         raise UsageError("name a scenario, or say --random", remedy="list them with: reprise drill list")
-    progress = telling.building(given.json)
     acts.begin_drill(
         given.state,
         given.name,
@@ -65,7 +64,7 @@ def _start(given: Given) -> int:
         scenarios=given.scenarios,
         bin_dir=given.bin_dir,
         stays=True,
-        progress=progress,
+        progress=progress.building(given.json),
     )
     _show_state(given, acts.drill_state(given.state))
     return 0
@@ -91,9 +90,12 @@ def _marks(act: Callable[[Path | None], DrillState]) -> Callable[[Given], int]:
 
 
 def _run(given: Given) -> int:
-    progress = telling.building(given.json)
     drill = acts.play_drill(
-        given.state, given.name, scenarios=given.scenarios, bin_dir=given.bin_dir, progress=progress
+        given.state,
+        given.name,
+        scenarios=given.scenarios,
+        bin_dir=given.bin_dir,
+        progress=progress.building(given.json),
     )
     _show_state(given, drill)
     return 0 if drill.outcome == "solved" else 1

@@ -1,15 +1,12 @@
 """`reprise files check`: what can be typed, the check, its document, CSV and lines."""
 
 import argparse
-import sys
-import time as clock
-from collections.abc import Callable
 from itertools import chain
 
 from engine import acts
-from engine.cli import files_findings
+from engine.cli import files_findings, progress
 from engine.cli.documents import Document, time, write
-from engine.cli.printing import say, say_passing
+from engine.cli.printing import say
 from engine.cli.telling import SIGNS, duration, size, stamp
 from engine.records.checking import FileCheck
 from engine.records.printable import printable
@@ -36,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def carry_out(given: argparse.Namespace) -> int:
     """Check, and tell. The exit code is 1 where a file is missing or wrong, or a row names none."""
     desk = acts.open_desk(given.site, given.state)
-    found = acts.check_site_files(desk, given.against, progress=_progress(given.json or given.csv))
+    found = acts.check_site_files(desk, given.against, progress=progress.counting(given.json or given.csv))
     if given.json:
         write(_document(found, given.against))
     elif given.csv:
@@ -106,16 +103,3 @@ def _tell(found: FileCheck) -> None:
 def _more(count: int) -> None:
     if count > _SHOWN:
         say(f"      and {count - _SHOWN} more; all of them: reprise files check --csv")
-
-
-def _progress(quiet: bool) -> Callable[[str, int, int | None], None]:
-    """On stderr, where somebody watches."""
-    shown = [clock.monotonic() + 0.5]
-
-    def progress(what: str, done: int, total: int | None) -> None:
-        now = clock.monotonic()
-        if not quiet and sys.stderr.isatty() and now >= shown[0]:
-            shown[0] = now + 0.5
-            say_passing(f"{what}: {done}{f' of {total}' if total is not None else ''} files   ")
-
-    return progress

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from engine import acts
-from engine.cli import STOPPED_LOOKING, documents, telling
+from engine.cli import STOPPED_LOOKING, documents, progress, telling
 from engine.cli.printing import ask, say
 from engine.records.errors import RepriseError, UsageError
 from engine.records.plan import Plan
@@ -52,7 +52,7 @@ def leave(given: Given, desk: acts.Desk, run: str) -> int:
 
 def follow(given: Given, desk: acts.Desk, run: str) -> int:
     try:
-        state = acts.follow(desk, run, telling.following(given.json, desk.site.zone))
+        state = acts.follow(desk, run, progress.following(given.json, desk.site.zone))
     except KeyboardInterrupt:
         if not given.json:
             raise

@@ -21,6 +21,7 @@ from engine.site import (
     is_there,
     mistakes,
     read_site,
+    write_site,
 )
 
 
@@ -38,7 +39,7 @@ def write_site_file(given: argparse.Namespace) -> int:
     for source in found.sources:
         say(f"found: {source}", err=not asks)
     site = _ask_all(found) if asks else _take(found)
-    acts.save_site(site, path)
+    write_site(site, path)
     read_site(path)  # what was written must be right; the error names the key
     if not asks and found.media is not None:
         say(f"left out: [media], though snapshots lie in {found.media}: where the files belong is not known", err=True)
@@ -95,7 +96,7 @@ def _ask(question: str, proposed: str | None) -> str:
 def _site(found: acts.Proposal) -> Site:
     database = Database(
         data_dir=found.data_dir or "",
-        repository=[DatabaseRepository("directory", found.base_backups or "", found.wal or "")],
+        repository=[DatabaseRepository("directory", found.base_backups or "", found.wal or "", dumps=found.dumps)],
         config_file=found.config_file,
         hba_file=found.hba_file,
         ident_file=found.ident_file,

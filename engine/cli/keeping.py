@@ -1,10 +1,15 @@
-"""The documents of copies that are kept: status, schedule, archiving, proofs, expiry (CONTRACT.md)."""
+"""Copies that are kept: schedule, archiving, proofs, expiry, as the documents of CONTRACT.md and as plain lines; the
+status as a document (its lines: `monitoring`)."""
 
 from collections.abc import Iterable
+from zoneinfo import ZoneInfo
 
 from engine.cli.documents import Document, lsn, time
+from engine.cli.printing import say
+from engine.cli.telling import SIGNS, duration, moment, size
 from engine.records.copying import Proof
 from engine.records.keeping import Expiry
+from engine.records.lsn import format_lsn
 from engine.records.status import Adoption, Archiving, ScheduleState, SiteStatus, Thing
 
 
@@ -47,6 +52,20 @@ def schedule(found: ScheduleState) -> Document:
     }
 
 
+def tell_schedule(found: ScheduleState) -> None:
+    for each in found.entries:
+        then = f"{each.next_at:%a %d %b %H:%M}" if each.next_at else "unknown"
+        say(f"   {each.what:<12} {each.when:<20} next {then:<18} {each.command}")
+    if not found.entries:
+        say("the site file has no [schedule]")
+    elif found.installed:
+        say(f"installed; {found.by} runs it")
+    else:
+        say("not installed, or not as it stands here; do it with: reprise schedule install")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
+
+
 def archiving(found: Archiving) -> Document:
     return {
         "ok": found.ok,
@@ -58,6 +77,24 @@ def archiving(found: Archiving) -> Document:
         "seconds": found.seconds,
         "findings": list(found.findings),
     }
+
+
+def tell_archiving(found: Archiving, *, done: bool = False) -> None:
+    """``done``: the changes, which were shown before, were made."""
+    for each in found.changes if not done else ():
+        note = "  (needs a restart)" if each.restart else ""
+        say(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
+    if found.segment:
+        took = f" after {duration(found.seconds)}" if found.seconds is not None else ""
+        say(
+            f" {SIGNS['ok' if found.ok else 'bad']} {found.segment} {'arrived' if found.ok else 'did not arrive'}{took}"
+        )
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
+    if done and found.ok:
+        say("the server is set so; prove it with: reprise archiving test")
+    elif found.ok and not found.changes and not found.segment:
+        say("nothing needs to be changed")
 
 
 def adoption(found: Adoption, *, applied: bool) -> Document:
@@ -83,6 +120,25 @@ def adoption(found: Adoption, *, applied: bool) -> Document:
     }
 
 
+def tell_adoption(found: Adoption, zone: ZoneInfo, *, applied: bool = False) -> None:
+    say(("adopted" if applied else "can be adopted") + ("" if found.adopting else ": nothing"))
+    for each in found.adopting:
+        number = f"{each.commits} commits" if each.commits != 1 else "one commit"
+        until = f", the last at {moment(each.last_commit_at, zone)} ({zone})" if each.last_commit_at else ""
+        say(f" {SIGNS['ok']} {each.segment}: {number} more on timeline {each.timeline}{until}")
+        say(f"      its WAL ends at {format_lsn(each.end_lsn or 0)}; from {each.path}, which stays")
+        if each.ended_by is not None:
+            say(f" {SIGNS['warn']}    what is behind that is left out: {each.ended_by}")
+    for each in found.leaving:
+        say(f" {SIGNS['bad' if each.refused else 'info']} {each.path.name} is left as it is: {each.why_not}")
+        if each.remedy is not None:
+            say(f"      {each.remedy}")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
+    if found.adopting and not applied:
+        say("nothing was written; do it with: reprise archiving adopt --apply")
+
+
 def proofs(found: Iterable[Proof]) -> Document:
     return {
         "results": [
@@ -98,6 +154,14 @@ def proofs(found: Iterable[Proof]) -> Document:
             for each in found
         ]
     }
+
+
+def tell_proofs(found: Iterable[Proof]) -> None:
+    for each in found:
+        sign = SIGNS[{True: "ok", False: "bad", None: "warn"}[each.ok]]
+        say(f" {sign} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
+        for finding in each.findings:
+            say(f"          {finding}")
 
 
 def expiry(found: Expiry, *, applied: bool) -> Document:
@@ -118,3 +182,18 @@ def expiry(found: Expiry, *, applied: bool) -> Document:
         "bytes": found.bytes,
         "findings": list(found.findings),
     }
+
+
+def tell_expiry(found: Expiry, *, applied: bool = False) -> None:
+    for title, verdicts in (
+        ("deleted" if applied else "would go", [(each.verdict, size(each.bytes)) for each in found.leaving]),
+        ("stays", [(each, "") for each in found.staying]),
+    ):
+        say(title if verdicts else f"{title}: nothing")
+        for verdict, count in verdicts:
+            say(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.told}")
+    say(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
+    for finding in found.findings:
+        say(f" {SIGNS['warn']} {finding}")
+    if found.leaving and not applied:
+        say("nothing was deleted; do it with: reprise expire --apply")

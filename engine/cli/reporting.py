@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 from engine import acts
-from engine.cli import documents, following, telling
+from engine.cli import documents, following, progress, telling
 from engine.cli.printing import say
 from engine.records.runs import Deed
 
 _FORMS: tuple[Literal["html", "markdown"], ...] = ("html", "markdown")
 
 
-def report(given: argparse.Namespace, desk: acts.Desk) -> int:
+def report(given: argparse.Namespace) -> int:
     """Show the report of a run, or write it into absent files."""
+    desk = acts.open_desk(given.site, given.state)
     state = acts.run_state(desk, given.run)
     written = []
     for form in _FORMS:
@@ -40,9 +41,10 @@ def report(given: argparse.Namespace, desk: acts.Desk) -> int:
     return 0
 
 
-def runbook(given: argparse.Namespace, desk: acts.Desk) -> int:
+def runbook(given: argparse.Namespace) -> int:
     """Write the page for the safe."""
-    acts.read_archive(desk, telling.reading(given.json))
+    desk = acts.open_desk(given.site, given.state)
+    acts.read_archive(desk, progress.reading(given.json))
     form: Literal["html", "markdown"] = "html" if given.html else "markdown"
     file: Path = given.out or Path(f"runbook-{desk.site.name}.{'html' if given.html else 'md'}")
     written = acts.write_runbook(desk, file.absolute(), form)

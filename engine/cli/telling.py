@@ -1,8 +1,6 @@
 """The documents for people, as plain lines: what a monitor's log, a dumb terminal or a careful reader wants."""
 
-import sys
-import time as clock
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from shlex import quote
 from typing import Any
@@ -10,16 +8,13 @@ from zoneinfo import ZoneInfo
 
 from humanize import naturalsize, precisedelta
 
-from engine.cli.printing import say, say_passing
+from engine.cli.printing import say
 from engine.records.copies import Problem
-from engine.records.copying import Proof
 from engine.records.history import TransactionEnd
-from engine.records.keeping import Expiry
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan, ProofDrill
 from engine.records.rows import told_rows
 from engine.records.runs import RunState
-from engine.records.status import Adoption, Archiving, ScheduleState
 from engine.records.target import RecoveryWindow
 
 _LOST = 20  # files that nobody has, by name
@@ -118,100 +113,6 @@ def copy_plan(planned: Plan) -> None:
         say(f"{SIGNS['bad']} Cannot start: a check refuses. Nothing was changed.")
 
 
-def sending(quiet: bool) -> Callable[[str, int], None]:
-    """Progress of what goes over a line, on stderr, where somebody watches."""
-    progress = verifying(quiet, "sending")
-    return lambda what, done: progress(what, done, None)
-
-
-def schedule(found: ScheduleState) -> None:
-    for each in found.entries:
-        then = f"{each.next_at:%a %d %b %H:%M}" if each.next_at else "unknown"
-        say(f"   {each.what:<12} {each.when:<20} next {then:<18} {each.command}")
-    if not found.entries:
-        say("the site file has no [schedule]")
-    elif found.installed:
-        say(f"installed; {found.by} runs it")
-    else:
-        say("not installed, or not as it stands here; do it with: reprise schedule install")
-    for finding in found.findings:
-        say(f" {SIGNS['warn']} {finding}")
-
-
-def archiving(found: Archiving, *, done: bool = False) -> None:
-    """``done``: the changes, which were shown before, were made."""
-    for each in found.changes if not done else ():
-        note = "  (needs a restart)" if each.restart else ""
-        say(f"   {each.setting:<18} {each.old or chr(39) * 2} -> {each.new}{note}")
-    if found.segment:
-        took = f" after {duration(found.seconds)}" if found.seconds is not None else ""
-        say(
-            f" {SIGNS['ok' if found.ok else 'bad']} {found.segment} {'arrived' if found.ok else 'did not arrive'}{took}"
-        )
-    for finding in found.findings:
-        say(f" {SIGNS['warn']} {finding}")
-    if done and found.ok:
-        say("the server is set so; prove it with: reprise archiving test")
-    elif found.ok and not found.changes and not found.segment:
-        say("nothing needs to be changed")
-
-
-def adoption(found: Adoption, zone: ZoneInfo, *, applied: bool = False) -> None:
-    say(("adopted" if applied else "can be adopted") + ("" if found.adopting else ": nothing"))
-    for each in found.adopting:
-        number = f"{each.commits} commits" if each.commits != 1 else "one commit"
-        until = f", the last at {moment(each.last_commit_at, zone)} ({zone})" if each.last_commit_at else ""
-        say(f" {SIGNS['ok']} {each.segment}: {number} more on timeline {each.timeline}{until}")
-        say(f"      its WAL ends at {format_lsn(each.end_lsn or 0)}; from {each.path}, which stays")
-        if each.ended_by is not None:
-            say(f" {SIGNS['warn']}    what is behind that is left out: {each.ended_by}")
-    for each in found.leaving:
-        say(f" {SIGNS['bad' if each.refused else 'info']} {each.path.name} is left as it is: {each.why_not}")
-        if each.remedy is not None:
-            say(f"      {each.remedy}")
-    for finding in found.findings:
-        say(f" {SIGNS['warn']} {finding}")
-    if found.adopting and not applied:
-        say("nothing was written; do it with: reprise archiving adopt --apply")
-
-
-def proofs(found: Iterable[Proof]) -> None:
-    for each in found:
-        sign = SIGNS[{True: "ok", False: "bad", None: "warn"}[each.ok]]
-        say(f" {sign} {each.kind:<6} {each.id:<40} {duration(each.seconds):>10}")
-        for finding in each.findings:
-            say(f"          {finding}")
-
-
-def verifying(quiet: bool, verb: str = "verifying") -> Callable[[str, int, int | None], None]:
-    """Progress of a long reading, on stderr, where somebody watches."""
-    shown = [clock.monotonic() + 1.0]
-
-    def progress(what: str, done: int, total: int | None) -> None:
-        now = clock.monotonic()
-        if not quiet and sys.stderr.isatty() and now >= shown[0]:
-            shown[0] = now + 0.5
-            share = f"{100 * done // total} %" if total else size(done)
-            say_passing(f"{verb} {what}: {share}   ")
-
-    return progress
-
-
-def expiry(found: Expiry, *, applied: bool = False) -> None:
-    for title, verdicts in (
-        ("deleted" if applied else "would go", [(each.verdict, size(each.bytes)) for each in found.leaving]),
-        ("stays", [(each, "") for each in found.staying]),
-    ):
-        say(title if verdicts else f"{title}: nothing")
-        for verdict, count in verdicts:
-            say(f"   {verdict.kind:<6} {verdict.id:<50} {count:>10}  {verdict.told}")
-    say(f"{size(found.bytes)} {'came back' if applied else 'would come back'}")
-    for finding in found.findings:
-        say(f" {SIGNS['warn']} {finding}")
-    if found.leaving and not applied:
-        say("nothing was deleted; do it with: reprise expire --apply")
-
-
 def _check(each: Check) -> None:
     if each.ok:
         sign = SIGNS["ok"]
@@ -242,6 +143,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         say(f"copy        {state.taken.path}, {size(state.taken.size_bytes)}")
     if state.reached:
         proven = "proven" if state.reached.proven else "NOT PROVEN"
+        proven += ", and taken back since" if state.outcome == "rolled-back" else ""
         say(f"reached     {format_lsn(state.reached.lsn)} on timeline {state.reached.timeline}, {proven}")
         say(f"            {state.reached.finding}")
         say(f"last commit {moment(state.reached.last_commit_at, zone)}")
@@ -308,55 +210,3 @@ def _files(told: Mapping[str, Any], run: str, *, copied: bool) -> None:
             say(f"      {note}")
         if told["unrecoverable"] > _LOST:
             say(f"      and {told['unrecoverable'] - _LOST} more; all of them: reprise files lost {run}")
-
-
-def reading(quiet: bool) -> Callable[[int, int], None]:
-    """Progress of reading the archive, on stderr, only when somebody watches and it takes a while."""
-    started = clock.monotonic()
-    shown = [started + 1.0]
-
-    def progress(done: int, total: int) -> None:
-        now = clock.monotonic()
-        if not quiet and sys.stderr.isatty() and now >= shown[0]:
-            shown[0] = now + 0.5
-            say_passing(f"reading WAL: {done} of {total} segments", last=done == total)
-
-    return progress
-
-
-def building(quiet: bool) -> Callable[[int, int, str], None]:
-    def progress(done: int, total: int, what: str) -> None:
-        if not quiet:
-            say(f"[{done}/{total}] {what}", err=True)
-
-    return progress
-
-
-def following(quiet: bool, zone: ZoneInfo) -> Callable[[RunState], None]:
-    """One line per change of the running step; measured progress at most every two seconds."""
-    last: dict[str, object] = {}
-
-    def show(state: RunState) -> None:
-        if quiet:
-            return
-        now = clock.monotonic()
-        for step in state.steps:
-            if step.outcome == "to do":
-                continue
-            if last.get(step.name) != step.outcome:
-                last[step.name] = step.outcome
-                say(f"{step.outcome:<8} {step.title}", flush=True)
-            progress = step.progress
-            if step.outcome == "running" and progress and progress.total and now - float(str(last.get("at", 0))) >= 2:
-                last["at"] = now
-                left = duration(progress.seconds_left) if progress.seconds_left is not None else "unknown"
-                percent = 100 * progress.done // progress.total
-                done, total = (
-                    str(each) if progress.unit == "files" else size(each) for each in (progress.done, progress.total)
-                )
-                say(
-                    f"         {percent} %  {done} of {total}  left {left}  {progress.detail}",
-                    flush=True,
-                )
-
-    return show

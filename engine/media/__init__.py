@@ -27,5 +27,6 @@ trying      the same where that costs reading: what must be fetched, or hashed, 
 bringing    what is wanted, copied and hashed; opening: without following a link
 swapping    the live folder changed by renames, and back
 dressing    its owners and modes put right, and back
+brought     what a run's choices say of a file later
 rescuing    what the opened database misses, from what was moved out
 """

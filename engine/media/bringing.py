@@ -48,7 +48,6 @@ _UNFETCHED = "its copy could not be fetched: it is damaged, or stands in the sna
 _LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
-_FETCHED = ".fetched"  # in the folder that is being built
 _SOUGHT = "sought"  # the fact for how many damaged copies others were sought
 _RIGHT = "EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
 
@@ -74,6 +73,8 @@ class Bringer:
         self.choices, self.held, self.say = choices, held, say
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
         self.last_hope, self.seeking = last_hope, seeking or say
+        # what is fetched, in the folder that is being built: a run's name is no file's
+        self.on_the_way = building / f".reprise-{choices.path.parent.name}"
         self.files = self.bytes = 0
         self.told = (0, 0)
         self.clones = True  # until the file system declines one
@@ -88,7 +89,9 @@ class Bringer:
             self.systems = FileSystems([Path(os.fsdecode(self.building))])
             self.from_live = opened.enter_context(Opener(self.live)) if os.path.isdir(self.live) else None  # noqa: PTH112
             try:
+                remove_tree(self.on_the_way)  # of one that was killed
                 self._bring_all()
+                remove_tree(self.on_the_way)
                 if self.whole and self.share:
                     self._take_orphans()
                 for place, folder in reversed(self.folders):
@@ -124,8 +127,7 @@ class Bringer:
 
     def _seek_by_reading(self) -> int:
         self._put_on_disk()
-        scratch = Path(os.fsdecode(self.building)) / _FETCHED
-        return find_by_reading(self.choices, self.held, scratch, self.seeking, last_hope=self.last_hope)
+        return find_by_reading(self.choices, self.held, self.on_the_way, self.seeking, last_hope=self.last_hope)
 
     # What the live folder has, links and folders
 
@@ -338,10 +340,9 @@ class Bringer:
             self._put_on_disk()
 
     def _fetch_those(self, held: Held, wanted: Sequence[Wanted]) -> None:
-        scratch = Path(os.fsdecode(self.building)) / _FETCHED
-        names = scratch.with_name(_FETCHED + "-names")
-        remove_tree(scratch)
-        scratch.mkdir(0o700)
+        scratch, names = self.on_the_way / "files", self.on_the_way / "names"
+        remove_tree(self.on_the_way)
+        scratch.mkdir(0o700, parents=True)
         with names.open("wb") as file:
             file.writelines(origin + b"\0" for origin in sorted({one.origin for one in wanted}, key=key_of))
         try:
@@ -352,8 +353,7 @@ class Bringer:
         wanted = [one for one in self._learn_hashes(scratch, wanted) if self.whole or not self._right(one)]
         with Opener(os.fsencode(scratch)) as opener:
             self._copy(os.fsencode(scratch), opener, iter(wanted))
-        names.unlink()
-        remove_tree(scratch)
+        remove_tree(self.on_the_way)
 
     def _right(self, wanted: Wanted) -> bool:
         return bool(self.choices.number(f"SELECT {_RIGHT} FROM wanted WHERE key = ?", key_of(wanted.path)))

@@ -1,5 +1,6 @@
-"""What the files' check misses, and what was moved out has: brought back. At its gate a database may not have been
-able to say what it refers to; once it is open it can, and a file that seemed to be nobody's may be somebody's.
+"""What the files' check misses or finds wrong, and what was moved out has: brought back. At its gate a database may not
+have been able to say what it refers to; once it is open it can, and a file that seemed to be nobody's may be
+somebody's.
 
 What is sought stands in a temporary file of SQLite's: a million need no memory."""
 
@@ -7,7 +8,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import islice
 
@@ -24,6 +25,8 @@ from engine.transfer.durable import sync_file_system
 _PAGE = 5000  # files that are hashed at once
 _OF_THIS_SIZE = "SELECT EXISTS (SELECT 1 FROM sought WHERE sha256 IS NOT NULL AND (size = ? OR size IS NULL))"
 
+Ours = Callable[[bytes, os.stat_result], bool]
+
 
 def rescue(
     references: Iterable[Reference],
@@ -32,15 +35,20 @@ def rescue(
     folder: bytes,
     draft: bytes,
     swap: Swap | None = None,
+    *,
+    wrong: Iterable[bytes] = (),
+    ours: Ours = lambda path, status: False,
 ) -> int:
     """Copy what is missing in ``folder`` and stands in ``aside`` with the size and content that the database says:
-    under its own name, or, where the database knows its hash, under any. What stands in ``aside`` stays. References
-    and what is missing come in a catalogue's order. ``draft`` is a name in the folder that no file has: one comes whole
-    or not at all. ``swap``: by way of it, which writes down how to take it back. Returns how many. Raises OSError where
-    it cannot be written."""
+    under its own name, or, where the database knows its hash, under any. What stands in ``aside`` stays. References,
+    what is missing and what is ``wrong`` come in a catalogue's order. A wrong one is replaced where it is ``ours``: a
+    copy that the run has made. ``draft`` is a name in the folder that no file has: one comes whole or not at all.
+    ``swap``: by way of it, which writes down how to take it back, and loses nothing that is replaced. Returns how many.
+    Raises OSError where it cannot be written."""
     with closing(sqlite3.connect("")) as connection, Opener(aside) as opener:
-        rescuer = _Rescuer(connection, opener, aside, folder, draft, swap)
+        rescuer = _Rescuer(connection, opener, aside, folder, draft, swap, ours)
         rescuer.seek(references, missing)
+        rescuer.seek(references, wrong)
         rescued = rescuer.by_name() + rescuer.by_content()
     if rescued:
         with Opener(folder) as there:
@@ -51,9 +59,10 @@ def rescue(
 class _Rescuer:
     def __init__(
         self, connection: sqlite3.Connection, opener: Opener, aside: bytes, folder: bytes, draft: bytes,
-        swap: Swap | None,
+        swap: Swap | None, ours: Ours,
     ) -> None:  # fmt: skip
         self.connection, self.opener, self.aside, self.folder, self.swap = connection, opener, aside, folder, swap
+        self.ours = ours
         self.draft = (folder if swap is None else swap.building_root) + b"/" + draft
         with suppress(FileNotFoundError):
             os.unlink(self.draft)  # noqa: PTH108  # of one that was killed
@@ -131,6 +140,11 @@ class _Rescuer:
         return True
 
     def _may_come(self, path: bytes) -> bool:
+        """Whether nothing is in the way; a wrong copy of ours is not."""
+        with suppress(OSError):
+            status = os.lstat(self.folder + b"/" + path)
+            if stat.S_ISREG(status.st_mode) and self.ours(path, status):
+                return True
         if self.swap is not None:
             return self.swap.may_come(path)
         parts = path.split(b"/")

@@ -157,9 +157,12 @@ class Swap:
     def _note_another(self, path: bytes, inode: int) -> bytes | None:
         """What came to this path since the folder was looked at goes out, too: where it goes."""
         query = "SELECT place FROM move WHERE what = 'out' AND key = ? AND inode = ?"
-        for (place,) in self.choices.ask(query, key_of(path), inode):
-            return bytes(place) if place is not None else None
-        place = self._free(self.aside, path)
+        for (noted,) in self.choices.ask(query, key_of(path), inode):
+            return bytes(noted) if noted is not None else None
+        place: bytes | None = self._free(self.aside, path)
+        query = "SELECT EXISTS (SELECT 1 FROM move WHERE what = 'in' AND key = ? AND inode = ?)"
+        if place is None and self.choices.number(query, key_of(path), inode):
+            place = path  # what came in did not stand there before: no undo puts it back
         row = (key_of(path), inode, place)
         self.choices.ask("INSERT INTO move (what, key, inode, place) VALUES ('out', ?, ?, ?)", *row)
         self.choices.commit()

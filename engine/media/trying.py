@@ -188,13 +188,13 @@ class _Seeker:
     def _try(self, number: int, held: Held, page: Sequence[Entry]) -> int:
         if held.files.root is not None:
             return self._offer(number, held, held.files.root, page)
-        names = self.scratch.with_name(f"{self.scratch.name}-names")
+        files, names = self.scratch / "files", self.scratch / "names"
         remove_tree(self.scratch)
-        self.scratch.mkdir(0o700)
+        files.mkdir(0o700, parents=True)
         with names.open("wb") as file:
             file.writelines(each.path + b"\0" for each in page)
         try:
-            held.files.fetch(names, self.scratch, self.say)
+            held.files.fetch(names, files, self.say)
         except DamagedCopy as problem:  # of some files; those that came are good
             self.choices.find(f"not all of {held.snapshot.id} could be looked at for what is lost: {problem}")
         except RepriseError as problem:
@@ -202,8 +202,7 @@ class _Seeker:
                 remove_tree(self.scratch)
                 raise
             self._tell(held, problem)
-        found = self._offer(number, held, bytes(self.scratch), page)
-        names.unlink()
+        found = self._offer(number, held, bytes(files), page)
         remove_tree(self.scratch)
         return found
 

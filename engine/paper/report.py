@@ -131,6 +131,7 @@ def _reached(state: RunState) -> Line:
         f"reached: {format_lsn(reached.lsn)}, {timeline}, {last}, ",
         Strong("proven" if reached.proven else "not proven"),
         f": {reached.finding}" if reached.finding else "",
+        "; taken back since" if state.outcome == "rolled-back" else "",
     )
 
 

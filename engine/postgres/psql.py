@@ -54,7 +54,7 @@ def find_psql(
     return Psql(words, run_as, environment, STATEMENT_TIMEOUT)
 
 
-def run_psql(psql: Psql) -> int:
+def hold_psql(psql: Psql) -> int:
     """Give psql the terminal until it ends; its exit code (2: the connection broke or was never made). For the main
     thread. Not with sh, which cannot hand over a terminal and change the user at once.
 

@@ -145,4 +145,5 @@ class Survey:
     remove_ipc: bool = False
     lingers: bool = False  # run_as's own service manager outlives his last logout
     config_outside: Mapping[str, str] = field(default_factory=dict)  # config_file, hba_file, ident_file
+    listens_elsewhere: str | None = None  # how production's settings contradict the site's host and port, in words
     unmounted: str | None = None  # the mount point that would hold production, and is not mounted, in words

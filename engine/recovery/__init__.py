@@ -1,6 +1,7 @@
 """The thinking: pure functions of what the catalog, the survey and the WAL index say. Nothing here reads or changes.
 
 lines         the line of a timeline, and the unbroken WAL along it
+backups       what WAL and the last proof say of a base backup
 reach         one reading of a site's copies, thought through: which backups stand on which line, how far WAL goes
 listed        the same of an archive of which only the names are known
 windows       what each base backup can reach, for the time axis

@@ -159,6 +159,12 @@ class Reach:
                 doubted = doubted or footing
         return doubted
 
+    def repository_of(self, timeline: int, gate: Lsn) -> str | None:
+        """The repository to ask about a gate: one with a backup that reaches it, else any that knows the timeline."""
+        knowing = [name for name, history in self.histories.items() if timeline in history.timelines()]
+        reaching = (name for name in knowing if self.newest_footing(name, timeline, gate) is not None)
+        return next(reaching, next(iter(knowing), None))
+
 
 def first_end(
     history: WalHistory, pieces: Sequence[Piece], *, after: datetime | None = None, inclusive: bool = False

@@ -11,9 +11,10 @@ that have any, the newest one stays (as restic's ``forget`` has it).
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Protocol
 
-from engine.records.copies import BaseBackup, MediaSnapshot, Timeline, WalFile
+from engine.records.copies import BaseBackup, Dump, MediaSnapshot, Timeline, WalFile
 from engine.records.keeping import KeptKind, Verdict
 from engine.records.lsn import Lsn, segment_of
 from engine.recovery.lines import holds_backup, line_of
@@ -249,6 +250,24 @@ def judge_by_calendar(
         )
         for each in copies
     ]
+
+
+def judge_dumps(
+    dumps: Sequence[Dump],
+    rule: CalendarRule | None,
+    needed: Mapping[str, str],
+    now: datetime,
+    failed: Collection[str] = (),
+) -> list[Verdict]:
+    """Each database by itself; the verdicts come in the dumps' order."""
+    found: dict[str, Verdict] = {}
+    for _, group in groupby(sorted(dumps, key=_database), key=_database):
+        found |= {each.id: each for each in judge_by_calendar(list(group), rule, "dump", needed, now, failed)}
+    return [found[each.id] for each in dumps]
+
+
+def _database(dump: Dump) -> str:
+    return dump.database or ""
 
 
 def _keep_by_calendar(usable: Sequence[_Dated], rule: CalendarRule, why: dict[str, str]) -> None:

@@ -59,7 +59,9 @@ class Story:
     error: RunError | None = None
     held: bool = False
     deeds: list[Deed] = field(default_factory=list)
-    waited: float = 0.0  # seconds at gates, until the answer or the engine's end was heard of
+    waited: float = (
+        0.0  # seconds at gates and while the operator held it, until the answer or the engine's end was heard of
+    )
     waiting_since: datetime | None = None
     completed_at: datetime | None = None
 
@@ -125,7 +127,7 @@ class Story:
     def _gate(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])
         step.outcome, step.finding, step.answer = "waiting", entry["finding"], None
-        self.waiting_since = at
+        self.waiting_since = self.waiting_since or at
         if declined := entry["finding"].get("note"):  # why the last answer was not followed
             self.notes.append({"at": entry["at"], "step": entry["step"], "text": declined})
 
@@ -137,11 +139,14 @@ class Story:
 
     def _held(self, entry: Entry, at: datetime) -> None:
         self.held = True
+        self.waiting_since = self.waiting_since or at
         for step in self.steps.values():
             step.held = step.held or step.outcome == "running"
 
     def _going_on(self, entry: Entry, at: datetime) -> None:
         self.held = False
+        if not self.waiting:
+            self._waited_until(at)
 
     def _end(self, entry: Entry, at: datetime) -> None:
         step = self.step(entry["step"])

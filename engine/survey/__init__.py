@@ -6,6 +6,7 @@ what could not be found out is None, or empty where the record has no None.
 machine     file systems, memory, ports, logind, SELinux
 cluster     the production cluster: its files, its server, its pg_wal
 archiver    how the live server's archiving stands; asked by the overview, not for a plan
+changes     how many files changed since a moment; for the overview, too
 managers    who else starts and stops the server
 libraries   what the server preloads and what its functions call, and what of it is missing
 patience    asking with a time limit
@@ -18,11 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from engine.formats.settings_file import read_list
 from engine.postgres.server import free_port
 from engine.records.copies import BaseBackup
 from engine.records.errors import RepriseError
 from engine.records.plan import Destination
-from engine.records.survey import DestinationFacts, LockHolder, OsUser, Programs, Survey
+from engine.records.survey import ClusterFacts, DestinationFacts, LockHolder, OsUser, Programs, Survey
 from engine.site import Site
 from engine.survey.cluster import read_cluster
 from engine.survey.libraries import missing_libraries
@@ -89,6 +91,7 @@ def take_survey(
         remove_ipc=removes,
         lingers=lingers(run_as),
         config_outside=_outside(site),
+        listens_elsewhere=within(5, partial(_listens_elsewhere, site, cluster, settings), None),
         unmounted=within(5, partial(_unmounted, cluster.data_dir), None),
     )
 
@@ -101,6 +104,22 @@ def _unmounted(data_dir: str) -> str | None:
 def _outside(site: Site) -> dict[str, str]:
     named = {name: getattr(site.database, name) for name in ("config_file", "hba_file", "ident_file")}
     return {name: path for name, path in named.items() if path}
+
+
+def _listens_elsewhere(site: Site, cluster: ClusterFacts, backup_settings: Mapping[str, str]) -> str | None:
+    """What the settings leave open is said at the start of production. One that answers at the site's address was
+    started with words that have it listen there, and will be again."""
+    settings, database = cluster.settings or backup_settings, site.database
+    if cluster.answers:
+        return None
+    if (port := settings.get("port", str(database.port))) != str(database.port):
+        return f"port {port}, the site file says {database.port}"
+    folders = settings.get("unix_socket_directories")
+    if folders is None or not database.host.startswith("/"):
+        return None
+    if Path(database.host).resolve() in (Path(each).resolve() for each in read_list(folders)):
+        return None
+    return f"{folders or 'no socket'}, the site file says {database.host}"
 
 
 def _archive(site: Site, backup: BaseBackup | None) -> tuple[bool | None, str | None]:

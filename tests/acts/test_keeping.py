@@ -1,88 +1,27 @@
 """What expire takes away of made-up repositories, and what it never may."""
 
-import json
 import os
 import stat
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from engine.acts import judging
 from engine.acts.copying import plan_media_snapshot
 from engine.acts.desk import Desk, open_desk
-from engine.acts.keeping import expire
+from engine.acts.keeping import expire, judge
 from engine.archiving.command import MARK
-from engine.keeping import expiring
+from engine.keeping import expiring, judging
 from engine.keeping.proofs import keep_proof
 from engine.records.copying import Proof
 from engine.records.errors import Refused, RepriseError
 from engine.run.locks import hold_folder
-from tests.acts.sites import write_site
-
-NOW = datetime.now(UTC)
-RULES = """
-[retention]
-base_backups = { count = 1 }
-dumps = { daily = 1 }
-media = { daily = 1 }
-"""
-
-
-def days_ago(days: float) -> datetime:
-    return (NOW - timedelta(days=days)).replace(microsecond=0)
-
-
-def make_places(root: Path, second: str | None = None) -> Path:
-    """A site with rules, and its folders; ``second`` is the second place of its database, ``second``/media that of its
-    files. The site file."""
-    for name in ("dumps", "media", "data"):
-        (root / name).mkdir(exist_ok=True)
-    of_database, of_media = (f'second = "{second}{below}"' if second else "" for below in ("", "/media"))
-    media = f'[[media.repository]]\nkind = "directory"\npath = "{root}/media"\n{of_media}'
-    dumps = f'dumps = "{root}/dumps"\n{of_database}'
-    return write_site(root, backups="base", database=dumps, media=media, more=RULES)
+from tests.keeping.places import NOW, days_ago, dump, foreign_dump, make_places, names, snapshot
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return open_desk(make_places(tmp_path), tmp_path / "state")
-
-
-def snapshot(root: Path, name: str, days: float, *, note: bool = True) -> Path:
-    """A folder in the media repository, with what Reprise puts beside a snapshot."""
-    folder = root / "media" / name
-    folder.mkdir()
-    (folder / "card.pdf").write_text("card")
-    if note:
-        at = days_ago(days).isoformat()
-        folder.with_name(f"{name}.json").write_text(json.dumps({"started_at": at, "stopped_at": at}))
-        folder.with_name(f"{name}.catalogue.zst").write_text("catalogue")
-    os.utime(folder, (days_ago(days).timestamp(),) * 2)
-    return folder
-
-
-def dump(root: Path, name: str, days: float) -> Path:
-    """A dump as Reprise takes it."""
-    folder = root / "dumps" / name
-    folder.mkdir()
-    at = days_ago(days).isoformat()
-    note = {"database": "docs", "format": "custom", "version": 17, "started_at": at, "stopped_at": at}
-    (folder / "dump.json").write_text(json.dumps(note))
-    (folder / "database.dump").write_bytes(b"PGDMP")
-    (folder / "globals.sql").write_text("")
-    return folder
-
-
-def foreign_dump(root: Path, name: str, days: float) -> Path:
-    path = root / "dumps" / name
-    path.write_bytes(b"PGDMP" + b"\0" * 64)
-    os.utime(path, (days_ago(days).timestamp(),) * 2)
-    return path
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_dumps_that_others_took_all_stay_and_count_for_none_of_ours(desk: Desk, tmp_path: Path) -> None:
@@ -214,7 +153,7 @@ def test_nothing_goes_of_a_folder_that_did_not_answer_when_it_was_to_be_locked(
 ) -> None:
     for days in (3, 4):
         snapshot(tmp_path, f"m{days}", days)
-    judged = judging.judge(desk, {str(tmp_path / folder)})
+    judged = judge(desk, {str(tmp_path / folder)})
     assert judged.leaving == [] and str(tmp_path / folder) in judged.findings[0]
 
 

@@ -11,7 +11,8 @@ from engine.acts import watching
 from engine.acts.desk import Desk
 from engine.acts.watching import status
 from engine.records.status import Thing
-from tests.acts.sites import make_site
+from engine.survey import changes
+from tests.acts.sites import carry_on, fill, make_site
 
 
 @pytest.fixture
@@ -47,14 +48,14 @@ def test_what_could_not_be_counted_in_time_says_so_and_how_many_were(
 ) -> None:
     add(tmp_path / "live" / "2025" / "03" / "01", 200)
     add(tmp_path / "live" / "2026" / "11" / "27", 3)
-    before, asked = watching._changed, []
+    before, asked = changes._changed, []
 
     def slow(entry: os.DirEntry[str], limit: float) -> bool:
         asked.append(entry.path)
         time.sleep(0.05)
         return "/2026/" in entry.path and before(entry, limit)
 
-    monkeypatch.setattr(watching, "_changed", slow)
+    monkeypatch.setattr(changes, "_changed", slow)
     monkeypatch.setattr(watching, "_COUNTING_SECONDS", 1.0)
     found = files(desk)
     assert len(asked) < 203
@@ -63,13 +64,33 @@ def test_what_could_not_be_counted_in_time_says_so_and_how_many_were(
     assert told in found.findings
 
 
+def test_what_a_restore_has_put_there_is_not_counted_and_what_changed_since_is(tmp_path: Path) -> None:
+    """Each of them has a new inode, or a new link: its status changed, and a snapshot has it."""
+    site = make_site(tmp_path)
+    fill(site.live, 10)
+    long_ago = time.time() - 3600
+    for path in site.live.rglob("*.pdf"):
+        os.utime(path, (long_ago, long_ago))
+    site.snapshot()
+    (site.live / "0/0.pdf").unlink()
+    (site.live / "1/1.pdf").write_bytes(b"wrong")
+    run = site.restore().run
+    assert files(site.desk).lose_files == 0
+    (site.live / "2/2.pdf").write_bytes(b"changed since")
+    os.utime(site.live / "2/2.pdf", (long_ago, long_ago))
+    (site.live / "new").write_bytes(b"new")
+    assert files(site.desk).lose_files == 2
+    assert carry_on(site.desk.state / "runs" / run, "discard").outcome == "discarded"
+    assert files(site.desk).lose_files == 2
+
+
 def test_a_media_folder_that_hangs_or_is_gone_is_not_taken_for_one_without_changes(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "live").rmdir()
     assert any("live is not there" in finding for finding in files(desk).findings)
     assert files(desk).lose_files is None
-    monkeypatch.setattr(watching, "_count_newer", lambda *_: time.sleep(1))
+    monkeypatch.setattr(watching, "count_changed", lambda *_: time.sleep(1))
     monkeypatch.setattr(watching, "_COUNTING_SECONDS", 0.0)
     monkeypatch.setattr(watching, "_GRACE_SECONDS", 0.1)
     found = files(desk)

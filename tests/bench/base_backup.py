@@ -11,7 +11,6 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,13 +23,14 @@ from engine.backup.planning import Place
 from engine.site import Database, DatabaseRepository, Identity, Site
 from engine.steps import step_module
 from engine.transfer.verifying import verify_backup
+from tests.bench._folders import folder_of_clusters
+from tests.bench._tables import fill_tables
 from tests.clusters import Cluster, make_cluster
 from tests.steps.origin import Rehearsal
 
 GOALS = {"reprise, not verified": 1.05, "reprise": 1.5}
 _BARE = "pg_basebackup"
 _TABLES = 8
-_ROW = 330  # bytes, about
 
 Format = Literal["tar", "plain"]
 
@@ -41,29 +41,13 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--format", choices=("tar", "plain"), default="tar")
     chosen = options.parse_args(arguments)
-    root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
-    root.chmod(0o755)
-    os.environ["REPRISE_TEST_ROOT"] = str(root)
-    try:
+    with folder_of_clusters():
         cluster = make_cluster("bench", segment_mb=16, settings={"max_wal_size": "8GB", "archive_mode": "off"})
         try:
-            _fill(cluster, chosen.megabytes)
+            fill_tables(cluster, chosen.megabytes, _TABLES)
             _measure(cluster, chosen.format, chosen.rounds)
         finally:
             cluster.destroy()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-
-
-def _fill(cluster: Cluster, megabytes: int) -> None:
-    rows = megabytes * (1 << 20) // _ROW // _TABLES
-    for number in range(_TABLES):
-        cluster.sql(
-            f"CREATE TABLE documents_{number} AS SELECT g AS id, md5(g::text) AS digest,"
-            f" repeat('page ' || g % 977 || ' of the minutes ', 11) AS text, random() AS weight"
-            f" FROM generate_series(1, {rows}) g"
-        )
-    cluster.sql("CHECKPOINT")
 
 
 def _measure(cluster: Cluster, format: Format, rounds: int) -> None:

@@ -7,33 +7,25 @@ out, and finds what is missing, wrong and nobody's; sha256sum only hashes, as xa
 own choice, and 64 at a time. Every hash must be the same, and one damaged file must be found.
 """
 
-import argparse
 import hashlib
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.media.checking import check_files, read_findings
 from engine.media.references import collect
-from tests.bench._files import fill, rotated, tell
+from tests.bench._files import fill, options_of, rotated, tell
+from tests.bench._folders import folder_on_disk
 
 
 def main(arguments: list[str]) -> None:
-    options = argparse.ArgumentParser(prog="files_check")
-    options.add_argument("--files", type=int, default=50_000)
-    options.add_argument("--rounds", type=int, default=5)
-    chosen = options.parse_args(arguments)
-    root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
-    try:
+    chosen = options_of("files_check").parse_args(arguments)
+    with folder_on_disk() as root:
         _measure(root, chosen.files, chosen.rounds)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _measure(root: Path, files: int, rounds: int) -> None:

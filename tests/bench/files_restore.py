@@ -10,7 +10,6 @@ damaged alike; the order rotates; medians are compared. Each result must be the 
 time, and nothing else.
 """
 
-import argparse
 import os
 import random
 import re
@@ -33,7 +32,8 @@ from engine.media.sources import Held, open_snapshot
 from engine.media.swapping import Swap, plan_moves
 from engine.records.copies import MediaSnapshot
 from engine.site import MediaRepository
-from tests.bench._files import LARGEST, SMALLEST, fill, rotated, tell
+from tests.bench._files import LARGEST, SMALLEST, fill, options_of, rotated, tell
+from tests.bench._folders import folder_on_disk
 
 _DAMAGED, _UNSEEN = 0.02, 0.1
 _GOALS = {
@@ -46,13 +46,10 @@ Way = Callable[[Path], None]
 
 
 def main(arguments: list[str]) -> None:
-    options = argparse.ArgumentParser(prog="files_restore")
-    options.add_argument("--files", type=int, default=50_000)
-    options.add_argument("--rounds", type=int, default=5)
+    options = options_of("files_restore")
     options.add_argument("--only", choices=["delta", "full"])
     chosen = options.parse_args(arguments)
-    root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
-    try:
+    with folder_on_disk() as root:
         source = root / "source"
         paths = fill(source, chosen.files, random.Random(1))
         take_snapshot(source, root / "snapshot", None)
@@ -61,8 +58,6 @@ def main(arguments: list[str]) -> None:
             _measure_delta(root, paths, chosen.rounds, restic)
         if chosen.only != "delta":
             _measure_full(root, chosen.files, chosen.rounds, restic)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _measure_delta(root: Path, paths: list[Path], rounds: int, restic: tuple[int, int] | None) -> None:

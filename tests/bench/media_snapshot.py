@@ -7,43 +7,34 @@ Each way has its own snapshot before, of the same files. All read from the page 
 folder, file by file: what is in it, mode and time; and unchanged files must be shared with the snapshot before.
 """
 
-import argparse
 import os
 import random
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from engine.media.snapshot import take_snapshot
 from engine.media.verifying import verify_snapshot
+from tests.bench._files import fill, options_of, rotated, tell
+from tests.bench._folders import folder_on_disk
 
 GOALS = {"rsync": 1.0}
 _CHANGED = 0.01
-_FOLDERS = 365  # one a day
 _SMALLEST, _LARGEST = 500, 8_000  # bytes
 
 
 def main(arguments: list[str]) -> None:
-    options = argparse.ArgumentParser(prog="media_snapshot")
-    options.add_argument("--files", type=int, default=50_000)
-    options.add_argument("--rounds", type=int, default=5)
-    chosen = options.parse_args(arguments)
-    root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
-    try:
+    chosen = options_of("media_snapshot").parse_args(arguments)
+    with folder_on_disk() as root:
         _measure(root, chosen.files, chosen.rounds)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _measure(root: Path, files: int, rounds: int) -> None:
     dice, live = random.Random(1), root / "live"
-    paths = _fill(live, files, dice)
+    paths = [live / path for path in fill(live, files, dice, _SMALLEST, _LARGEST)]
     ways: dict[str, Callable[[Path, Path | None], None]] = {
         "reprise": lambda into, before: _reprise(live, into, before, verified=True),
         "reprise, not verified": lambda into, before: _reprise(live, into, before, verified=False),
@@ -61,7 +52,7 @@ def _measure(root: Path, files: int, rounds: int) -> None:
         for path in changed:
             path.write_bytes(dice.randbytes(dice.randint(_SMALLEST, _LARGEST)))
         wanted = _listing(live)
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        for name in rotated(names, number):
             before, into = root / name / str(number - 1), root / name / str(number)
             os.sync()
             started = time.perf_counter()
@@ -78,24 +69,7 @@ def _measure(root: Path, files: int, rounds: int) -> None:
         _restic(root, "restore", "latest", "--target", str(root / "back"))
         if _listing(root / "back" / live.relative_to("/")) != _listing(live):
             sys.exit("restic: the result differs")
-    print(f"{files:,} files, {_CHANGED:.0%} changed, {rounds} rounds, medians:")
-    medians = {name: statistics.median(measured) for name, measured in times.items()}
-    for name, median in medians.items():
-        ratios = [f"{medians['reprise'] / median:.2f}"] if not name.startswith("reprise") else []
-        ratios += [f"(goal {GOALS[name]})"] if name in GOALS else []
-        told = " ".join(f"{seconds:.2f}" for seconds in times[name])
-        print(f"  {name:22} {median:6.2f} s  {'reprise takes ' * bool(ratios)}{' '.join(ratios)}   [{told}]")
-
-
-def _fill(live: Path, files: int, dice: random.Random) -> list[Path]:
-    paths = []
-    for number in range(files):
-        folder = live / f"{datetime(2026, 1, 1) + timedelta(days=number % _FOLDERS):%Y/%m/%d}"
-        if number < _FOLDERS:
-            folder.mkdir(parents=True)
-        paths.append(folder / f"scan-{number}.pdf")
-        paths[-1].write_bytes(dice.randbytes(dice.randint(_SMALLEST, _LARGEST)))
-    return paths
+    tell(f"{files:,} files, {_CHANGED:.0%} changed, {rounds} rounds, medians:", times, GOALS)
 
 
 def _listing(folder: Path) -> list[tuple[str, tuple[int, int, int], int]]:

@@ -7,20 +7,17 @@ last round name the same flipped ones.
 """
 
 import argparse
-import os
 import re
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 from engine.postgres.running import run
 from engine.records.errors import RepriseError
 from engine.steps.shared.page_reading import read_pages, relation_files
+from tests.bench._folders import folder_of_clusters
 from tests.clusters import Cluster, make_cluster
 
 
@@ -29,10 +26,7 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--megabytes", type=int, default=1024)
     options.add_argument("--rounds", type=int, default=5)
     chosen = options.parse_args(arguments)
-    root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
-    root.chmod(0o755)
-    os.environ["REPRISE_TEST_ROOT"] = str(root)
-    try:
+    with folder_of_clusters():
         cluster = make_cluster("bench", segment_mb=16, settings={"max_wal_size": "8GB", "archive_mode": "off"})
         try:
             rows = chosen.megabytes * (1 << 20) // 330
@@ -44,8 +38,6 @@ def main(arguments: list[str]) -> None:
             _measure(cluster, chosen.rounds)
         finally:
             cluster.destroy()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 class _Step:

@@ -11,11 +11,9 @@ import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from engine.feed.orders import cut_of
 from engine.postgres.server import replay_lsn
@@ -24,6 +22,7 @@ from engine.records.lsn import SegmentName, format_lsn, segment_of
 from engine.records.target import RecoveryPoint
 from engine.steps import replay, settings
 from engine.steps.shared.points import gate_of
+from tests.bench._folders import folder_of_clusters
 from tests.clusters import make_cluster, own
 from tests.steps.ledger import QUIET
 from tests.steps.origin import Origin, origin_of
@@ -43,9 +42,7 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--megabytes", type=int, default=1024)
     options.add_argument("--rounds", type=int, default=5)
     chosen = options.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="reprise-bench-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        os.environ["REPRISE_TEST_ROOT"] = folder
+    with folder_of_clusters():
         cluster = make_cluster("bench", segment_mb=16, settings={"max_wal_size": "8GB", **QUIET})
         try:
             cluster.base_backup("b1")

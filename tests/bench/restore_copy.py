@@ -14,7 +14,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +21,12 @@ from pathlib import Path
 
 from engine.records.copies import BaseBackup
 from engine.transfer.copying import copy_backup, release_control
+from tests.bench._folders import folder_of_clusters
+from tests.bench._tables import fill_tables
 from tests.clusters import Cluster, make_cluster
 from tests.transfer.backups import files_of
 
 _TABLES = 16
-_ROW = 330  # bytes, about
 _PROCESSES = "--process-max=2"
 _SETTINGS = {"max_wal_size": "8GB", "archive_mode": "off", "autovacuum": "off"}
 
@@ -47,16 +47,11 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--keep", type=Path)
     chosen = options.parse_args(arguments)
-    root = Path(tempfile.mkdtemp(prefix="reprise-bench-", dir="/var/tmp"))
-    root.chmod(0o755)
-    os.environ["REPRISE_TEST_ROOT"] = str(root)
-    folder = chosen.keep or root / "kept"
-    try:
+    with folder_of_clusters() as root:
+        folder = chosen.keep or root / "kept"
         if not (folder / "times.json").exists():
             _take_backups(folder, chosen.megabytes)
         _measure(_Backups(folder), chosen.rounds)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def _take_backups(folder: Path, megabytes: int) -> None:
     """The same cluster in every way, and the server's programs that check a copy."""
     cluster = make_cluster("bench", segment_mb=16, settings=_SETTINGS)
     try:
-        _fill(cluster, megabytes)
+        fill_tables(cluster, megabytes, _TABLES)
         cluster.base_backup("plain")
         if cluster.can_compress("tar.zst"):
             cluster.base_backup("tar.zst", "tar.zst")
@@ -108,17 +103,6 @@ def _take_backups(folder: Path, megabytes: int) -> None:
         backups.times.write_text(json.dumps({"bin_dir": cluster.programs.bin_dir, "times": {}}))
     finally:
         cluster.destroy()
-
-
-def _fill(cluster: Cluster, megabytes: int) -> None:
-    rows = megabytes * (1 << 20) // _ROW // _TABLES
-    for number in range(_TABLES):
-        cluster.sql(
-            f"CREATE TABLE documents_{number} AS SELECT g AS id, md5(g::text) AS digest,"
-            f" repeat('page ' || g % 977 || ' of the minutes ', 11) AS text, random() AS weight"
-            f" FROM generate_series(1, {rows}) g"
-        )
-    cluster.sql("CHECKPOINT")
 
 
 def _back_up_with_pgbackrest(cluster: Cluster, repository: Path, compression: str) -> None:

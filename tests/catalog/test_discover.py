@@ -32,6 +32,18 @@ def test_media_snapshots_and_nested_archives_are_recognised(tmp_path: Path) -> N
     assert (found.media, found.wal, found.newest) == ((tmp_path / "media",), (tmp_path / "repo",), None)
 
 
+def test_dumps_are_told_by_what_they_are_not_by_their_name(tmp_path: Path) -> None:
+    for name in ("dumps/nightly.dump", "code/schema.sql", "plain/one.sql"):
+        (tmp_path / name).parent.mkdir()
+    (tmp_path / "dumps/nightly.dump").write_bytes(b"PGDMP\1\16\0" + bytes(100))
+    (tmp_path / "code/schema.sql").write_text("CREATE TABLE documents (id int);\n")
+    (tmp_path / "plain/one.sql").write_text("--\n-- PostgreSQL database dump\n--\n")
+    (tmp_path / "own/20261122T030000Z").mkdir(parents=True)
+    (tmp_path / "own/20261122T030000Z/toc.dat").write_bytes(b"PGDMP\1\16\0" + bytes(100))
+    found = find_copies(tmp_path)
+    assert (set(found.dumps), found.media) == ({tmp_path / "dumps", tmp_path / "plain", tmp_path / "own"}, ())
+
+
 def test_clusters_are_found_by_debians_configuration_and_by_their_places(copies: Copies, tmp_path: Path) -> None:
     conf = tmp_path / "etc/postgresql/15/main"
     conf.mkdir(parents=True)

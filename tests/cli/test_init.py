@@ -1,6 +1,7 @@
 """`reprise init`: what is found on a machine with a running cluster, and the dialogue, typed at a real terminal."""
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -35,6 +36,11 @@ def test_a_running_cluster_tells_where_it_archives_and_its_backups_are_found_bes
     shutil.copytree(cluster.backups / "one", strangers / "two", symlinks=True)
     for control in strangers.glob("*/global/pg_control"):
         control.write_bytes(of_another_cluster(control.read_bytes()))
+    dumps = cluster.root / "dumps"
+    dumps.mkdir()
+    os.chown(dumps, cluster.user.uid, -1)
+    address = ("-h", cluster.socket_dir, "-p", str(cluster.port), "-U", "postgres")
+    cluster.run("pg_dump", *address, "-Fd", "-f", dumps / "20261122", "postgres")
     site = open_dir / "site.toml"
     assert cli.main(["--site", str(site), "init", "--yes", "--json"], open_screen=lambda: 0) == 0
     out, err = capfd.readouterr()
@@ -43,6 +49,7 @@ def test_a_running_cluster_tells_where_it_archives_and_its_backups_are_found_bes
     database = read_site(site).database
     (repository,) = database.repository
     assert (repository.base_backups, repository.wal) == (str(cluster.backups), str(cluster.archive))
+    assert repository.dumps == str(dumps)
     assert (database.data_dir, database.port, database.host) == (
         str(cluster.data_dir),
         cluster.port,

@@ -25,23 +25,14 @@ from engine.run import folder as folders
 from engine.run.journal import Journal
 from engine.run.story import Story
 from tests.run.toys import new_run, site, toy
+from tests.site_files import site_text
 
 PROGRAM = [sys.executable, "-c", "import sys; from tui.command import main; sys.exit(main())"]
-SITE = """
-[site]
-name = "archive"
-[database]
-data_dir = "/nowhere/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "/nowhere/base"
-wal = "/nowhere/wal"
-"""
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
-    (tmp_path / "site.toml").write_text(SITE)
+    (tmp_path / "site.toml").write_text(site_text("/nowhere"))
     return ["--site", str(tmp_path / "site.toml"), "--state", str(tmp_path / "state")]
 
 

@@ -9,27 +9,16 @@ from engine.drill import folder as folders
 from tests.clusters import wait_until
 from tests.drill.standing import left_behind
 from tests.end_to_end.terminal import Terminal, terminal
+from tests.site_files import site_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ended")]
-
-SITE = """
-[site]
-name = "archive"
-timezone = "Europe/Moscow"
-[database]
-data_dir = "{0}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{0}/base"
-wal = "{0}/wal"
-"""
 
 
 @pytest.fixture
 def words(state: Path, tmp_path: Path) -> list[str]:
     """The program on a site that has nothing yet: a drill needs nothing of it."""
     site = tmp_path / "site.toml"
-    site.write_text(SITE.format(tmp_path))
+    site.write_text(site_text(tmp_path, timezone="Europe/Moscow"))
     return ["-m", "tui", "--site", str(site), "--state", str(state)]
 
 

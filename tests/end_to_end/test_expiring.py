@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.acts import judging
+from engine.acts import keeping
 from tests.clusters import Cluster
 from tests.end_to_end.operator import Operator, operator_for
 
@@ -33,7 +33,7 @@ def backups_of(cluster: Cluster) -> list[str]:
 
 def expire(operator: Operator, monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
     """As it will be in two days: what is younger than one stays whatever the policy says."""
-    monkeypatch.setattr(judging, "now", lambda: datetime.now(UTC) + timedelta(days=2))
+    monkeypatch.setattr(keeping, "now", lambda: datetime.now(UTC) + timedelta(days=2))
     return operator.ask("expire", *words, expect=0).document
 
 

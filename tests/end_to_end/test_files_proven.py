@@ -1,12 +1,16 @@
 """The last word on the files of a restore, on a real cluster: what was listed as nobody's stops nothing, whatever else
 is missing or wrong does, before anybody comes in; then the operator checks again, goes on, or goes back."""
 
+import random
 from pathlib import Path
 
 import pytest
 
+from engine.run.folder import read_run
 from tests.clusters import Cluster
 from tests.end_to_end.documents import System, after_an_accident, make_system
+from tests.end_to_end.dying import Dying
+from tests.end_to_end.middle import start_run
 
 LATE = "2026/11/27/late.pdf"
 
@@ -109,6 +113,41 @@ def test_what_could_be_asked_only_once_it_was_open_is_listed_then_and_only_what_
     system.operator.ask("rollback", str(report["run"]), "--yes", expect=0)
     ask_for(system, f"SELECT path, 7 FROM attachments WHERE path LIKE '%/3.pdf' AND {silent}")
     assert "0 are missing and 1 wrong" in str(restored(system, target, expect=1)["error"])
+
+
+def test_what_it_could_not_say_and_the_snapshots_have_only_older_comes_back_from_what_was_set_aside(
+    system: System,
+) -> None:
+    """It changed after the snapshot and before the moment: the live folder alone had it."""
+    system.operator.ask("backup", "media", expect=0)
+    system.upload("2026/11/27/1.pdf")
+    target, then = system.moment(), system.files()
+    system.upload("2026/11/27/2.pdf")
+    system.cluster.switch()
+    ask_for(
+        system,
+        "SELECT path, size, sha256 FROM attachments WHERE 1 / (CASE WHEN pg_is_in_recovery() THEN 0 ELSE 1 END) = 1",
+    )
+    before = system.files()
+    report = restored(system, target, expect=0)
+    assert check_of(report)["ok"] is True and system.files() == then
+    notes = report["notes"]
+    assert isinstance(notes, list)
+    assert [each["text"] for each in notes if "1 that were missing or wrong" in each.get("text", "")]
+    system.operator.ask("rollback", str(report["run"]), "--yes", expect=0)
+    assert system.files() == before
+
+
+def test_killed_in_the_check_a_run_goes_on_without_it_where_the_operator_says_so(system: System) -> None:
+    target, then = after_an_accident(system)
+    begun = start_run(system.operator, "--name", target, "--in-place")
+    system.operator.kill_engine(begun.state.pid or 0)
+    Dying(begun.folder, random.Random(0), {}).kill_in("check-files")
+    run = begun.folder.name
+    assert "skip" in read_run(begun.folder).answers
+    done = system.operator.ask("skip", run, "--yes", expect=0).document
+    assert done["outcome"] == "completed" and system.files() == then
+    assert check_of(done)["ok"] is None and "the operator skipped that" in str(check_of(done)["finding"])
 
 
 def test_where_the_database_cannot_be_asked_at_all_that_is_told_and_the_run_completes(system: System) -> None:

@@ -358,3 +358,14 @@ def test_what_is_fetched_and_then_copied_is_counted_once_and_progress_never_goes
     told: list[tuple[int, int]] = []
     scene.bring(scene.decide(5), "into", lambda files, size: told.append((files, size)))
     assert told == sorted(told) and (1, 1) in told and (3, 3) in told and told[-1] == (5, 5)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_name_of_a_users_file_is_one_of_ours(scene: Scene, place: Place) -> None:
+    names = (b".fetched", b".fetched-names", b"files", b"names", b"files.staging", b".reprise-fetching", b".staging")
+    for name in names:
+        scene.write(name, b"content of " + name, 1)
+    scene.snapshot(10)
+    scene.pack()
+    lose_everything(scene)
+    assert contents(scene.restore(5, place)) == {name: b"content of " + name for name in names}

@@ -129,3 +129,42 @@ def test_by_way_of_the_swap_it_can_be_taken_back_and_is_not_lost_then(tmp_path: 
     scene.undo("delta")
     assert tree(scene.live) == before
     assert contents(scene.building) == {b"2026/11/a": b"2026/11/a", b"b": b"b"}
+
+
+def test_a_wrong_copy_of_the_runs_own_is_replaced_and_a_wrong_one_of_anybody_else_is_not(
+    aside: Path, folder: Path
+) -> None:
+    for name in (b"ours", b"another's"):
+        put(aside, name, b"right")
+        put(folder, name, b"wrong")
+    wanted = sorted((reference(b"ours", b"right"), reference(b"another's", b"right")))
+    places = [os.fsencode(each) for each in (aside, folder)]
+    names = [each.path for each in wanted]
+    assert rescue(wanted, [], *places, b".draft", wrong=names, ours=lambda path, status: path == b"ours") == 1
+    assert contents(folder) == {b"ours": b"right", b"another's": b"wrong"}
+
+
+def test_a_wrong_copy_that_was_brought_into_the_live_folder_goes_out_and_an_undo_gives_back_what_was_before(
+    tmp_path: Path,
+) -> None:
+    """One was not there before the run, the other was wrong then, too."""
+    scene = Scene(tmp_path)
+    for name in ("absent", "wrong"):
+        scene.write(name, b"older", 1)
+    scene.snapshot(10)
+    (scene.live / "absent").unlink()
+    scene.write("wrong", b"as it was", 1)
+    before, earlier = tree(scene.live), tmp_path / "earlier"
+    scene.restore(15, "delta")
+    assert set(contents(scene.live).values()) == {b"older"}
+    names = [b"absent", b"wrong"]
+    for path in names:
+        put(earlier, path, b"right")
+    wanted = [reference(path, b"right") for path in names]
+    places = [os.fsencode(each) for each in (earlier, scene.live)]
+    with Choices(scene.decided) as choices, scene.moving(choices) as swap:
+        assert rescue(wanted, [], *places, b".draft", swap, wrong=names, ours=lambda path, status: True) == 2
+    assert set(contents(scene.live).values()) == {b"right"}
+    scene.undo("delta")
+    assert tree(scene.live) == before
+    assert set(contents(scene.building).values()) == {b"right"}

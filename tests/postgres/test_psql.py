@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.postgres.psql import Psql, find_psql, run_psql
+from engine.postgres.psql import Psql, find_psql, hold_psql
 from engine.records.errors import RepriseError
 from engine.records.survey import Programs
 from engine.system.users import current_user
@@ -42,6 +42,6 @@ def test_where_there_is_none_it_is_said(programs: Programs, monkeypatch: pytest.
 
 def test_its_exit_code_is_told_and_one_that_cannot_start_is_an_error() -> None:
     psql = Psql(("/bin/sh", "-c", "exit 2"), current_user(), {}, 60)
-    assert run_psql(psql) == 2
+    assert hold_psql(psql) == 2
     with pytest.raises(RepriseError, match="could not be started"):
-        run_psql(replace(psql, command=("/nowhere/psql",)))
+        hold_psql(replace(psql, command=("/nowhere/psql",)))

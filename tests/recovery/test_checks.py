@@ -230,6 +230,11 @@ SAYING: list[tuple[str, str, Question]] = [
             IN_PLACE, survey={"file_systems": (file_system("/srv/pg", writable=False), file_system("/srv/pg/main"))}
         ),
     ),
+    (
+        "configuration",
+        "port 5433, the site file says 5432",
+        question(IN_PLACE, survey={"listens_elsewhere": "port 5433, the site file says 5432"}),
+    ),
     ("configuration", "/etc/pg.conf", question(survey={"config_outside": {"config_file": "/etc/pg.conf"}})),
     ("tablespaces", "places of the copy's own", question(backup={"tablespaces": (Tablespace(1, "/fast"),)})),
     ("ownership", "belong to postgres", question(IN_PLACE, cluster={"owner": OsUser("root", 0, 0)})),

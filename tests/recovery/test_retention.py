@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.records.copies import MediaSnapshot, WalFile
+from engine.records.copies import Dump, MediaSnapshot, WalFile
 from engine.records.lsn import Lsn, SegmentName
 from engine.recovery import retention
 from engine.recovery.listed import ListedWal
@@ -20,6 +20,7 @@ from engine.recovery.retention import (
     CalendarRule,
     judge_backups,
     judge_by_calendar,
+    judge_dumps,
     judge_wal,
     snapshots_needed,
 )
@@ -177,6 +178,17 @@ def test_the_calendar_never_takes_the_last_usable_copy_nor_what_is_needed(seed: 
         assert max(usable, key=lambda each: (each.started_at, each.id)).id in kept
     again = [each for each in copies if each.id in kept]
     assert {each.id for each in judge_by_calendar(again, rule, "dump", needed, NOW) if each.keep} == kept
+
+
+def test_dumps_are_thinned_each_database_by_itself_and_told_of_in_their_own_order() -> None:
+    dumps = [
+        Dump(f"{name}{days}", "d", Path(f"/d/{name}{days}"), "custom", NOW - timedelta(days=days), 1, name)
+        for days in (1, 2, 3)
+        for name in ("docs", "mail")
+    ]
+    verdicts = judge_dumps(dumps, CalendarRule(daily=2), {}, NOW)
+    assert [each.id for each in verdicts] == [each.id for each in dumps]
+    assert {each.id for each in verdicts if each.keep} == {"docs1", "docs2", "mail1", "mail2"}
 
 
 def test_the_edges_of_the_promised_window_keep_the_snapshots_around_them() -> None:

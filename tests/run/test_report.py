@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
@@ -171,6 +172,22 @@ def test_a_gate_at_which_the_engine_died_was_waiting_too(tmp_path: Path) -> None
         sum((end - begun).total_seconds() for begun, end in zip(gates, ends, strict=True))
     )
     assert [deed.act for deed in state.deeds] == ["apply", "apply", "finish"]
+
+
+def test_the_time_in_which_the_operator_held_it_is_none_of_the_recovery(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    run = new_run(tmp_path, toy("one", tmp_path / "work", count=60, pause=0.02))
+    start(run)
+    wait_for(run, lambda state: state.steps[0].outcome == "running")
+    send(run, "hold")
+    time.sleep(0.3)
+    send(run, "go-on")
+    state = ended(run)
+    at = {entry["kind"]: entry for entry in read_entries(run / "journal.jsonl").entries}
+    assert state.waited == pytest.approx((_time(at["going-on"]) - _time(at["held"])).total_seconds())
+    assert state.waited >= 0.3
+    whole = (_time(at["finished"]) - _time(at["engine"])).total_seconds()
+    assert state.recovery is not None and state.recovery.rto_seconds == pytest.approx(whole - state.waited)
 
 
 def wanting_a_minute(tmp_path: Path, state: RunState) -> Desk:

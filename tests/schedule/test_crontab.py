@@ -17,20 +17,10 @@ from engine.schedule.cron import cron_runs
 from engine.schedule.wanted import who_keeps_time
 from engine.system.users import current_user, everyday_user
 from tests.clusters import wait_until
+from tests.site_files import site_text
 
 OTHERS = "# mine\n17 3 1 1 * /bin/true\n"
 USERS = [current_user()] if os.geteuid() else [current_user(), everyday_user()]
-SITE = """[site]
-name = "crontab-test"
-[database]
-data_dir = "{0}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{0}/base"
-wal = "{0}/wal"
-[schedule]
-base = "{1}"
-"""
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("crontab") is None, reason="crontab is not on this machine (package cron)"),
@@ -77,6 +67,9 @@ def test_a_schedule_is_installed_shown_and_removed_and_the_users_own_lines_stay(
     site = open_dir / "site.toml"
     words = ["--site", str(site), "--state", str(open_dir / "state"), "--json", "--yes"]
 
+    def write(when: str) -> None:
+        site.write_text(site_text(open_dir, f'[schedule]\nbase = "{when}"', name="crontab-test"))
+
     def schedule(act: str) -> dict[str, Any]:
         with being(user):
             code = command_line(["schedule", act, *words], open_screen=lambda *_, **__: 0)
@@ -89,7 +82,7 @@ def test_a_schedule_is_installed_shown_and_removed_and_the_users_own_lines_stay(
         with being(user):
             return crontab("-l")
 
-    site.write_text(SITE.format(open_dir, "yearly"))
+    write("yearly")
     with being(user):
         assert crontab("-", input=OTHERS) is not None
     (entry,) = schedule("install")["entries"]
@@ -98,7 +91,7 @@ def test_a_schedule_is_installed_shown_and_removed_and_the_users_own_lines_stay(
     assert f"\n0 0 1 1 * {entry['command']} >/dev/null\n" in first
     schedule("install")
     assert installed() == first
-    site.write_text(SITE.format(open_dir, "30 2 * * *"))
+    write("30 2 * * *")
     schedule("install")
     assert installed() == first.replace("0 0 1 1 *", "30 2 * * *")
     (shown,) = schedule("show")["entries"]

@@ -11,16 +11,9 @@ from engine.acts import scheduling
 from engine.acts.desk import Desk, open_desk
 from engine.records.errors import RepriseError
 from engine.schedule import systemd
+from tests.site_files import site_text
 
-SITE = """[site]
-name = "архив"
-[database]
-data_dir = "{0}/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "{0}/base"
-wal = "{0}/wal"
-[schedule]
+SCHEDULE = """[schedule]
 base = "*-*-* 02:00"
 incremental = "hourly"
 """
@@ -59,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     site = tmp_path / "site.toml"
-    site.write_text(SITE.format(tmp_path))
+    site.write_text(site_text(tmp_path, SCHEDULE, name="архив"))
     return open_desk(site, tmp_path / "state")
 
 

@@ -5,17 +5,7 @@ import json
 import pytest
 
 from tests.end_to_end.terminal import terminal
-
-SITE = """
-[site]
-name = "archive"
-[database]
-data_dir = "/nowhere/data"
-[[database.repository]]
-kind = "directory"
-base_backups = "/nowhere/base"
-wal = "/nowhere/wal"
-"""
+from tests.site_files import site_text
 
 # The program, which tells by its first question what it has painted and imported until then.
 PROGRAM = """
@@ -44,7 +34,7 @@ main()
 def at_first_question(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | list[str]]:
     folder = tmp_path_factory.mktemp("start")
     site, told = folder / "site.toml", folder / "told.json"
-    site.write_text(SITE)
+    site.write_text(site_text("/nowhere"))
     with terminal("-c", f"TOLD = {str(told)!r}{PROGRAM}", "--site", str(site), "--state", str(folder)) as shown:
         assert shown.ended() == 0, shown.text
     found: dict[str, str | list[str]] = json.loads(told.read_text())

@@ -90,6 +90,8 @@ class ReportScreen(Scrolled):
             first, *more = wrapped(reached.finding, room - 16)
             rows.append(((3, "proof", "muted"), (16, first, "text")))
             rows += [((16, line, "text"),) for line in more]
+            if state.outcome == "rolled-back":
+                rows.append(((16, "taken back since: nothing of it is left in use", "warn"),))
         if state.files:
             rows += [(), ((1, "users' files", "muted"),), *_files(grid, state.files, room, state.run)]
         rows.append(())

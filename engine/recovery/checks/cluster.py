@@ -40,18 +40,22 @@ def configuration(question: Question) -> Check | None:
     if not question.in_place:
         told = f"; production's own lie outside: {outside}" if outside else ""
         return refuse("configuration", True, f"the copy gets files of its own{told}")
-    if outside:
-        return refuse("configuration", True, f"the switched-over cluster uses {outside}")
     cluster = survey.cluster
     used = cluster.settings.get("config_file")
-    if used and not used.startswith(cluster.data_dir + "/"):
+    if used and not outside and not used.startswith(cluster.data_dir + "/"):
         finding = f"production runs with {used}, which the site file does not name"
         remedy = f'set config_file = "{used}" (and hba_file, ident_file) in the site file\'s [database]'
         return refuse("configuration", False, finding, remedy)
-    if cluster.exists and cluster.lacks_configuration:
+    if cluster.exists and cluster.lacks_configuration and not outside:
         finding = f"{cluster.data_dir} holds no postgresql.conf: production is started with one that lies elsewhere"
         remedy = "set config_file (and hba_file, ident_file) in the site file's [database]"
         return refuse("configuration", False, finding, remedy)
+    if survey.listens_elsewhere:
+        where = survey.listens_elsewhere
+        finding = f"production's settings have it listen at {where}: it would not answer there after the switch-over"
+        return warn("configuration", False, finding, "set host and port in the site file's [database] to where it does")
+    if outside:
+        return refuse("configuration", True, f"the switched-over cluster uses {outside}")
     if not cluster.settings and not survey.backup_settings:
         finding = "neither production's data directory nor the backup holds a postgresql.conf; defaults would be used"
         return warn("configuration", False, finding, "name config_file and hba_file in the site file's [database]")

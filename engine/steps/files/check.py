@@ -2,12 +2,15 @@
 that says it, against what was wanted."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.media.catalogue import key_of
 from engine.media.checking import check_files, read_findings
 from engine.media.choices import Choices
+from engine.media.putting import storable
 from engine.media.references import References, open_references
 from engine.media.rescuing import rescue
 from engine.records.checking import FileCheck
@@ -37,9 +40,9 @@ class _Skipped(Exception):
 
 
 def apply(step: RunningStep) -> None:
-    """What is missing and was moved out, by this run or one before it, comes back. What was listed as what nobody has
-    is told; it stops nothing. Raises RunFailed where anything else is missing or wrong then, unless the operator goes
-    on all the same. Applied again, it looks again."""
+    """What is missing or wrong and was moved out, by this run or one before it, comes back. What was listed as what
+    nobody has is told; it stops nothing. Raises RunFailed where anything else is missing or wrong then, unless the
+    operator goes on all the same. Applied again, it looks again."""
     files = files_of(step)
     if files.asked is None:
         lost = step.facts.get("files", {}).get("unrecoverable", 0)
@@ -86,17 +89,17 @@ def _check(step: RunningStep, files: Files, say: Say) -> object:
 
     checked, told = check(), list[str]()
     for aside in filter(None, (files.set_aside, *files.earlier)):
-        if not checked.missing or not os.path.isdir(aside):  # noqa: PTH112
+        wrong = checked.wrong and files.asked == "gate"  # a live one is in use: it may be wrong for a while
+        if not (checked.missing or wrong) or not os.path.isdir(aside):  # noqa: PTH112
             continue
-        missing = (each.path for each in read_findings(checked.book, "missing"))
         try:
             with writing(files.folder):
-                rescued = _rescue(step, files, references, missing, os.fsencode(aside), say)
+                rescued = _rescue(step, files, references, checked, os.fsencode(aside), say)
         except RepriseError as problem:
             told.append(f"what is missing could not be sought in {aside}: {problem.cause or problem.message}")
             continue
         if rescued:
-            told.append(f"brought back from {aside}: {rescued} that were missing")
+            told.append(f"brought back from {aside}: {rescued} that were missing{' or wrong' if wrong else ''}")
             checked = check()
     with Choices(choices_path(step)) as choices:
         judged = judge(choices, checked, narrowed=choices.kept(NARROWED) is not None)
@@ -119,18 +122,27 @@ def _references(step: RunningStep, files: Files) -> References:
         return open_references(step.run_dir / REFERENCES)
 
 
-def _rescue(
-    step: RunningStep, files: Files, references: References, missing: Iterable[bytes], aside: bytes, say: Say
-) -> int:
+def _rescue(step: RunningStep, files: Files, references: References, checked: FileCheck, aside: bytes, say: Say) -> int:
     """A folder that was built as a whole goes as a whole; in the live one each file is written down."""
-    folder, draft = os.fsencode(files.folder), os.fsencode(f".reprise-{step.run_dir.name}")  # no file's name
-    if files.place != "delta":
-        return rescue(references, missing, aside, folder, draft)
-    try:
-        with Choices(choices_path(step)) as choices, swap_of(choices, files, say) as swap:
-            return rescue(references, missing, aside, folder, draft, swap)
-    finally:
-        tidy(files)
+    folder, draft = os.fsencode(files.folder), os.fsencode(f".reprise-{step.run_dir.name}-draft")  # no file's name
+    missing = (each.path for each in read_findings(checked.book, "missing"))
+    wrong = (each.path for each in read_findings(checked.book, "wrong")) if files.asked == "gate" else iter(())
+    with Choices(choices_path(step)) as choices:
+        ours = partial(_is_ours, choices)
+        if files.place != "delta":
+            return rescue(references, missing, aside, folder, draft, wrong=wrong, ours=ours)
+        try:
+            with swap_of(choices, files, say) as swap:
+                return rescue(references, missing, aside, folder, draft, swap, wrong=wrong, ours=ours)
+        finally:
+            tidy(files)
+
+
+def _is_ours(choices: Choices, path: bytes, status: os.stat_result) -> bool:
+    """Whether it stands there as the run has put it."""
+    same = "SELECT EXISTS (SELECT 1 FROM wanted WHERE key = ? AND inode = ? AND size = ? AND mtime_ns = ?)"
+    row = key_of(path), status.st_ino, status.st_size, storable(status.st_mtime_ns)
+    return bool(choices.number(same, *row))
 
 
 def _tell(step: RunningStep, files: Files, said: dict[str, Any]) -> None:

@@ -104,6 +104,25 @@ def test_wal_that_only_production_has_is_told(awkward: Place) -> None:
     awkward.plan("--latest", "--in-place").says("unarchived-tail", "warn", True, "salvaged")
 
 
+def test_settings_that_have_production_listen_elsewhere_than_the_site_says_are_told(awkward: Place) -> None:
+    production = awkward.original
+    conf = production.data_dir / "postgresql.conf"
+    kept = conf.read_text()
+    try:
+        conf.write_text(f"{kept}\nport = 1\n")
+        answering = awkward.plan("--latest", "--in-place")
+        answering.says("configuration", "refuse", True, "in the data directory")
+        production.stop()
+        awkward.plan("--latest", "--in-place").says("configuration", "warn", False, "port 1, the site file says")
+        awkward.plan("--latest").says("configuration", "refuse", True, "files of its own")
+        conf.write_text(f"{kept}\nunix_socket_directories = '/elsewhere'\n")
+        awkward.plan("--latest", "--in-place").says("configuration", "warn", False, "/elsewhere, the site file says")
+    finally:
+        conf.write_text(kept)
+        production.start()
+    awkward.plan("--latest", "--in-place").says("configuration", "refuse", True, "in the data directory")
+
+
 def test_configuration_outside_the_data_directory_must_be_named(awkward: Place) -> None:
     production = awkward.original
     outside = production.root / "etc.conf"

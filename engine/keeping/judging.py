@@ -1,30 +1,26 @@
-"""What the policy lets go: every place of the site judged by its rules, and each second place behind its first.
+"""What the policy lets go: every place of a site judged by its rules, and each second place behind its first.
 
-Nothing goes of what does not answer, nor anywhere where it is not known what is promised.
+Nothing goes of what does not answer, nor of the files where it is not known what is promised. What was read of the
+places is handed in; only the second places are listed here, once what the first ones have is known.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
-from engine.acts.desk import Desk
-from engine.acts.following import damaged_runs, runs
-from engine.acts.judging_there import SecondPlace, learn, second_place
-from engine.acts.looking import View, contents_of, look, read_archive
-from engine.acts.mounted import emptied, not_mounted, recall, unmarked
-from engine.catalog.media import read_media
 from engine.keeping.expiring import leaving_copies, leaving_wal, newest_change, parts_beside
-from engine.keeping.proofs import Proofs, failed_ids, read_proofs
-from engine.records.copies import BaseBackup, Dump, MediaSnapshot
+from engine.keeping.judging_there import SecondPlace, learn, second_place
+from engine.keeping.proofs import Proofs, failed_ids
+from engine.records.copies import BaseBackup, Dump, MediaSnapshot, WalFile
 from engine.records.errors import RepriseError
 from engine.records.history import WalHistory
 from engine.records.keeping import Expiry, KeptKind, Leaving, Verdict
 from engine.records.lsn import SegmentName
+from engine.records.runs import RunState
 from engine.records.target import RecoveryWindow
 from engine.recovery.reach import Reach
 from engine.recovery.retention import (
@@ -33,11 +29,12 @@ from engine.recovery.retention import (
     CalendarRule,
     judge_backups,
     judge_by_calendar,
+    judge_dumps,
     judge_wal,
     snapshots_needed,
 )
 from engine.recovery.windows import recovery_windows
-from engine.remote.sent import SentKind
+from engine.remote.sent import Memory, SentKind
 from engine.site import DatabaseRepository, KeepByCalendar, MediaRepository, Site
 from engine.transfer.naming import shown
 
@@ -66,64 +63,53 @@ class Judged:
         self.seconds.append(second)
 
 
-def judge(desk: Desk, away: Collection[str] = ()) -> Judged:
-    """``away``: folders and second places that are not to be touched."""
-    if damaged := damaged_runs(desk):  # nobody knows what they read
-        return Judged(findings=[f"the run {each.where} cannot be read: all stays" for each in damaged])
-    strange = (_not_the_archive(desk, each) for each in desk.site.database.repository)
-    if told := [*_not_mounted(desk.site), *(why for why in strange if why is not None)]:
-        return Judged(findings=told)
-    read_archive(desk)
-    judging = _Judging(desk, frozenset(away), look(desk), now(), read_proofs(desk.state), _in_use(desk))
-    for repository in desk.site.database.repository:
-        judging.database(repository)
-    for media in desk.site.media.repository if desk.site.media else ():
-        if media.kind == "directory":  # what leaves another program's is that program's to say
-            judging.media(media)
-    return judging.judged
-
-
 @dataclass
-class _Judging:
-    """One judgement of a site, place by place, the databases' first: ``windows`` are what stays reachable, None where
-    that is not known."""
+class Judging:
+    """One judgement of a site, place by place, the databases' first. ``away``: folders and second places that are not
+    to be touched; ``live``: the cluster's timeline, None where it is not known; ``in_use``: ids that runs read.
+    ``windows`` are what stays reachable, None where that is not known."""
 
-    desk: Desk
-    away: frozenset[str]
-    view: View
+    site: Site
+    state: Path
+    away: Collection[str]
+    reach: Reach
+    dumps: Sequence[Dump]
+    live: int | None
     at: datetime
     proofs: Proofs
-    in_use: set[str]
+    in_use: Collection[str]
     judged: Judged = field(default_factory=Judged)
     windows: list[RecoveryWindow] | None = field(default_factory=list)
 
-    def database(self, repository: DatabaseRepository) -> None:
-        """Base backups, archived WAL and dumps of one repository."""
-        contents, name, judged = contents_of(self.desk, repository), repository.base_backups, self.judged
-        hangs = self.away & {repository.base_backups, repository.wal, repository.dumps}
-        if hangs or not (contents.backups_answer and contents.archive_answers):
+    def database(
+        self, repository: DatabaseRepository, wal_files: Sequence[WalFile], unread: Sequence[Path], *, answers: bool
+    ) -> None:
+        """Base backups, archived WAL and dumps of one repository. ``unread``: what may be a backup and cannot be read
+        as one; ``answers``: whether its folders do."""
+        name, judged = repository.base_backups, self.judged
+        if not answers or not {name, repository.wal, repository.dumps}.isdisjoint(self.away):
             told = f"{name} or {repository.wal} does not answer"
             judged.findings.append(f"{told}: all of it stays, and so do all copies of the files")
             self.windows = None
             return
         rule, failed = self._backup_rule(), failed_ids(self.proofs, "base", name)
-        verdicts = _judge_backups(self.view, name, rule, self.at, self.in_use, failed)
-        backups = [each for each in self.view.reach.backups if each.repository == name]  # as they were judged
+        verdicts = self._backups(name, rule, failed)
+        backups = [each for each in self.reach.backups if each.repository == name]  # as they were judged
         judged.verdicts += verdicts
         judged.leaving += leaving_copies(_gone(verdicts, backups))
         kept = {each.id for each in verdicts if each.keep}
         staying = [each for each in backups if each.id in kept]
-        history = self.view.histories[name]
+        history = self.reach.histories[name]
         windows = recovery_windows(Reach(staying, {name: history}))
         if self.windows is not None:
             self.windows += windows
-        for path in contents.unread if rule is not None else ():
+        for path in unread if rule is not None else ():
             told = f"{shown(path)} may be a backup and cannot be read as one"
             judged.findings.append(f"{told}: no WAL leaves {repository.wal}")
-        timelines, wal_goes = dict(history.timelines()), rule is not None and not contents.unread
-        wal_gone = judge_wal(contents.wal_files, staying, timelines, history.segment_size, self.at) if wal_goes else []
+        timelines, wal_goes = dict(history.timelines()), rule is not None and not unread
+        wal_gone = judge_wal(wal_files, staying, timelines, history.segment_size, self.at) if wal_goes else []
         judged.leaving += leaving_wal(wal_gone)
-        dumps = [each for each in self.view.catalog.dumps if each.repository == name]
+        dumps = [each for each in self.dumps if each.repository == name]
         kept_dumps = self._dumps(dumps, failed_dumps := failed_ids(self.proofs, "dump", name))
         second = self._second(name, repository.second, {"base": backups, "dump": dumps})
         if second is None:
@@ -134,7 +120,7 @@ class _Judging:
         stay_there = second.judge("base", backups, kept, rules, safe=bool(windows))
         if wal_goes:
             gone = {file.path for file in wal_gone}
-            files = (file for file in contents.wal_files if file.path not in gone)
+            files = (file for file in wal_files if file.path not in gone)
             here = {SegmentName(file.timeline, file.number) for file in files}
             second.judge_wal(stay_there, here, timelines, history.segment_size, self.at)
         sound = {each.database for each in dumps if each.ours and each.usable and each.id in kept_dumps}
@@ -142,25 +128,25 @@ class _Judging:
         second.judge("dump", dumps, kept_dumps, of_dumps, safe=bool(sound))
         judged.add(second)
 
-    def media(self, place: MediaRepository) -> None:
+    def media(self, place: MediaRepository, snapshots: Sequence[MediaSnapshot], *, answers: bool) -> None:
         """The snapshots of one repository."""
-        found, judged = read_media(place, place.path), self.judged
-        if not found.answers or place.path in self.away:
+        judged = self.judged
+        if not answers or place.path in self.away:
             judged.findings.append(f"{place.path} does not answer: all of it stays")
             return
         if self.windows is None:
             why = "what is promised is not known"
-            judged.verdicts += [Verdict(each.id, "media", True, why) for each in found.snapshots]
+            judged.verdicts += [Verdict(each.id, "media", True, why) for each in snapshots]
             return
         rules = partial(self._snapshots, failed_ids(self.proofs, "media", place.path))
-        dated = [each for each in found.snapshots if each.dated]
+        dated = [each for each in snapshots if each.dated]
         verdicts = rules(dated)
-        judged.verdicts += verdicts + [_not_ours(each, "media") for each in found.snapshots if not each.dated]
+        judged.verdicts += verdicts + [_not_ours(each, "media") for each in snapshots if not each.dated]
         judged.leaving += leaving_copies(_gone(verdicts, dated))
-        if (second := self._second(place.path, place.second, {"media": found.snapshots})) is not None:
+        if (second := self._second(place.path, place.second, {"media": snapshots})) is not None:
             sound = any(each.usable and verdict.keep for each, verdict in zip(dated, verdicts, strict=True))
-            kept = {each.id for each in found.snapshots} - _gone_ids(verdicts)
-            second.judge("media", found.snapshots, kept, rules, safe=sound)
+            kept = {each.id for each in snapshots} - _gone_ids(verdicts)
+            second.judge("media", snapshots, kept, rules, safe=sound)
             judged.add(second)
 
     def _second(
@@ -170,50 +156,60 @@ class _Judging:
         first has."""
         if address is None:
             return None
-        learn(self.desk, address, here)
+        memory = Memory(self.state, self.site.name, address)
+        learn(memory, here)
         if address in self.away:
             self.judged.findings.append(f"somebody pushes to {address} now: all of it stays there")
             return None
         try:
-            return second_place(self.desk, address, name, here.keys())
+            return second_place(memory, address, name, here.keys())
         except RepriseError as error:
             self.judged.findings.append(f"{address} cannot be listed, all of it stays there: {error}")
             return None
 
     def _backup_rule(self) -> BackupRule | None:
-        rule = self.desk.site.retention.base_backups
+        rule = self.site.retention.base_backups
         return BackupRule(rule.count, rule.days) if rule else None
+
+    def _backups(self, name: str, rule: BackupRule | None, failed: frozenset[str]) -> list[Verdict]:
+        """The rules' verdicts, and nothing goes in which something was changed within the last hour: somebody may still
+        be writing it, whatever its own times say."""
+        busy = set(self.in_use)
+        paths = {each.id: each.path for each in self.reach.backups}
+        while True:
+            judged = judge_backups(self.reach, name, rule, self.at, busy, live=self.live, failed=failed)
+            gone = (each.id for each in judged if not each.keep)
+            written = {id for id in gone if newest_change(paths[id]) > self.at - SETTLED}
+            if not written:
+                return judged
+            busy |= written
 
     def _backups_there(
         self, name: str, there: WalHistory, failed: frozenset[str], backups: Sequence[BaseBackup]
     ) -> list[Verdict]:
         """The rules' verdicts at a second place, of whose archive the names are known."""
-        reach, live = Reach(backups, {name: there}), self.view.live_timeline
-        return judge_backups(reach, name, self._backup_rule(), self.at, self.in_use, live=live, failed=failed)
+        reach = Reach(backups, {name: there})
+        return judge_backups(reach, name, self._backup_rule(), self.at, self.in_use, live=self.live, failed=failed)
 
     def _dumps(self, dumps: Sequence[Dump], failed: frozenset[str]) -> set[str]:
         """The ids of the dumps that stay in the first place. Of dumps that others took nobody knows which belong
         together: they stay, and none of them counts for another."""
         ours = [each for each in dumps if each.ours]
-        verdicts = self._dumps_by_calendar(ours, failed)
+        verdicts = self._judge_dumps(ours, failed)
         self.judged.verdicts += verdicts + [_not_ours(each, "dump") for each in dumps if not each.ours]
         self.judged.leaving += leaving_copies(_gone(verdicts, ours))
         return {each.id for each in dumps} - _gone_ids(verdicts)
 
-    def _dumps_by_calendar(self, dumps: Sequence[Dump], failed: frozenset[str]) -> list[Verdict]:
-        """Each database by itself; the verdicts come in the dumps' order."""
-        found: dict[str, Verdict] = {}
-        for _, group in groupby(sorted(dumps, key=_database), key=_database):
-            rule, used = _rule(self.desk.site.retention.dumps), _used(self.in_use)
-            found |= {each.id: each for each in judge_by_calendar(list(group), rule, "dump", used, self.at, failed)}
-        return [found[each.id] for each in dumps]
+    def _judge_dumps(self, dumps: Sequence[Dump], failed: frozenset[str]) -> list[Verdict]:
+        rule = _rule(self.site.retention.dumps)
+        return judge_dumps(dumps, rule, _used(self.in_use), self.at, failed)
 
     def _dumps_there(
         self, sound: Collection[str | None], failed: frozenset[str], dumps: Sequence[Dump]
     ) -> list[Verdict]:
         """Of a database that is not among ``sound``, of which the first place keeps no usable dump, all stay."""
         lost = "the first place keeps no usable dump of its database"
-        verdicts = self._dumps_by_calendar(dumps, failed)
+        verdicts = self._judge_dumps(dumps, failed)
         return [
             verdict if dump.database in sound else replace(verdict, keep=True, why=lost)
             for verdict, dump in zip(verdicts, dumps, strict=True)
@@ -222,11 +218,7 @@ class _Judging:
     def _snapshots(self, failed: frozenset[str], dated: Sequence[MediaSnapshot]) -> list[Verdict]:
         since = min((each.from_at for each in self.windows or () if each.from_at), default=None)
         needed = _used(self.in_use) | snapshots_needed(dated, since, self.at, failed)
-        return judge_by_calendar(dated, _rule(self.desk.site.retention.media), "media", needed, self.at, failed)
-
-
-def _database(dump: Dump) -> str:
-    return dump.database or ""
+        return judge_by_calendar(dated, _rule(self.site.retention.media), "media", needed, self.at, failed)
 
 
 def _gone_ids(verdicts: Iterable[Verdict]) -> set[str]:
@@ -257,11 +249,11 @@ def _rule(rule: KeepByCalendar | None) -> CalendarRule | None:
     return CalendarRule(**msgspec.structs.asdict(rule)) if rule is not None else None
 
 
-def _in_use(desk: Desk) -> set[str]:
+def in_use(runs: Iterable[RunState]) -> set[str]:
     """The copies that a run which is not over reads, or will read when it is resumed: what it restores, what it loads,
     what the copy that it takes is based on, and that copy itself."""
     found: set[str] = set()
-    for plan in (run.plan for run in runs(desk) if run.outcome not in _OVER and (run.answers or run.pid)):
+    for plan in (run.plan for run in runs if run.outcome not in _OVER and (run.answers or run.pid)):
         if plan.point is not None:
             found |= {backup.id for backup in plan.point.chain} | {shot.id for shot in plan.point.media}
         if plan.files is not None:
@@ -273,40 +265,6 @@ def _in_use(desk: Desk) -> set[str]:
     return found
 
 
-def _judge_backups(
-    view: View, name: str, rule: BackupRule | None, at: datetime, in_use: set[str], failed: frozenset[str]
-) -> list[Verdict]:
-    """The rules' verdicts, and nothing goes in which something was changed within the last hour: somebody may still be
-    writing it, whatever its own times say."""
-    busy = set(in_use)
-    paths = {each.id: each.path for each in view.reach.backups}
-    while True:
-        judged = judge_backups(view.reach, name, rule, at, busy, live=view.live_timeline, failed=failed)
-        written = {each.id for each in judged if not each.keep and newest_change(paths[each.id]) > at - SETTLED}
-        if not written:
-            return judged
-        busy |= written
-
-
-def _not_the_archive(desk: Desk, repository: DatabaseRepository) -> str | None:
-    """Why the folder that is there now cannot be the archive: fstab's mount is away, it is empty, or has no mark, and
-    had. Asked before the index forgets what is gone. None also where it does not answer."""
-    wal, contents = repository.wal, contents_of(desk, repository)
-    if not contents.archive_answers:
-        return None
-    seen = recall(desk.state, wal)
-    indexed = bool(look(desk).histories[repository.base_backups].timelines())
-    why = not_mounted(wal) or emptied(wal, contents, seen, indexed=indexed) or unmarked(wal, contents, seen)
-    return f"{why}: all stays" if why is not None else None
-
-
-def _not_mounted(site: Site) -> Iterator[str]:
-    """Folders of copies that are empty because their file system is away: what they promise is not known."""
-    for place, _ in places_of(site):
-        if (why := not_mounted(str(place))) is not None:
-            yield f"{why}: all stays"
-
-
 def places_of(site: Site) -> Iterator[tuple[Path, KeptKind]]:
     """The folders that copies leave, and of which kind these are."""
     for repository in site.database.repository:
@@ -316,7 +274,3 @@ def places_of(site: Site) -> Iterator[tuple[Path, KeptKind]]:
     for media in site.media.repository if site.media else ():
         if media.kind == "directory":
             yield Path(media.path), "media"
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

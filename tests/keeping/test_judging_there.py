@@ -13,7 +13,7 @@ from engine.acts.second_places import push_all
 from engine.records.errors import RepriseError
 from engine.remote.sent import Memory
 from engine.run.locks import second_lock, take_lock
-from tests.acts.test_keeping import dump, make_places, names, snapshot
+from tests.keeping.places import dump, make_places, names, snapshot
 from tests.remote.sshd import running_sshd
 
 

@@ -1,4 +1,4 @@
-"""Bringing back what is made once or rarely: the source code, and the environment."""
+"""The software brought back: a copy of its source code, or of its environment (an installation folder, an image)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

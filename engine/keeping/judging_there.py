@@ -15,7 +15,6 @@ from glob import escape
 from pathlib import Path
 from typing import TypeVar, cast
 
-from engine.acts.desk import Desk
 from engine.keeping.expiring import coming_back, leaving_wal
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot, Timeline, WalFile
 from engine.records.copying import names_beside
@@ -167,10 +166,9 @@ class SecondPlace:
             self.leaving.append(Leaving(verdict, paths, coming_back(files, seen)))
 
 
-def learn(desk: Desk, address: str, here: Mapping[SentKind, Sequence[SentCopy]]) -> None:
+def learn(memory: Memory, here: Mapping[SentKind, Sequence[SentCopy]]) -> None:
     """Remember what the copies are that were sent there, for the time when they are not here any more; but not of one
     that was damaged here since. Raises RepriseError."""
-    memory = Memory(desk.state, desk.site.name, address)
     known = {kind: _by_their_names(copies) for kind, copies in here.items()}
     for (kind, name), sent in memory.copies().items():
         current = known.get(kind, {}).get(name)
@@ -178,11 +176,10 @@ def learn(desk: Desk, address: str, here: Mapping[SentKind, Sequence[SentCopy]])
             memory.keep(Sent(kind, name, current))
 
 
-def second_place(desk: Desk, address: str, repository: str, kinds: Collection[SentKind]) -> SecondPlace | None:
+def second_place(memory: Memory, address: str, repository: str, kinds: Collection[SentKind]) -> SecondPlace | None:
     """The second place of a repository as it stands now, by one listing; None where nothing was sent there from it.
     What another repository sent to the same place is not known to this one. Raises Unreachable, RepriseError where it
     cannot be listed."""
-    memory = Memory(desk.state, desk.site.name, address)
     known = memory.copies().items()
     sent = {key: each for key, each in known if each.copy is None or each.copy.repository == repository}
     if not sent:
