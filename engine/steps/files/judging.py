@@ -35,6 +35,7 @@ def judge(choices: Choices, checked: FileCheck, *, narrowed: bool) -> Judged:
     for each in _findings(checked):
         if choices.number("SELECT EXISTS (SELECT 1 FROM lost WHERE key = ?)", key_of(each.path)):
             judged.listed += 1
+            choices.ask("UPDATE lost SET rows = ? WHERE key = ?", each.rows, key_of(each.path))  # asked for only now
         elif each.kind == "missing" and not narrowed:
             choices.lose(Lost(each.path, None, each.size, each.rows, NOBODY))
             judged.listed += 1
