@@ -10,8 +10,9 @@ The caller sees to it that a folder which hangs does not hold it (a child proces
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from errno import ENOENT, ESTALE
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine.records.checking import FileCheck, FileFinding
 from engine.records.errors import RepriseError, Unreachable
 from engine.transfer.naming import shown
 
-__all__ = ["check_files", "read_findings"]
+__all__ = ["check_again", "check_files", "read_findings"]
 
 _ALIVE_EVERY = 256  # entries of the folder between two signs of life
 
@@ -54,6 +55,34 @@ def check_files(
             return _Checker(root, references, memory, asked_at, only, progress).check()
     except sqlite3.Error as problem:
         raise RepriseError(f"{shown(book)} cannot be written", cause=str(problem)) from None
+
+
+def check_again(
+    checked: FileCheck,
+    references: References,
+    book: Path,
+    *,
+    progress: Progress = lambda files, total, bytes: None,
+) -> FileCheck:
+    """What a check found missing or wrong, once more, against what the database refers to by now: where it is in use, a
+    row may have gone since it was asked, and its file with it. Raises as ``check_files``."""
+    paths = {each.path for kind in ("missing", "wrong") for each in read_findings(checked.book, kind)}
+    again = check_files(Path(checked.root), _Those(references, paths), book, progress=progress)
+    return replace(checked, book=again.book, missing=again.missing, wrong=again.wrong)
+
+
+class _Those(References):
+    """Some of them."""
+
+    def __init__(self, references: References, paths: Collection[bytes]) -> None:
+        super().__init__(references.path)
+        self._paths = paths
+
+    def __iter__(self) -> Iterator[Reference]:
+        return (each for each in super().__iter__() if each.path in self._paths)
+
+    def count(self) -> int:
+        return len(self._paths)
 
 
 class _Checker:

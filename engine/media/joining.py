@@ -16,7 +16,6 @@ _KEPT = (
     "shared-files",
     "set-aside-files",
     "moved-out",
-    "attributes",
 )  # checks that the two do not share
 
 

@@ -134,7 +134,10 @@ def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
     if files.place == "beside":
         yield step("swap-files", f"set {files.live} aside as {files.set_aside}, put the new one there")
     elif files.place == "delta":
-        yield step("swap-files", f"change what differs in {files.live}; what is moved out goes to {files.set_aside}")
+        yield step(
+            "swap-files",
+            f"change what differs in {files.live}, owners and modes too; what is moved out goes to {files.set_aside}",
+        )
     yield step("check-files", "check the files")
     yield step("report", "write the report")
 
@@ -229,13 +232,10 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
         yield Check("files-wanted", "warn", None, finding, "start it first; or afterwards: reprise files check")
     if files.place == "beside":
         finding = (
-            "files that are right already are not copied: the folder that is set aside shares them, by a reflink, or, "
-            "where the file system has none, by a hard link: a program that writes into one in place then changes both"
+            "files that are right already are shared with the folder that is set aside; a program that writes into one "
+            "in place changes both, where the file system has no reflinks"
         )
         yield Check("shared-files", "info", True, finding)
-    if files.place == "delta":
-        finding = "what is right there but for its owner or mode gets those of its snapshot: the run counts them"
-        yield Check("attributes", "info", True, f"{finding}, and a rollback gives back what they were")
     if files.place != "into" and files.moment is not None:
         yield _moved_out(files, asked.younger)
     if files.earlier:

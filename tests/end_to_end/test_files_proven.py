@@ -168,3 +168,18 @@ def test_a_side_copys_files_are_proven_too_and_it_is_served_after_that(system: S
     said = system.operator.ask("resume", str(failed["run"]), "--yes", expect=0)
     assert f"files lost {failed['run']}" in said.errors
     assert check_of(said.document)["ok"] is False and said.document["host"]
+
+
+@pytest.mark.parametrize("place", [(), ("--delta",), ("--into", "elsewhere")])
+def test_files_alone_are_proven_against_the_live_database(system: System, place: tuple[str, ...]) -> None:
+    operator = system.operator
+    operator.ask("backup", "media", expect=0)
+    system.upload("2026/11/28/gone.pdf")
+    (system.media / "2026/11/28/gone.pdf").unlink()
+    (system.media / "2026/11/27/1.pdf").write_bytes(b"damaged")
+    words = [str(operator.home / each) if each == "elsewhere" else each for each in place]
+    folder = operator.home / "elsewhere" if words and words[0] == "--into" else system.media
+    report = operator.ask("files", "restore", "--latest", *words, "--yes", expect=0).document
+    assert (folder / "2026/11/27/1.pdf").read_bytes() == system.contents["2026/11/27/1.pdf"]
+    listed = report["files"]["check"]
+    assert (listed["listed"], listed["missing"], listed["wrong"]) == (1, 0, 0) and report["files"]["unrecoverable"] == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.catalogue import key_of
-from engine.media.checking import check_files, read_findings
+from engine.media.checking import check_again, check_files, read_findings
 from engine.media.choices import Choices
 from engine.media.putting import storable
 from engine.media.references import References, open_references
@@ -33,6 +33,7 @@ SKIPPED = "files-skipped"
 
 _CHECKED = "files_check"  # the fact that carries what the last check has found
 _SHOWN = 5  # files in an error
+_FEW = 10_000  # files that may have gone with their rows while a live folder was checked
 
 
 class _Skipped(Exception):
@@ -101,6 +102,8 @@ def _check(step: RunningStep, files: Files, say: Say) -> object:
         if rescued:
             told.append(f"brought back from {aside}: {rescued} that were missing{' or wrong' if wrong else ''}")
             checked = check()
+    if files.asked == "live" and files.place != "into" and 0 < checked.missing + checked.wrong <= _FEW:
+        checked = check_again(checked, _references(step, files), book.with_name("files.check-again"))
     with Choices(choices_path(step)) as choices:
         judged = judge(choices, checked, narrowed=choices.kept(NARROWED) is not None)
         lost = {name: value for name, value in summary(choices, files).items() if name.startswith("unrecoverable")}
@@ -113,7 +116,10 @@ def _check(step: RunningStep, files: Files, say: Say) -> object:
 
 
 def _references(step: RunningStep, files: Files) -> References:
-    """As the opened database says it, or the live one, which is in use: now. Raises RepriseError."""
+    """As the opened database says it, or the live one, which is in use: now; of a folder elsewhere as it was said when
+    its files were chosen. Raises RepriseError."""
+    if files.asked == "live" and files.place == "into":
+        return open_references(step.run_dir / REFERENCES)
     try:
         return ask(step, step.run_dir / REFERENCES, production=True)
     except RepriseError:
