@@ -12,6 +12,7 @@ from engine.records.coding import to_builtins
 from engine.records.errors import Refused, RepriseError, Unreachable, UsageError
 from engine.records.lsn import format_lsn
 from engine.records.plan import Plan
+from engine.records.runs import LIVE
 from engine.records.target import RecoveryPoint, RecoveryTarget
 from engine.recovery.resolving import resolve_in
 from engine.recovery.wording import Wording
@@ -19,6 +20,7 @@ from engine.run import opening
 from engine.run.control import send
 from engine.run.folder import create_run, find_run, read_run, read_run_site
 from engine.run.starting import start_engine, wait_for_end
+from engine.steps.files.check import SKIPPED as FILES_SKIPPED
 from engine.steps.gate import follows
 from engine.steps.inspect import ACCEPTED, SKIPPED
 from engine.steps.promote import start_copy, stop_copy
@@ -109,11 +111,18 @@ def cancel(desk: Desk, run: str) -> None:
 
 
 def skip(desk: Desk, run: str) -> None:
-    """Leave out the reading of every page, or the rest of it. Raises UsageError where it is over, or never comes."""
+    """Leave out the reading of every page, or the rest of it; in the files' check, its rest, or what it found: a run
+    that ended there goes on as it is. Raises UsageError where both are over, or never come."""
     state = run_state(writable(desk), run)
     if "skip" not in state.answers:
-        raise UsageError(f"{state.run} does not read pages now or later", remedy="see: reprise report " + state.run)
-    (Path(state.folder) / SKIPPED).touch(mode=0o600)
+        raise UsageError(f"{state.run} has nothing to skip now or later", remedy="see: reprise report " + state.run)
+    folder = Path(state.folder)
+    if not state.checks_files:
+        (folder / SKIPPED).touch(mode=0o600)
+        return
+    (folder / FILES_SKIPPED).touch(mode=0o600)
+    if state.outcome not in LIVE:
+        start_engine(folder)
 
 
 def resume(desk: Desk, run: str, *, accept_checks: bool = False) -> None:

@@ -1,5 +1,6 @@
 """How the five protected things stand, for a glance, a monitor, or a screen."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,13 @@ from engine.acts.looking import View, look, read_archive
 from engine.archiving.streaming import slot_of
 from engine.keeping.proofs import read_refusal
 from engine.keeping.status import LiveFacts, SetUp, judge, newest_copies
+from engine.media.brought import Brought
 from engine.records.errors import RepriseError
 from engine.records.lsn import SegmentName, segment_of
 from engine.records.status import THINGS, ArchiverFacts, SiteStatus, ThingName
 from engine.records.survey import FileSystem
 from engine.recovery.windows import goes_on
+from engine.run.earlier import last_choices
 from engine.site import Site
 from engine.survey.archiver import ask_archiver
 from engine.survey.changes import count_changed
@@ -38,7 +41,7 @@ def status(desk: Desk) -> SiteStatus:
     newest = newest_copies(view.catalog, archived_to).get("files")
     policy: dict[ThingName, int | None] = {name: site.policy.seconds(name) for name in THINGS}
     live = replace(
-        _live(site, places, newest.at if newest else None),
+        _live(site, places, newest.at if newest else None, desk.state),
         archiver=archiver,
         no_archiver=no_archiver,
         reached=archiver is not None and _reaches(view, archiver.segment, archiver.waiting),
@@ -72,7 +75,7 @@ def _ask_archiver(site: Site) -> tuple[ArchiverFacts | None, str | None]:
         return None, ": ".join(filter(None, (error.message, error.cause)))
 
 
-def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None) -> LiveFacts:
+def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None, state: Path) -> LiveFacts:
     """What the folders say."""
     rooms: dict[str, FileSystem] = {}
     beside, away = set(), set()
@@ -87,7 +90,7 @@ def _live(site: Site, places: dict[ThingName, list[str]], since: datetime | None
             rooms[folder] = room
             if (device := _device(original)) is not None and room.device == device:
                 beside.add(folder)
-    changed, uncounted = _changed_files(site, since) if places["files"] else (None, None)
+    changed, uncounted = _changed_files(site, since, state) if places["files"] else (None, None)
     return LiveFacts(
         changed_files=changed, uncounted=uncounted, rooms=rooms, beside=frozenset(beside), away=frozenset(away)
     )
@@ -123,12 +126,18 @@ def _device(path: str | None) -> int | None:
     return room.device if room is not None and Path(path or "").exists() else None
 
 
-def _changed_files(site: Site, since: datetime | None) -> tuple[int | None, str | None]:
+def _changed_files(site: Site, since: datetime | None, state: Path) -> tuple[int | None, str | None]:
     """How many of the users' files changed since, else why that is not known; neither where there is no snapshot."""
     if site.media is None or since is None:
         return None, None
     path, limit = site.media.path, since.timestamp()
-    counted = within(_COUNTING_SECONDS + _GRACE_SECONDS, lambda: count_changed(path, limit, _COUNTING_SECONDS), None)
+
+    def counting() -> tuple[int, str | None]:
+        choices = last_choices(state, site.name, os.path.realpath(path))
+        kept = (Brought(*choices).has,) if choices is not None else ()
+        return count_changed(path, limit, _COUNTING_SECONDS, *kept)
+
+    counted = within(_COUNTING_SECONDS + _GRACE_SECONDS, counting, None)
     if counted is None:
         return None, f"changed files were not counted: {path} does not answer"
     count, problem = counted

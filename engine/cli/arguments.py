@@ -201,7 +201,7 @@ def _parser(words: Sequence[str]) -> _Parser:
     command("finish", "at the gate: open the recovered server for writes", run, yes)
     command("advance", "at the gate: replay on to a later target, and wait again", run, target, yes)
     command("cancel", "stop a run at its next safe point; all is left as it is", run, yes)
-    command("skip", "leave out the reading of every page of the copy, or the rest of it", run, yes)
+    command("skip", "leave out reading every page, or pass over what the check of the files says", run, yes)
     resume = command("resume", "go on with an interrupted or failed run", run, yes)
     resume.add_argument(
         "--accept-checks",

@@ -60,7 +60,17 @@ def follow(given: Given, desk: acts.Desk, run: str) -> int:
         say(f"reprise: {STOPPED_LOOKING}", err=True)
         return 130
     show(given, desk, state)
+    _say_what_is_lost(state)
     return EXIT_OF_OUTCOME.get(state.outcome, 1)
+
+
+def _say_what_is_lost(state: RunState) -> None:
+    """Loudly, as the run counts as completed: it did all that can be done."""
+    lost = (state.files or {}).get("unrecoverable", 0)
+    if state.outcome != "completed" or not lost:
+        return
+    what = "1 file" if lost == 1 else f"{lost} files"
+    say(f"reprise: {what} could not be brought back, nobody has them: reprise files lost {state.run}", err=True)
 
 
 def document_of(state: RunState) -> documents.Document:

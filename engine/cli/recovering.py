@@ -8,6 +8,7 @@ from engine.cli import arguments, documents, following, progress, telling
 from engine.cli.printing import say
 from engine.records.errors import UsageError
 from engine.records.plan import Destination, Plan
+from engine.records.runs import LIVE
 
 Given = argparse.Namespace
 
@@ -103,6 +104,24 @@ def _act(act: Callable[[acts.Desk, str], object], question: str, *, follow: bool
     return command
 
 
+def _skip(given: Given) -> int:
+    """A run that ended in the files' check goes on; any other knows now."""
+    desk = acts.open_desk(given.site, given.state)
+    state = acts.run_state(desk, given.run)
+    ended = state.checks_files and state.outcome not in LIVE
+    question = f"Leave out reading every page in {state.run}? [yes/no] "
+    if state.checks_files:
+        question = f"Leave out the rest of the files' check in {state.run}? [yes/no] "
+    if ended:
+        question = f"Go on with {state.run}, whatever is missing or wrong among its files? [yes/no] "
+    following.confirm(given, question, "yes")
+    acts.skip(desk, state.run)
+    if ended:
+        return following.follow(given, desk, state.run)
+    following.show(given, desk, acts.run_state(desk, state.run))
+    return 0
+
+
 def resume(given: Given) -> int:
     desk = acts.open_desk(given.site, given.state)
     state = acts.run_state(desk, given.run)
@@ -157,9 +176,7 @@ ON_A_RUN: dict[str, Callable[[Given], int]] = {
     "cancel": _act(
         lambda desk, run: acts.cancel(desk, run), "Stop {run} at its next safe point? [yes/no] ", follow=False
     ),
-    "skip": _act(
-        lambda desk, run: acts.skip(desk, run), "Leave out reading every page in {run}? [yes/no] ", follow=False
-    ),
+    "skip": _skip,
     "rollback": _act(
         lambda desk, run: acts.rollback(desk, run), "Take {run} back to the state before it? [yes/no] ", follow=True
     ),

@@ -23,8 +23,10 @@ selecting   how much the snapshots hold together, in all or at and below one pat
 younger     how much of the live folder changed after the moment
 looking     the live folder held against what is wanted
 elsewhere   what is lost or damaged, sought by its content: in snapshots, the live folder, what was set aside
-trying      the same in snapshots that tell no hashes and must be fetched
+trying      the same where that costs reading: what must be fetched, or hashed, to be known
 bringing    what is wanted, copied and hashed; opening: without following a link
 swapping    the live folder changed by renames, and back
+dressing    its owners and modes put right, and back
+brought     what a run's choices say of a file later
 rescuing    what the opened database misses, from what was moved out
 """

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.media.borg_output import Sorted, as_told, explained, read_archives, read_names, read_said
 from engine.media.catalogue import Entry
-from engine.media.fetched import STAGING, Tally, Wanted, opened_up, settle
+from engine.media.fetched import Tally, Wanted, opened_up, settle, staging_of
 from engine.media.programs import Talk, talking
 from engine.records.copies import MediaSnapshot, Problem
 from engine.records.errors import DamagedCopy, RepriseError
@@ -125,7 +125,7 @@ class BorgFiles:
 
     def _extract_and_settle(self, wanted: Wanted, target: bytes, tally: Tally) -> None:
         """Raises DamagedCopy where a file of those that are wanted was passed over, which is not wanted from now on."""
-        staging = target + b"/" + STAGING
+        staging = staging_of(target)
         os.mkdir(staging, 0o700)  # noqa: PTH102
         failure: RepriseError | None = None
         self._broken_off = None

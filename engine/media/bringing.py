@@ -27,7 +27,7 @@ from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
 from engine.media.sharing import Answer, share_out
 from engine.media.snapshot import entry_of
 from engine.media.sources import Held
-from engine.media.trying import find_by_fetching
+from engine.media.trying import find_by_reading
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.transfer.durable import FileSystems
 from engine.transfer.failures import unwritable
@@ -48,7 +48,6 @@ _UNFETCHED = "its copy could not be fetched: it is damaged, or stands in the sna
 _LEFT = "could not be taken over from the live folder: they stand in what is set aside"
 _CHANGED = "only the live folder had it, where it was changed meanwhile"
 _FETCHED_AT_ONCE = 20_000
-_FETCHED = ".fetched"  # in the folder that is being built
 _SOUGHT = "sought"  # the fact for how many damaged copies others were sought
 _RIGHT = "EXISTS (SELECT 1 FROM live WHERE live.key = wanted.key AND verdict = 'right')"
 
@@ -64,13 +63,18 @@ def take_anew(choices: Choices) -> None:
 
 class Bringer:
     """Fills ``building``, a folder of the run's own. ``whole``: it will be all that there is (it takes the live
-    folder's place, or stands elsewhere); else it holds only what goes into the live folder."""
+    folder's place, or stands elsewhere); else it holds only what goes into the live folder. ``last_hope``: there is
+    time to seek what is lost by reading all that the snapshots have; ``seeking`` hears of that."""
 
     def __init__(
-        self, choices: Choices, held: Sequence[Held], live: Path, building: Path, *, whole: bool, share: bool, say: Say
-    ) -> None:
+        self, choices: Choices, held: Sequence[Held], live: Path, building: Path, *, whole: bool, share: bool, say: Say,
+        last_hope: bool = False, seeking: Say | None = None,
+    ) -> None:  # fmt: skip
         self.choices, self.held, self.say = choices, held, say
         self.live, self.building, self.whole, self.share = os.fsencode(live), os.fsencode(building), whole, share
+        self.last_hope, self.seeking = last_hope, seeking or say
+        # what is fetched, in the folder that is being built: a run's name is no file's
+        self.on_the_way = building / f".reprise-{choices.path.parent.name}"
         self.files = self.bytes = 0
         self.told = (0, 0)
         self.clones = True  # until the file system declines one
@@ -85,7 +89,9 @@ class Bringer:
             self.systems = FileSystems([Path(os.fsdecode(self.building))])
             self.from_live = opened.enter_context(Opener(self.live)) if os.path.isdir(self.live) else None  # noqa: PTH112
             try:
+                remove_tree(self.on_the_way)  # of one that was killed
                 self._bring_all()
+                remove_tree(self.on_the_way)
                 if self.whole and self.share:
                     self._take_orphans()
                 for place, folder in reversed(self.folders):
@@ -104,7 +110,7 @@ class Bringer:
                 else:
                     self._copy_from(each.files.root, number)
             self._copy_from(self.live, LIVE)
-            if not self._seek_damaged() and not self._seek_by_fetching():
+            if not self._seek_damaged() and not self._seek_by_reading():
                 return
 
     def _seek_damaged(self) -> int:
@@ -119,10 +125,9 @@ class Bringer:
         self.choices.keep(_SOUGHT, str(tried))
         return found
 
-    def _seek_by_fetching(self) -> int:
+    def _seek_by_reading(self) -> int:
         self._put_on_disk()
-        scratch = Path(os.fsdecode(self.building)) / _FETCHED
-        return find_by_fetching(self.choices, self.held, scratch, self._tell)
+        return find_by_reading(self.choices, self.held, self.on_the_way, self.seeking, last_hope=self.last_hope)
 
     # What the live folder has, links and folders
 
@@ -335,10 +340,9 @@ class Bringer:
             self._put_on_disk()
 
     def _fetch_those(self, held: Held, wanted: Sequence[Wanted]) -> None:
-        scratch = Path(os.fsdecode(self.building)) / _FETCHED
-        names = scratch.with_name(_FETCHED + "-names")
-        remove_tree(scratch)
-        scratch.mkdir(0o700)
+        scratch, names = self.on_the_way / "files", self.on_the_way / "names"
+        remove_tree(self.on_the_way)
+        scratch.mkdir(0o700, parents=True)
         with names.open("wb") as file:
             file.writelines(origin + b"\0" for origin in sorted({one.origin for one in wanted}, key=key_of))
         try:
@@ -349,8 +353,7 @@ class Bringer:
         wanted = [one for one in self._learn_hashes(scratch, wanted) if self.whole or not self._right(one)]
         with Opener(os.fsencode(scratch)) as opener:
             self._copy(os.fsencode(scratch), opener, iter(wanted))
-        names.unlink()
-        remove_tree(scratch)
+        remove_tree(self.on_the_way)
 
     def _right(self, wanted: Wanted) -> bool:
         return bool(self.choices.number(f"SELECT {_RIGHT} FROM wanted WHERE key = ?", key_of(wanted.path)))

@@ -10,8 +10,9 @@ The caller sees to it that a folder which hangs does not hold it (a child proces
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from errno import ENOENT, ESTALE
 from pathlib import Path
@@ -25,7 +26,7 @@ from engine.records.checking import FileCheck, FileFinding
 from engine.records.errors import RepriseError, Unreachable
 from engine.transfer.naming import shown
 
-__all__ = ["check_files", "read_findings"]
+__all__ = ["check_again", "check_files", "read_findings"]
 
 _ALIVE_EVERY = 256  # entries of the folder between two signs of life
 
@@ -39,9 +40,11 @@ def check_files(
     book: Path,
     *,
     asked_at: datetime | None = None,
+    only: bytes | None = None,
     progress: Progress = lambda files, total, bytes: None,
 ) -> FileCheck:
-    """Check every file that ``references`` names below ``root``. ``book`` is where findings and hashes are kept; where
+    """Check every file that ``references`` names below ``root``; ``only``: this path alone, and what lies below it.
+    ``book`` is where findings and hashes are kept; where
     it holds a check of the same folder that was stopped within the last day, that one goes on. ``asked_at``: when the
     database was asked, where it is in use: what came since is no orphan.
 
@@ -49,16 +52,46 @@ def check_files(
     """
     try:
         with closing(Book(book, root)) as memory:
-            return _Checker(root, references, memory, asked_at, progress).check()
+            return _Checker(root, references, memory, asked_at, only, progress).check()
     except sqlite3.Error as problem:
         raise RepriseError(f"{shown(book)} cannot be written", cause=str(problem)) from None
 
 
+def check_again(
+    checked: FileCheck,
+    references: References,
+    book: Path,
+    *,
+    progress: Progress = lambda files, total, bytes: None,
+) -> FileCheck:
+    """What a check found missing or wrong, once more, against what the database refers to by now: where it is in use, a
+    row may have gone since it was asked, and its file with it. Raises as ``check_files``."""
+    paths = {each.path for kind in ("missing", "wrong") for each in read_findings(checked.book, kind)}
+    again = check_files(Path(checked.root), _Those(references, paths), book, progress=progress)
+    return replace(checked, book=again.book, missing=again.missing, wrong=again.wrong)
+
+
+class _Those(References):
+    """Some of them."""
+
+    def __init__(self, references: References, paths: Collection[bytes]) -> None:
+        super().__init__(references.path)
+        self._paths = paths
+
+    def __iter__(self) -> Iterator[Reference]:
+        return (each for each in super().__iter__() if each.path in self._paths)
+
+    def count(self) -> int:
+        return len(self._paths)
+
+
 class _Checker:
     def __init__(
-        self, root: Path, references: References, book: Book, asked_at: datetime | None, progress: Progress
-    ) -> None:
+        self, root: Path, references: References, book: Book, asked_at: datetime | None, only: bytes | None,
+        progress: Progress,
+    ) -> None:  # fmt: skip
         self.root, self.references, self.book, self.progress = os.fsencode(root), references, book, progress
+        self.only = only
         self.since = asked_at.timestamp() if asked_at is not None else None
         self.total = references.count()
         self.asked: deque[Reference] = deque()  # given to be hashed, in this order
@@ -112,6 +145,8 @@ class _Checker:
         there = self._walk()
         entry = next(there, None)
         for reference in self.references:
+            if not self._asked(reference.path):
+                continue
             key = key_of(reference.path)
             while entry is not None and key_of(entry[0]) < key:
                 self._unasked(*entry)
@@ -141,7 +176,7 @@ class _Checker:
     def _unasked(self, path: bytes, entry: os.DirEntry[bytes]) -> None:
         """Nobody refers to this; only a file can be an orphan."""
         self._pass_link(path, entry)
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=False) or not self._asked(path):
             return
         try:
             status = entry.stat(follow_symlinks=False)
@@ -149,6 +184,9 @@ class _Checker:
             return  # it vanished
         if self.since is None or status.st_ctime < self.since:
             self.book.add(FileFinding("orphan", path, "", 0, status.st_size))
+
+    def _asked(self, path: bytes) -> bool:
+        return self.only is None or path == self.only or path.startswith(self.only + b"/")
 
     def _pass_link(self, path: bytes, entry: os.DirEntry[bytes]) -> None:
         if entry.is_symlink():

@@ -9,6 +9,7 @@ live     what stands in the live folder, as it was last looked at, and the verdi
 dressed  what stands in the live folder with another owner or mode than is wanted
 lost     what the database refers to, or a snapshot should hold, and nobody has
 tried    where a content was sought and another one stands: source, path there, and which file that is
+sought   what of the lost was sought by its content wherever it could be
 finding  what else the operator should know
 """
 
@@ -46,6 +47,7 @@ CREATE TABLE IF NOT EXISTS lost (
 CREATE TABLE IF NOT EXISTS tried (
     source INTEGER, origin BLOB, device INTEGER, inode INTEGER, PRIMARY KEY (source, origin)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sought (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finding (sort TEXT, path BLOB, PRIMARY KEY (sort, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dressed (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS earlier (key BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -123,7 +125,7 @@ class Choices:
 
     def forget(self) -> None:
         """Everything that was chosen, to choose anew."""
-        for table in ("wanted", "lost", "finding", "earlier", "tried", "fact"):
+        for table in ("wanted", "lost", "finding", "earlier", "tried", "sought", "fact"):
             self._execute(f"DELETE FROM {table}")  # names of ours
 
     def want(self, wanted: Wanted) -> None:

@@ -30,6 +30,7 @@ CAME = "may have come after the moment (with an older time, between two snapshot
 CHANGED = "may be younger than the moment (changed while a snapshot was taken)"
 DIFFER = "differ in snapshots that overlap (the newest was taken)"
 CLASH = "are a folder in another snapshot, or lie in one that is a file there (left out)"
+IN_TWO_WAYS = "the database refers to it as a file and as a folder"  # why it is lost
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Say = Callable[[int], None]
@@ -258,14 +259,20 @@ class _Chooser:
             if not wanted.needed:
                 return
             if file.sure and not wanted.sure:
-                self.choices.find(CLASH, wanted.path)
+                self._leave_out(wanted)
                 return
-            self.choices.find(CLASH, file.path)
+            self._leave_out(file)
             self.choices.unwant(file.path)
             self.last_file = None
         self.choices.want(wanted)
         if wanted.entry.kind != "d":
             self.last_file = wanted
+
+    def _leave_out(self, wanted: Wanted) -> None:
+        self.choices.find(CLASH, wanted.path)
+        if wanted.rows:
+            e = wanted.entry
+            self.choices.lose(Lost(wanted.path, e.sha256, e.size, wanted.rows, IN_TWO_WAYS))
 
 
 def _fits(entry: Entry, reference: Reference) -> bool:

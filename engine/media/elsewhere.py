@@ -42,7 +42,7 @@ def find_in_snapshots(choices: Choices, held: Sequence[Held], say: Say = lambda 
         return 0
     for index in ("lost_by_content ON lost (sha256)", "lost_by_size ON lost (size)"):
         choices.ask(f"CREATE INDEX IF NOT EXISTS {index}")
-    found = 0
+    found = _find_in_wanted(choices, held)
     for number, each in enumerate(held):
         try:
             with each.files.entries(hashes=not each.in_reserve) as entries:
@@ -50,6 +50,25 @@ def find_in_snapshots(choices: Choices, held: Sequence[Held], say: Say = lambda 
         except (OSError, RepriseError) as problem:
             what = each.snapshot.id if each.set_aside else f"snapshot {each.snapshot.id}"
             choices.find(f"{what} could not be looked through for what is lost: {problem}")
+    return found
+
+
+def _find_in_wanted(choices: Choices, held: Sequence[Held]) -> int:
+    """What is wanted under another name may have this content: whether it does is seen when it is copied."""
+    choices.ask("CREATE TEMP TABLE IF NOT EXISTS same (lost BLOB PRIMARY KEY, wanted BLOB) WITHOUT ROWID")
+    choices.ask("DELETE FROM same")
+    choices.ask(  # the lost ones have an index by their content
+        "INSERT INTO same SELECT lost.key, min(wanted.key) FROM wanted CROSS JOIN lost ON lost.sha256 = wanted.sha256 "
+        "WHERE wanted.kind = 'f' AND wanted.needed AND source >= 0 AND coalesce(lost.size, wanted.size) = wanted.size "
+        "GROUP BY lost.key"
+    )
+    found, last = 0, b""
+    while page := list(choices.ask("SELECT lost, wanted FROM same WHERE lost > ? ORDER BY lost LIMIT ?", last, _PAGE)):
+        last = page[-1][0]
+        for key, other in page:
+            lost, wanted = next(choices.lost("key = ?", key)), next(choices.all_wanted("key = ?", other))
+            entry = wanted.entry._replace(path=wanted.origin)
+            found += _give(choices, lost, wanted.source, held[wanted.source], entry)
     return found
 
 

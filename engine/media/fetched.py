@@ -14,7 +14,7 @@ from engine.transfer.naming import shown
 
 _BLOCK = 1 << 16
 _TOLD_EVERY = 0.2  # seconds
-STAGING = b".reprise-fetching"
+_STAGING = b".staging"
 
 
 def wanted_paths(list_: Path) -> Iterator[bytes]:
@@ -86,6 +86,11 @@ def make_way(into: bytes, path: bytes) -> bytes:
     place = into + b"/" + path
     os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120
     return place
+
+
+def staging_of(into: bytes) -> bytes:
+    """Where a program puts files on their way into a folder: beside it, as in it every name may be a file's."""
+    return into + _STAGING
 
 
 def settle(staged: bytes, into: bytes, full: bytes, path: bytes) -> int | None:

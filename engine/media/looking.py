@@ -36,7 +36,7 @@ _COMMITTED = 5.0  # seconds between two commits: what was hashed by then is not 
 _KINDS: dict[int, Kind] = {stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFREG: "f"}
 
 DOUBTFUL = "are in no snapshot and older than the moment, but were put there after it (left where they are)"
-DRESSED = "have another owner or mode than their snapshot says (left as they are; without --delta they get it back)"
+DRESSED = "are right but for their owner or mode, which become what their snapshot says"
 
 RIGHT, WRONG, AFTER, ORPHAN, OPEN = "right", "wrong", "after", "orphan", "open"
 BELOW = "below"  # a folder that goes as a whole: it may have what is lost
@@ -59,8 +59,8 @@ def look_at_live(
     say: Say = lambda files, bytes: None,
 ) -> None:
     """Give everything in the live folder its verdict. ``narrowed``: what is wanted is what a database refers to, so
-    that others may stand there rightly. ``stays``: what is right is left as it is, and where it has another owner or
-    mode than it should, that is told. ``skip``: names directly in it that are none of the files (folders of a run's
+    that others may stand there rightly. ``stays``: what is right stays where it is, and where it has another owner
+    or mode than it should, that is told. ``skip``: names directly in it that are none of the files (folders of a run's
     own). A live folder that is not there has nothing. Raises Unreachable where it cannot be read."""
     looker = _Looker(choices, live, held, moment, fast, only, narrowed, skip, say)
     looker.look()

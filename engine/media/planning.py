@@ -134,7 +134,10 @@ def _steps(files: Files, bytes: int | None) -> Iterator[PlannedStep]:
     if files.place == "beside":
         yield step("swap-files", f"set {files.live} aside as {files.set_aside}, put the new one there")
     elif files.place == "delta":
-        yield step("swap-files", f"change what differs in {files.live}; what is moved out goes to {files.set_aside}")
+        yield step(
+            "swap-files",
+            f"change what differs in {files.live}, owners and modes too; what is moved out goes to {files.set_aside}",
+        )
     yield step("check-files", "check the files")
     yield step("report", "write the report")
 
@@ -228,8 +231,11 @@ def _warnings(asked: FilesAsked, files: Files) -> Iterator[Check]:
         finding = "the live database does not answer: all that the snapshot holds is brought back, referred to or not"
         yield Check("files-wanted", "warn", None, finding, "start it first; or afterwards: reprise files check")
     if files.place == "beside":
-        finding = "files that are right already are shared with the folder that is set aside"
-        yield Check("shared-files", "info", True, f"{finding}; a program that writes into one in place changes both")
+        finding = (
+            "files that are right already are shared with the folder that is set aside; a program that writes into one "
+            "in place changes both, where the file system has no reflinks"
+        )
+        yield Check("shared-files", "info", True, finding)
     if files.place != "into" and files.moment is not None:
         yield _moved_out(files, asked.younger)
     if files.earlier:

@@ -22,7 +22,7 @@ from typing import IO, Any
 import msgspec
 
 from engine.media.catalogue import Entry
-from engine.media.fetched import STAGING, Tally, Wanted, make_way, measured, opened_up, settle
+from engine.media.fetched import Tally, Wanted, make_way, measured, opened_up, settle, staging_of
 from engine.media.programs import Talk, talking, version_of
 from engine.media.restic_output import (
     Complaints,
@@ -98,7 +98,7 @@ class ResticFiles:
             wanted.close()
 
     def _restore_and_settle(self, names: list[bytes] | None, wanted: Wanted, into: bytes, tally: "Tally") -> None:
-        staging = into + b"/" + STAGING
+        staging = staging_of(into)
         os.mkdir(staging, 0o700)  # noqa: PTH102
         failure: RepriseError | None = None
         errors = Complaints()
@@ -155,7 +155,7 @@ class ResticFiles:
                     continue
                 content = archive.extractfile(member)
                 assert content is not None
-                _write(content, member.pax_headers, make_way(into, path), tally)
+                _write(content, member.pax_headers, staging_of(into), make_way(into, path), tally)
             talk.finished(_explained(self._repository))
 
 
@@ -176,9 +176,9 @@ class _Blocks(io.RawIOBase):
         return len(data)
 
 
-def _write(content: IO[bytes], headers: Mapping[str, str], place: bytes, tally: Tally) -> None:
-    """A file that appears whole, with its extended attributes where they can be had; zeros become holes."""
-    draft = os.path.dirname(place) + b"/" + STAGING  # noqa: PTH120
+def _write(content: IO[bytes], headers: Mapping[str, str], draft: bytes, place: bytes, tally: Tally) -> None:
+    """A file that appears whole, by way of ``draft``, with its extended attributes where they can be had; zeros become
+    holes."""
     size = 0
     try:
         with open(draft, "wb", buffering=0) as file:  # noqa: PTH123

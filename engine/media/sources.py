@@ -42,8 +42,9 @@ class SnapshotFiles(Protocol):
 
     def fetch(self, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
         """Bring files out of a snapshot that cannot be read directly: ``paths`` is a file of paths that each end with
-        a zero byte, ``into`` an empty folder, on the disk that they are meant for; they come to stand in it under their
-        own paths, with their content alone (owner, mode and time are the caller's). ``say`` hears files and bytes done.
+        a zero byte, ``into`` an empty folder, on the disk that they are meant for (they are first put beside it, in one
+        that is called ``.staging`` besides); they come to stand in it under their own paths, with their content alone
+        (owner, mode and time are the caller's). ``say`` hears files and bytes done.
         Raises RepriseError; what could not be brought is missing."""
         ...
 

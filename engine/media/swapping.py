@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.media.catalogue import key_of, path_of
 from engine.media.choices import Choices
 from engine.media.opening import Opener
+from engine.media.putting import storable
 from engine.records.errors import RunFailed
 from engine.transfer.durable import sync_file_system, sync_folder
 from engine.transfer.naming import shown
@@ -102,6 +103,41 @@ class Swap:
             self._rename(self.aside, self.live, path, inode)
         self._sync()
 
+    def may_come(self, path: bytes) -> bool:
+        """Whether nothing stands at this path in the live folder, and nothing but folders above it."""
+        parts = path.split(b"/")
+        for count in range(1, len(parts)):
+            above = _status(self.live, b"/".join(parts[:count]))
+            if above is None:
+                return True
+            if not stat.S_ISDIR(above.st_mode):
+                return False
+        return _status(self.live, path) is None
+
+    def make_folder(self, path: bytes, like: os.stat_result) -> None:
+        """A folder in the live one, unless it is there; ``like`` has its owner and mode, where no snapshot does."""
+        self._make_folders(self.live, path + b"/.", note=True, like=like)
+
+    @property
+    def building_root(self) -> bytes:
+        return self._roots[1]
+
+    def place_for(self, path: bytes) -> bytes:
+        """Where a file that is to come in to this path is put first; what an attempt before has left there goes."""
+        self._make_folders(self.building, path, note=False)
+        place = self.building_root + b"/" + path
+        with suppress(FileNotFoundError):
+            os.unlink(place)  # noqa: PTH108
+        return place
+
+    def bring_in(self, path: bytes) -> None:
+        """What was put there comes into the live folder; what stands at its path goes out. Both are written down
+        before, so that ``undo`` takes them back."""
+        inode = _inode(self.building, path)
+        self.choices.ask("INSERT INTO move (what, key, inode) VALUES ('in', ?, ?)", key_of(path), inode)
+        self.choices.commit()
+        self._come(path, inode)
+
     def _moves(self, condition: str, order: str) -> Iterator[tuple[int, str, bytes, int | None, bytes | None]]:
         """Those of a condition of ours, page by page: what is written down meanwhile may or may not be seen."""
         beyond, last = ("number < ?", 1 << 62) if order.endswith("DESC") else ("number > ?", -1)
@@ -121,9 +157,12 @@ class Swap:
     def _note_another(self, path: bytes, inode: int) -> bytes | None:
         """What came to this path since the folder was looked at goes out, too: where it goes."""
         query = "SELECT place FROM move WHERE what = 'out' AND key = ? AND inode = ?"
-        for (place,) in self.choices.ask(query, key_of(path), inode):
-            return bytes(place) if place is not None else None
-        place = self._free(self.aside, path)
+        for (noted,) in self.choices.ask(query, key_of(path), inode):
+            return bytes(noted) if noted is not None else None
+        place: bytes | None = self._free(self.aside, path)
+        query = "SELECT EXISTS (SELECT 1 FROM move WHERE what = 'in' AND key = ? AND inode = ?)"
+        if place is None and self.choices.number(query, key_of(path), inode):
+            place = path  # what came in did not stand there before: no undo puts it back
         row = (key_of(path), inode, place)
         self.choices.ask("INSERT INTO move (what, key, inode, place) VALUES ('out', ?, ?, ?)", *row)
         self.choices.commit()
@@ -154,7 +193,7 @@ class Swap:
             raise RunFailed(f"{shown(os.fsdecode(place))} is in the way", remedy="move it elsewhere, then try again")
         os.rename(name, new_name, src_dir_fd=source.enter(above), dst_dir_fd=target.enter(above_place))
 
-    def _make_folders(self, target: Opener, path: bytes, note: bool) -> None:
+    def _make_folders(self, target: Opener, path: bytes, note: bool, like: os.stat_result | None = None) -> None:
         """The folders above a path; those of the live folder are noted, so that they can go again."""
         parts = path.split(b"/")[:-1]
         for count in range(1, len(parts) + 1):
@@ -166,10 +205,10 @@ class Swap:
                 self.choices.ask("INSERT INTO move (what, key, inode) VALUES ('made', ?, NULL)", key_of(folder))
                 self.choices.commit()
             os.mkdir(name, 0o700, dir_fd=target.enter(above))
-            self._dress_folder(target, folder)
+            self._dress_folder(target, folder, like)
 
-    def _dress_folder(self, target: Opener, folder: bytes) -> None:
-        """Owner and mode as the snapshot has them, else as the live or built one."""
+    def _dress_folder(self, target: Opener, folder: bytes, like: os.stat_result | None = None) -> None:
+        """Owner and mode as the snapshot has them, else as ``like``, the live or the built one."""
         present = _status(target, folder)
         if present is None or not stat.S_ISDIR(present.st_mode):
             return
@@ -177,7 +216,8 @@ class Swap:
         if known is not None:
             mode, uid, gid = known.entry.mode, known.entry.uid, known.entry.gid
         else:
-            status = next(filter(None, (_status(each, folder) for each in (self.live, self.building))), None)
+            present_ones = (_status(each, folder) for each in (self.live, self.building))
+            status = like or next(filter(None, present_ones), None)
             if status is None:
                 return
             mode, uid, gid = status.st_mode & 0o7777, status.st_uid, status.st_gid
@@ -210,6 +250,23 @@ def _status(tree: Opener, path: bytes) -> os.stat_result | None:
 def _inode(tree: Opener, path: bytes) -> int | None:
     status = _status(tree, path)
     return status.st_ino if status is not None else None
+
+
+def written_since(choices: Choices, live: Path) -> Iterator[bytes]:
+    """Files that the two folders shared by a hard link and that somebody has written into since they were looked at:
+    the folder that stood before has them as they are now."""
+    query = (
+        "SELECT key, size, mtime_ns, inode FROM live WHERE kind = 'f' AND verdict IN ('right', 'orphan') "
+        "AND key > ? ORDER BY key LIMIT ?"
+    )
+    last = b""
+    while page := list(choices.ask(query, last, _PAGE)):
+        last = page[-1][0]
+        for key, size, mtime, inode in page:
+            with suppress(OSError):
+                status = os.lstat(bytes(live) + b"/" + path_of(key))
+                if status.st_ino == inode and (status.st_size, storable(status.st_mtime_ns)) != (size, mtime):
+                    yield path_of(key)
 
 
 def swap_whole(live: Path, building: Path, aside: Path | None) -> None:

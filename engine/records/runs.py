@@ -146,6 +146,11 @@ class RunState:
         return found[-1] if self.outcome == "paused" and found and found[-1].ok is False else None
 
     @property
+    def checks_files(self) -> bool:
+        """Whether it is in the check of the users' files, or ended there."""
+        return any(step.kind == "check-files" and step.outcome in ("running", "failed") for step in self.steps)
+
+    @property
     def not_true(self) -> tuple[Check, ...]:
         """The site's own questions that were not answered with true, where the run stopped for them."""
         stopped = self.outcome == "failed" and any(

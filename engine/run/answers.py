@@ -7,7 +7,7 @@ from engine.records.plan import Plan
 from engine.records.runs import RunOutcome
 from engine.run.story import Story
 from engine.site import Site
-from engine.steps import READING, SERVED, THROWING
+from engine.steps import CHECKING, READING, SERVED, THROWING
 
 
 def outcome_of(story: Story, *, alive: bool) -> RunOutcome:
@@ -31,7 +31,7 @@ def answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple[
     opened = bool(story.facts.get("application_opened"))
     to_open = ("open",) if in_place and site.application.start and not opened else ()
     reading = [step for step in plan.steps if step.kind in READING and story.step(step.name).outcome != "done"]
-    to_skip = ("skip",) if reading and site.verify.pages else ()
+    to_skip = ("skip",) if (reading and site.verify.pages) or _checks_files(plan, story) else ()
     match outcome:
         case "running":
             return ("cancel", "go-on" if story.held else "hold", *to_skip)
@@ -53,6 +53,14 @@ def answers(plan: Plan, site: Site, story: Story, outcome: RunOutcome) -> tuple[
         case "discarded":
             return to_open if "rollback" not in story.acts else ()
     return ()  # an outcome that a newer engine wrote
+
+
+def _checks_files(plan: Plan, story: Story) -> bool:
+    """Whether the run is in the files' check, has failed or was stopped there."""
+    asked = plan.files is not None and plan.files.asked is not None
+    return asked and any(
+        step.kind in CHECKING and story.step(step.name).outcome in ("running", "failed") for step in plan.steps
+    )
 
 
 def _thrown_away(plan: Plan, story: Story) -> bool:

@@ -7,12 +7,15 @@ import msgspec
 
 from engine.records.errors import RepriseError
 from engine.run.folder import PLAN, newest_runs, read_run
+from engine.steps.files.common import CHOICES
 
 
 class _Files(msgspec.Struct):
     live: str
     building: str
     set_aside: str | None
+    snapshots: list[msgspec.Raw] = []
+    reserve: list[msgspec.Raw] = []
 
 
 class _Aim(msgspec.Struct):
@@ -37,3 +40,17 @@ def moved_files(state: Path, site: str, live: str) -> list[str]:
             if read_run(folder).outcome == "rolled-back":
                 found.append(files.building)
     return found
+
+
+def last_choices(state: Path, site: str, live: str) -> tuple[Path, int] | None:
+    """What the newest run that brought files into the live media folder has chosen (a file of `engine.media.choices`),
+    and how many of its sources are snapshots. None where there is none."""
+    for folder in newest_runs(state):
+        with suppress(OSError, msgspec.DecodeError):
+            aim = msgspec.json.decode((folder / PLAN).read_bytes(), type=_Aim)
+            files, choices = aim.files, folder / CHOICES
+            if files is None or aim.site != site or files.live != live or files.set_aside is None:
+                continue
+            if choices.is_file():
+                return choices, len(files.snapshots) + len(files.reserve)
+    return None

@@ -88,6 +88,9 @@ THROWING = frozenset({"throw-away"})
 READING = frozenset({"inspect"})
 """Kinds that read every page of the copy, which the operator may leave out."""
 
+CHECKING = frozenset({"check-files"})
+"""Kinds that hold the files against the database, which the operator may leave out, or pass over what they find."""
+
 SERVED = frozenset({"open", "swap-database", "swap-files"})
 """Kinds from whose beginning on others may have written into what was brought back."""
 

@@ -291,3 +291,21 @@ def test_a_moment_that_all_files_came_after_does_not_empty_the_live_folder(site:
     state = site.restore(time_of(datetime(2020, 1, 1, tzinfo=UTC)))
     assert state.outcome == "failed" and state.error is not None and "came after" in state.error.message
     assert tree(site.live) == before
+
+
+def test_a_rollback_names_what_was_written_into_in_place_where_the_folders_share_it(site: MediaSite) -> None:
+    site.snapshot()
+    (site.live / "0/0.pdf").unlink()
+    state = site.restore()
+    if (site.live / "3/3.pdf").stat().st_nlink == 1:
+        pytest.skip("this file system has reflinks: nothing is shared by a hard link")
+    with (site.live / "3/3.pdf").open("ab") as file:
+        file.write(b"!")
+    (site.live / "4/4.pdf").unlink()
+    (site.live / "4/4.pdf").write_bytes(b"a new one")
+    state = carry_on(site.desk.state / "runs" / state.run, "rollback")
+    assert state.outcome == "rolled-back"
+    (told,) = [each["text"] for each in state.notes if "in place" in each["text"]]
+    assert "share these files: 3/3.pdf; " in told
+    assert (site.live / "3/3.pdf").read_bytes() == b"content of 3!"
+    assert (site.live / "4/4.pdf").read_bytes() == b"content of 4"

@@ -12,7 +12,7 @@ from engine.acts.desk import Desk
 from engine.acts.watching import status
 from engine.records.status import Thing
 from engine.survey import changes
-from tests.acts.sites import make_site
+from tests.acts.sites import carry_on, fill, make_site
 
 
 @pytest.fixture
@@ -62,6 +62,26 @@ def test_what_could_not_be_counted_in_time_says_so_and_how_many_were(
     assert found.lose_files is None
     told = "at least 3 files changed since the newest copy: they could not all be counted within 1 seconds"
     assert told in found.findings
+
+
+def test_what_a_restore_has_put_there_is_not_counted_and_what_changed_since_is(tmp_path: Path) -> None:
+    """Each of them has a new inode, or a new link: its status changed, and a snapshot has it."""
+    site = make_site(tmp_path)
+    fill(site.live, 10)
+    long_ago = time.time() - 3600
+    for path in site.live.rglob("*.pdf"):
+        os.utime(path, (long_ago, long_ago))
+    site.snapshot()
+    (site.live / "0/0.pdf").unlink()
+    (site.live / "1/1.pdf").write_bytes(b"wrong")
+    run = site.restore().run
+    assert files(site.desk).lose_files == 0
+    (site.live / "2/2.pdf").write_bytes(b"changed since")
+    os.utime(site.live / "2/2.pdf", (long_ago, long_ago))
+    (site.live / "new").write_bytes(b"new")
+    assert files(site.desk).lose_files == 2
+    assert carry_on(site.desk.state / "runs" / run, "discard").outcome == "discarded"
+    assert files(site.desk).lose_files == 2
 
 
 def test_a_media_folder_that_hangs_or_is_gone_is_not_taken_for_one_without_changes(

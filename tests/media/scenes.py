@@ -18,11 +18,13 @@ from engine.media.bringing import Bringer, take_anew
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
 from engine.media.choices import Choices
 from engine.media.choosing import choose
+from engine.media.dressing import dress_live, undress_live
 from engine.media.looking import look_at_live
 from engine.media.references import collect
 from engine.media.snapshot import take_snapshot
 from engine.media.sources import Held, open_snapshot
 from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
+from engine.media.trying import note_what_is_left, still_sought
 from engine.records.copies import MediaSnapshot
 from engine.recovery.snapshots import snapshots_for
 from engine.site import MediaRepository
@@ -150,6 +152,7 @@ class Scene:
             references = collect(rows, self.home / "references.sqlite")
         with Choices(self.decided) as choices:
             choose(choices, held, when, references)
+            note_what_is_left(choices, held)
         self.look(moment, held, narrowed=referred is not None, fast=fast)
         return held
 
@@ -159,12 +162,19 @@ class Scene:
             look_at_live(choices, os.fsencode(self.live), held, when, narrowed=narrowed, fast=fast)
             take_anew(choices)
 
-    def bring(self, held: list[Held], place: Place, say: Callable[[int, int], None] = lambda files, size: None) -> None:
+    def bring(
+        self,
+        held: list[Held],
+        place: Place,
+        say: Callable[[int, int], None] = lambda files, size: None,
+        *,
+        last_hope: bool = True,
+    ) -> None:
         self.building.mkdir(mode=0o700, exist_ok=True)
         with Choices(self.decided) as choices:
             Bringer(
                 choices, held, self.live, self.building,
-                whole=place != "delta", share=place == "beside", say=say,
+                whole=place != "delta", share=place == "beside", say=say, last_hope=last_hope,
             ).bring()  # fmt: skip
 
     def swap(self, place: Place) -> None:
@@ -173,14 +183,16 @@ class Scene:
         elif place == "delta":
             with Choices(self.decided) as choices:
                 plan_moves(choices)
-                with self._moving(choices) as moving:
+                with self.moving(choices) as moving:
                     moving.apply()
+                    dress_live(choices, moving)
 
     def undo(self, place: Place) -> None:
         if place == "beside":
             swap_back(self.live, self.building, self.aside)
         elif place == "delta":
-            with Choices(self.decided) as choices, self._moving(choices) as moving:
+            with Choices(self.decided) as choices, self.moving(choices) as moving:
+                undress_live(choices, moving.live)
                 moving.undo()
 
     def restore(
@@ -195,11 +207,11 @@ class Scene:
         held = self.decide(moment, referred, sized=sized)
         self.bring(held, place)
         self.look(moment, held, narrowed=referred is not None)
-        self.bring(held, place)
+        self.bring(held, place, last_hope=False)
         self.swap(place)
         return self.building if place == "into" else self.live
 
-    def _moving(self, choices: Choices) -> Swap:
+    def moving(self, choices: Choices) -> Swap:
         return Swap(choices, *map(os.fsencode, (self.live, self.building, self.aside)), lambda count: None)
 
     def told(self) -> dict[bytes, set[str]]:
@@ -209,6 +221,10 @@ class Scene:
             for sort, path in choices.ask("SELECT sort, path FROM finding"):
                 found.setdefault(path, set()).add(sort)
             return found
+
+    def still_sought(self) -> int:
+        with Choices(self.decided) as choices:
+            return still_sought(choices)[0]
 
     def lost(self) -> dict[bytes, str]:
         with Choices(self.decided) as choices:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.media import check_book
-from engine.media.checking import check_files, read_findings
+from engine.media.checking import check_again, check_files, read_findings
 from engine.media.references import References, collect
 from engine.records.checking import FileCheck
 from engine.records.errors import Unreachable
@@ -117,6 +117,40 @@ def test_orphans_are_no_error_and_what_came_since_is_none(root: Path, check: Cal
     assert (check(rows).orphans, check(rows).ok) == (1, True)
     assert check(rows, asked_at=datetime.now(UTC) - timedelta(hours=1)).orphans == 0
     assert check(rows, asked_at=datetime.now(UTC) + timedelta(hours=1)).orphans == 1
+
+
+def test_checked_again_only_what_is_still_referred_to_and_still_missing_or_wrong_counts(
+    root: Path, check: Callable[..., FileCheck], tmp_path: Path
+) -> None:
+    rows = rows_of(root)
+    (root / "0/5.bin").unlink()
+    (root / "0/10.bin").unlink()
+    right = (root / "1/11.bin").read_bytes()
+    (root / "1/11.bin").write_bytes(b"half of it")
+    (root / "2/12.bin").write_bytes(b"wrong")
+    told = check(rows)
+    assert (told.missing, told.wrong) == (2, 2)
+    (root / "1/11.bin").write_bytes(right)
+    fewer = gathered((row for row in rows if row[0] != "0/5.bin"), tmp_path)
+    again = check_again(told, fewer, tmp_path / "again")
+    assert (found(again, "missing"), [each[0] for each in found(again, "wrong")]) == (
+        [(b"0/10.bin", "", 1)],
+        [b"2/12.bin"],
+    )
+    assert (again.checked, again.missing, again.wrong) == (60, 1, 1)
+
+
+def test_one_path_alone_is_checked_with_what_lies_below_it(root: Path, check: Callable[..., FileCheck]) -> None:
+    rows: list[tuple[object, ...]] = [*rows_of(root), ("0/none",), ("00/none",), ("1/none",)]
+    (root / "0/orphan").write_bytes(b"x")
+    (root / "1/orphan").write_bytes(b"x")
+    told = check(rows, only=b"0")
+    assert (told.checked, found(told, "missing"), found(told, "orphan")) == (
+        13,
+        [(b"0/none", "", 1)],
+        [(b"0/orphan", "", 0)],
+    )
+    assert check(rows, only=b"0/5.bin").ok
 
 
 def test_what_stands_behind_a_link_or_is_no_file_is_wrong(root: Path, check: Callable[..., FileCheck]) -> None:

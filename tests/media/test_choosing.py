@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.media.choices import Choices, Wanted
-from engine.media.choosing import CAME, CHANGED, CLASH, DELETED, DIFFER, OLDER, nanoseconds
+from engine.media.choosing import CAME, CHANGED, CLASH, DELETED, DIFFER, IN_TWO_WAYS, OLDER, nanoseconds
 from engine.media.elsewhere import IN_THE_WAY, MOVED
 from tests.media.scenes import Scene
 
@@ -120,6 +120,16 @@ def test_a_file_and_a_folder_of_one_name_never_both_and_it_is_told(scene: Scene)
     assert taken_from(scene, 30) == ("s1", True)
     assert CLASH in scene.told()[b"file/inner"]
     assert wanted(scene, b"file/inner") is None
+
+
+def test_what_the_database_calls_a_file_and_a_folder_too_is_lost_in_one_of_the_two_ways(scene: Scene) -> None:
+    scene.write("file", b"a file", 1)
+    scene.snapshot(10)
+    (scene.live / "file").unlink()
+    scene.write("file/inner", b"inner", 20)
+    scene.snapshot(40)
+    scene.decide(30, {b"file": b"a file", b"file/inner": b"inner"})
+    assert list(scene.lost().values()) == [IN_TWO_WAYS]
 
 
 def test_what_a_snapshot_has_as_a_folder_does_not_take_the_place_of_a_file_that_is_referred_to(scene: Scene) -> None:

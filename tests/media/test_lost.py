@@ -9,6 +9,7 @@ from engine.media import lost
 from engine.media.choices import Choices, Lost
 from engine.media.lost import read_lost
 from engine.media.references import collect
+from engine.media.trying import LEFT
 from engine.records.errors import RepriseError
 
 COLUMNS = ("path", "size", "sha256", "id")
@@ -34,6 +35,19 @@ def test_all_of_it_is_listed_page_by_page_with_its_rows(choices: Path, monkeypat
         (b"1", 0, 1, ()),
         *((f"{number}".encode(), 1, number, ({"id": number * 10},)) for number in (2, 3, 4)),
     ]
+
+
+def test_what_is_still_sought_by_its_content_is_not_listed(choices: Path) -> None:
+    with Choices(choices) as writing:
+        for number in (5, 6):
+            writing.lose(Lost(f"{number}".encode(), "ab" * 32, None, 1, "no snapshot has it"))
+        writing.ask("INSERT INTO sought VALUES (?)", b"6")
+        for left, told in (("all", b"6"), ("unsized", b"6"), ("none", b"5")):
+            writing.keep(LEFT, left)
+            writing.commit()
+            references = choices.with_name("references.sqlite")
+            collect([(f"{number}", 1, None, number) for number in range(9)], references, None, COLUMNS)
+            assert [each.path for each in read_lost(choices, references)][5] == told
 
 
 def test_without_references_the_files_are_listed_all_the_same(choices: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine.media import rescuing
+from engine.media.choices import Choices
 from engine.media.references import Reference
 from engine.media.rescuing import rescue
-from tests.media.scenes import contents, tree
+from engine.media.swapping import plan_moves
+from tests.media.scenes import Scene, contents, tree
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def rescued(references: list[Reference], aside: Path, folder: Path) -> int:
     """All that is referred to and not there."""
     references = sorted(references, key=lambda each: each.path.replace(b"/", b"\0"))
     missing = [each.path for each in references if not (folder / os.fsdecode(each.path)).exists()]
-    return rescue(references, missing, os.fsencode(aside), os.fsencode(folder))
+    return rescue(references, missing, os.fsencode(aside), os.fsencode(folder), b".draft")
 
 
 def test_what_was_moved_out_comes_back_with_its_attributes_and_stays_there_too(aside: Path, folder: Path) -> None:
@@ -103,5 +105,66 @@ def test_no_link_is_followed_and_nothing_is_written_over(aside: Path, folder: Pa
     ]
     missing = sorted((each.path for each in wanted), key=lambda path: path.replace(b"/", b"\0"))
     ordered = sorted(wanted, key=lambda each: each.path.replace(b"/", b"\0"))
-    assert rescue(ordered, missing, os.fsencode(aside), os.fsencode(folder)) == 0
+    assert rescue(ordered, missing, os.fsencode(aside), os.fsencode(folder), b".draft") == 0
     assert os.listdir(outside) == ["secret"] and contents(folder)[b"file"] == b"a file"  # noqa: PTH208
+
+
+def test_by_way_of_the_swap_it_can_be_taken_back_and_is_not_lost_then(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.write("there", b"there", 1)
+    (scene.live / "a file").write_bytes(b"x")
+    before, earlier = tree(scene.live), tmp_path / "earlier"
+    for path in (b"2026/11/a", b"b", b"a file/below"):
+        put(earlier, path, path)
+    (earlier / "2026").chmod(0o2750)
+    wanted = [reference(path, path) for path in (b"2026/11/a", b"a file/below", b"b")]
+    places = [os.fsencode(each) for each in (earlier, scene.live)]
+    with Choices(scene.decided) as choices:
+        plan_moves(choices)
+        with scene.moving(choices) as swap:
+            assert rescue(wanted, [each.path for each in wanted], *places, b".draft", swap) == 2
+    assert {b"2026/11/a", b"b", b"there", b"a file"} == contents(scene.live).keys()
+    assert stat.S_IMODE((scene.live / "2026").stat().st_mode) == 0o2750
+    assert not contents(scene.building)
+    scene.undo("delta")
+    assert tree(scene.live) == before
+    assert contents(scene.building) == {b"2026/11/a": b"2026/11/a", b"b": b"b"}
+
+
+def test_a_wrong_copy_of_the_runs_own_is_replaced_and_a_wrong_one_of_anybody_else_is_not(
+    aside: Path, folder: Path
+) -> None:
+    for name in (b"ours", b"another's"):
+        put(aside, name, b"right")
+        put(folder, name, b"wrong")
+    wanted = sorted((reference(b"ours", b"right"), reference(b"another's", b"right")))
+    places = [os.fsencode(each) for each in (aside, folder)]
+    names = [each.path for each in wanted]
+    assert rescue(wanted, [], *places, b".draft", wrong=names, ours=lambda path, status: path == b"ours") == 1
+    assert contents(folder) == {b"ours": b"right", b"another's": b"wrong"}
+
+
+def test_a_wrong_copy_that_was_brought_into_the_live_folder_goes_out_and_an_undo_gives_back_what_was_before(
+    tmp_path: Path,
+) -> None:
+    """One was not there before the run, the other was wrong then, too."""
+    scene = Scene(tmp_path)
+    for name in ("absent", "wrong"):
+        scene.write(name, b"older", 1)
+    scene.snapshot(10)
+    (scene.live / "absent").unlink()
+    scene.write("wrong", b"as it was", 1)
+    before, earlier = tree(scene.live), tmp_path / "earlier"
+    scene.restore(15, "delta")
+    assert set(contents(scene.live).values()) == {b"older"}
+    names = [b"absent", b"wrong"]
+    for path in names:
+        put(earlier, path, b"right")
+    wanted = [reference(path, b"right") for path in names]
+    places = [os.fsencode(each) for each in (earlier, scene.live)]
+    with Choices(scene.decided) as choices, scene.moving(choices) as swap:
+        assert rescue(wanted, [], *places, b".draft", swap, wrong=names, ours=lambda path, status: True) == 2
+    assert set(contents(scene.live).values()) == {b"right"}
+    scene.undo("delta")
+    assert tree(scene.live) == before
+    assert set(contents(scene.building).values()) == {b"right"}

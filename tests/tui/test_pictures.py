@@ -195,6 +195,26 @@ async def run_failed(driver: Driver) -> None:
     await _at(driver, "replay", outcome="failed", pid=None, error=error, answers=("resume", "rollback"))
 
 
+async def run_files_wrong(driver: Driver) -> None:
+    run = "20261123T134200Z-orders-prod"
+    error = RunError(
+        "of the files that the database refers to 2 are missing and 1 wrong, which nothing had told before",
+        "2026/11/22/a.pdf (missing), 2026/11/22/b.pdf (missing), 2026/11/23/c.pdf (it has other content than the "
+        "database says)",
+        f"reprise resume {run} checks again; reprise skip {run} goes on as it is; reprise rollback {run} takes all "
+        "back; reprise files check lists them",
+    )
+    answers = ("resume", "rollback", "skip")
+    await _at(driver, "check-result", kind="in-place", outcome="failed", pid=None, error=error, answers=answers)
+    assert driver.source.state is not None
+    steps = [
+        replace(step, kind="check-files", title="check the files") if step.kind == "check-result" else step
+        for step in driver.source.state.steps
+    ]
+    driver.source.state = replace(driver.source.state, steps=tuple(steps))
+    await driver.press("r")
+
+
 async def run_not_true(driver: Driver) -> None:
     question = "SELECT count(*) > 0 FROM documents"
     error = RunError("1 of 2 questions of the site are not answered with true", f"{question}: False instead of true")
@@ -421,7 +441,8 @@ async def unreadable(driver: Driver) -> None:
 SCREENS: tuple[Walk, ...] = (
     timeline, timeline_2m, timeline_commits, timeline_gap, timeline_years, go_to, problems, unreadable,
     plan, plan_checks, plan_refused, plan_in_place, destination,
-    run, inspecting, log, stop_question, run_failed, run_not_true, accept_question, run_completed, discard_question,
+    run, inspecting, log, stop_question, run_failed, run_not_true, run_files_wrong, accept_question, run_completed,
+    discard_question,
     gate, gate_in_place, gate_unreadable, forward, advanced, not_proven,
     report, runs, no_runs, help, palette,
     files, files_difference, files_restore_question, files_plan, files_plan_whole,

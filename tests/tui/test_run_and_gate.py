@@ -16,6 +16,7 @@ from tests.tui.test_pictures import (
     run,
     run_completed,
     run_failed,
+    run_files_wrong,
     run_not_true,
 )
 from tui.screens.report import ReportScreen
@@ -109,7 +110,7 @@ async def test_the_reading_of_every_page_is_left_out_after_a_question() -> None:
     async with driving(80, 24) as driver:
         await gate(driver)
         await driver.press("s")
-        assert "this run reads no pages" in driver.text
+        assert "this run has nothing to skip" in driver.text
 
 
 async def test_accepting_is_only_for_a_run_that_its_questions_stopped() -> None:
@@ -225,3 +226,15 @@ async def test_a_report_opened_while_the_run_goes_on_says_when_it_has_ended() ->
         driver.screen._tick()
         await driver.settled()
         assert "COMPLETED" in driver.text and "RUNNING" not in driver.text
+
+
+async def test_a_run_that_failed_in_the_files_check_names_its_keys_and_goes_on_as_it_is_after_a_question() -> None:
+    async with driving(80, 24) as driver:
+        await run_files_wrong(driver)
+        assert "R check again   s go on as it is   U roll back" in driver.text.splitlines()[-1]
+        await driver.press("s")
+        assert "go on, whatever is missing or wrong among the files?" in driver.text
+        await driver.press("escape")
+        assert not [ask for ask in driver.source.asked if ask[0] == "skip"]
+        await driver.press("s", "enter")
+        assert driver.source.asked[-1][0] == "skip"

@@ -142,14 +142,25 @@ class RunScreen(RunPicture):
 
     def action_skip(self) -> None:
         acts, desk, run = self.session.acts, self.desk, self.run
-        if self._may("skip", "this run reads no pages, now or later") is None:
+        state = self._may("skip", "this run has nothing to skip, now or later")
+        if state is None:
             return
+        said, asked, what = (
+            "pages are not read any more",
+            "leave out the reading of every page?",
+            "damage in a page then shows only when it is used; Enter leaves it out, Esc does not",
+        )
+        if state.checks_files:
+            said, asked, what = (
+                "goes on as it is",
+                "go on, whatever is missing or wrong among the files?",
+                "the report says what was found; Enter goes on, Esc does not",
+            )
 
         def skip(_: str) -> None:
-            self.act_errand.ask("pages are not read any more", lambda: acts.skip(desk, run))
+            self.act_errand.ask(said, lambda: acts.skip(desk, run))
 
-        what = "damage in a page then shows only when it is used; Enter leaves it out, Esc does not"
-        self.ask(Question("leave out the reading of every page?", skip, lambda _: (True, what)))
+        self.ask(Question(asked, skip, lambda _: (True, what)))
 
     def action_forward(self) -> None:
         state = self._may("advance", "replay can go on only while the run waits at its gate")
@@ -346,9 +357,12 @@ class RunScreen(RunPicture):
             leaving = "leave, it goes on" if self.drilling is None else "leave the drill"
             leave = self.hint("quit", leaving, "app.leave")
             here = running_step(state)
-            skip = (self.hint("skip", "skip pages", "skip"),) if here is not None and here.kind == "inspect" else ()
+            what = {"inspect": "skip pages", "check-files": "skip the check"}.get(here.kind) if here else None
+            skip = (self.hint("skip", what, "skip"),) if what is not None and "skip" in state.answers else ()
             return (log, self.hint("hold", hold, "hold"), *skip, leave, self.hint("stop", "stop", "stop"), help_hint)
         names = {"resume": "resume", "rollback": "roll back", "discard": "discard", "open": "open to users"}
+        if state.checks_files:
+            names = {"resume": "check again", "skip": "go on as it is", "rollback": "roll back"}
         ids = {"open": "application"}
         offered = [
             self.hint(ids.get(name, name), label, ids.get(name, name))

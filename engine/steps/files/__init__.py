@@ -6,4 +6,5 @@ choose  which file from which snapshot, and what the live folder has already
 copy    what it has not
 swap    into the live folder's place, or into it
 check   held against what the database refers to
+judging what that means for the run
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.media.choices import Choices
 from engine.media.choosing import choose
 from engine.media.references import References
+from engine.media.trying import note_what_is_left
 from engine.records.errors import DamagedCopy, RepriseError, RunFailed
 from engine.records.lsn import format_lsn
 from engine.steps.files.asking import ask
@@ -82,6 +83,7 @@ def apply(step: RunningStep) -> None:
                 and not choices.number("SELECT count(*) FROM wanted WHERE kind <> 'd'")
             ):
                 raise RunFailed(ALL_CAME, remedy="choose a later moment, or name a snapshot: --snapshot")
+            note_what_is_left(choices, held)
             if references is not None:
                 choices.keep(NARROWED, "yes")
             if why_not:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.choices import Choices
+from engine.media.dressing import TO_DRESS
 from engine.media.looking import look_at_live
 from engine.media.references import open_references
 from engine.media.sources import Held, open_set_aside, open_snapshot
+from engine.media.trying import still_sought, where_sought
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.records.rows import NAMELESS, NamedRow
@@ -76,11 +78,14 @@ def look(choices: Choices, files: Files, moment: datetime | None, held: Sequence
 
 
 def heard(step: RunningStep, what: str) -> Any:
-    """Progress as the children say it: files and bytes."""
+    """Progress as the children say it: files and bytes, and what else they do, where it is not ``what``."""
 
     def hear(line: str) -> None:
-        count, size = json.loads(line)
-        step.progress(size, step.args.get("bytes"), "bytes", f"{what}: {count} files")
+        count, size, *other = json.loads(line)
+        if other:
+            step.waiting(f"{other[0]}: {count} files")
+        else:
+            step.progress(size, step.args.get("bytes"), "bytes", f"{what}: {count} files")
 
     return hear
 
@@ -92,6 +97,9 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
     shared = f"AND NOT {right}" if files.place != "into" else ""
     wanted = "FROM wanted WHERE kind = 'f' AND needed"
     lost, nameless = _lost(choices)
+    sought, sought_rows = still_sought(choices)
+    seeking = f"{sought} that no snapshot has under {'its name' if sought == 1 else 'their names'}"
+    told = f"sought by content while files are copied: {seeking}"
     moved = "SELECT count(*) FROM live WHERE verdict = 'after' AND kind <> 'd'"
     orphans = "SELECT count(*) FROM live WHERE verdict = 'orphan' AND kind <> 'd'"
     return {
@@ -106,12 +114,14 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
         "out_sample": choices.paths("SELECT key FROM live WHERE verdict = 'after' AND kind <> 'd' ORDER BY key",
                                     limit=_SAMPLE),
         "orphans": 0 if files.place == "into" else choices.number(orphans),
-        "unrecoverable": choices.number("SELECT count(*) FROM lost"),
-        "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost"),
+        "unrecoverable": choices.number("SELECT count(*) FROM lost") - sought,
+        "unrecoverable_rows": choices.number("SELECT sum(rows) FROM lost") - sought_rows,
         "unrecoverable_sample": lost,
         "unrecoverable_note": NAMELESS if nameless else None,
+        "sought": sought,
+        "dressed": choices.number(f"SELECT count(*) FROM {TO_DRESS}") if files.place == "delta" else 0,
         "unsure": choices.number("SELECT count(*) FROM wanted WHERE kind = 'f' AND NOT sure"),
-        "findings": [*([_FAST] if files.fast else []), *choices.findings()],
+        "findings": [*([_FAST] if files.fast else []), *([told] if sought else []), *choices.findings()],
         "list": str(choices.path),
         "whole": whole,
     }  # fmt: skip
@@ -119,7 +129,7 @@ def summary(choices: Choices, files: Files) -> dict[str, Any]:
 
 def _lost(choices: Choices) -> tuple[list[dict[str, Any]], bool]:
     """The first files that nobody has, with the rows that refer to them; and whether the query does not name those."""
-    lost = list(choices.all_lost(_SAMPLE))
+    lost = list(choices.lost(f"NOT ({where_sought(choices)}) ORDER BY key LIMIT ?", _SAMPLE))
     rows: list[tuple[NamedRow, ...]] = [()] * len(lost)
     nameless = False
     if any(each.rows for each in lost):

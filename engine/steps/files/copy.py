@@ -15,6 +15,8 @@ from engine.steps.shared.children import Say, carried
 from engine.transfer.naming import shown
 from engine.transfer.removing import remove_tree
 
+SEEKING = "seeking what is lost by its content"
+
 
 def apply(step: RunningStep) -> None:
     files, held = files_of(step), held_by(step)
@@ -38,6 +40,7 @@ def apply(step: RunningStep) -> None:
                 decided, held, Path(files.live), building,
                 whole=files.place != "delta", share=files.place == "beside",
                 say=lambda count, size: say(json.dumps([count, size])),
+                last_hope=True, seeking=lambda count, size: say(json.dumps([count, size, SEEKING])),
             ).bring()  # fmt: skip
             return summary(decided, files)
 

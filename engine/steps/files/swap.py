@@ -7,18 +7,24 @@ copied again, and moved out where it came after the moment.
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from engine.media.bringing import Bringer, take_anew
 from engine.media.choices import Choices
-from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole
+from engine.media.dressing import dress_live, undress_live
+from engine.media.swapping import Swap, plan_moves, swap_back, swap_whole, written_since
 from engine.records.errors import RunFailed
 from engine.records.files import Files
 from engine.steps.files.common import choices_path, files_of, heard, held_by, look, moment_of, summary
 from engine.steps.protocol import RunningStep
 from engine.steps.shared.children import Say, carried
+from engine.transfer.naming import shown
 from engine.transfer.removing import remove_tree
+
+_NAMED = 20  # files in a note
 
 
 def apply(step: RunningStep) -> None:
@@ -33,11 +39,10 @@ def apply(step: RunningStep) -> None:
                 swap_whole(Path(files.live), Path(files.building), _aside(files))
             else:
                 plan_moves(choices)
-                with _swap(choices, files, say) as swap:
+                with swap_of(choices, files, say) as swap:
                     swap.apply()
-                _remove_empty(files.building)
-                with suppress(OSError):
-                    os.rmdir(files.set_aside or "")  # noqa: PTH106  # nothing went out
+                    dress_live(choices, swap)
+                tidy(files)
             return os.path.lexists(files.set_aside or "")
 
     there = carried(step, work, lambda line: step.progress(json.loads(line), None, "files"))
@@ -69,27 +74,39 @@ def _look_again(step: RunningStep, files: Files) -> None:
 
 
 def undo(step: RunningStep) -> None:
-    """All back. What others wrote into the new folder meanwhile is kept, in the folder that was built."""
+    """All back. What others wrote into the new folder meanwhile is kept, in the folder that was built; what they wrote
+    into files that both folders share is told."""
     files = files_of(step)
     if not step.undo_records:
         return
 
-    def work(say: Say) -> object:
-        if files.place == "beside":
-            swap_back(Path(files.live), Path(files.building), _aside(files))
-            return False
+    def work(say: Say) -> list[str]:
         with Choices(choices_path(step)) as choices:
+            if files.place == "beside":
+                swap_back(Path(files.live), Path(files.building), _aside(files))
+                return list(_told_of_shared(written_since(choices, Path(files.live))))
             plan_moves(choices)
-            with _swap(choices, files, say) as swap:
+            with swap_of(choices, files, say) as swap:
+                undress_live(choices, swap.live)
                 swap.undo()
         if files.set_aside is not None:
             _remove_empty(files.set_aside)
-            return os.path.lexists(files.set_aside)
-        return False
+            if os.path.lexists(files.set_aside):
+                return [f"what others wrote while files moved stays in {files.set_aside}"]
+        return []
 
-    if carried(step, work):
-        step.note(text=f"what others wrote while files moved stays in {files.set_aside}")
+    for told in carried(step, work):
+        step.note(text=told)
     _tell_aside(step, files, None)
+
+
+def _told_of_shared(paths: Iterator[bytes]) -> Iterator[str]:
+    named = [shown(os.fsdecode(path)) for path in islice(paths, _NAMED)]
+    if more := sum(1 for _ in paths):
+        named.append(f"and {more} more")
+    if named:
+        told = "written into in place since the folders changed places, and so in both of them, which share these files"
+        yield f"{told}: {', '.join(named)}; what was right before stands in its snapshot as it was"
 
 
 def discard(step: RunningStep) -> None:
@@ -111,11 +128,18 @@ def _aside(files: Files) -> Path | None:
     return Path(files.set_aside) if files.set_aside is not None else None
 
 
-def _swap(choices: Choices, files: Files, say: Say) -> Swap:
+def swap_of(choices: Choices, files: Files, say: Say) -> Swap:
     if files.set_aside is None:
         raise RunFailed("the plan names no place for what is moved out", remedy="plan again")
     live, building, aside = map(os.fsencode, (files.live, files.building, files.set_aside))
     return Swap(choices, live, building, aside, lambda count: say(json.dumps(count)))
+
+
+def tidy(files: Files) -> None:
+    """What was only on the way for a while goes."""
+    _remove_empty(files.building)
+    with suppress(OSError):
+        os.rmdir(files.set_aside or "")  # noqa: PTH106  # nothing went out
 
 
 def _remove_empty(folder: str) -> None:
