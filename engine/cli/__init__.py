@@ -9,7 +9,8 @@ following     a run that a command starts: confirmed, followed to its end
 grouping      a group of commands, each in a file of its own:
 drill           those of the drills: drill_lab the guided ones, drill_proof the proof drills
 files           those of the users' files: files_browse lists and differences, files_check them against the database,
-                files_restore brought back, files_lost what could not be; files_findings: one by one
+                files_restore brought back, files_lost what could not be; files_findings: one by one;
+                files_find by words in the database's rows
 documents     records as the JSON of CONTRACT.md
 telling       the same for people, as plain lines
 progress      how far something is, told while it goes on

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import cli
 from engine.acts import browsing
 from engine.acts.browsing import files_of_rows
 from engine.acts.desk import Desk
@@ -66,6 +67,21 @@ def test_what_names_the_row_is_searched_and_told_too(server: Cluster, tmp_path: 
             [{"id": 17, "title": "Deed of /uploads/2026/12/Invoice 7.pdf", "path": "/uploads/2026/12/Invoice 7.pdf"}],
         )
     ]
+
+
+def test_the_command_line_finds_them_as_the_screen_does(
+    server: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    desk_of(server, tmp_path, "SELECT path, size, sha256, 17 AS id FROM attachments")
+    words = ["--site", str(tmp_path / "site.toml"), "--state", str(tmp_path / "state"), "files", "find"]
+    assert cli.main([*words, "invoice", "8.PDF", "--json"], open_screen=lambda: 0) == 0
+    found = {"path": "2026/12/Invoice 8.pdf", "size": 7, "sha256": None, "rows": 1, "row_samples": [{"id": 17}]}
+    assert json.loads(capfd.readouterr().out) == {"files": [found], "all": True}
+    assert cli.main([*words, "invoice"], open_screen=lambda: 0) == 0
+    assert "2026/12/Invoice 7.pdf  7 Bytes  1 row\n        id 17\n" in capfd.readouterr().out
+    assert cli.main([*words, "nobody's"], open_screen=lambda: 0) == 0
+    assert capfd.readouterr().out == "no row has that in it\n"
+    assert cli.main([*words, " "], open_screen=lambda: 0) == 2
 
 
 def test_no_more_rows_come_than_can_be_looked_up(
