@@ -98,7 +98,7 @@ def test_what_was_streamed_last_is_shown_adopted_and_restored(cluster: Cluster, 
     assert catalog["wal_ranges"][-1]["last_commit_at"] == adopted["last_commit_at"]
     assert operator.ask("windows").document["windows"][-1]["to"]["at"] == adopted["last_commit_at"]
     assert operator.ask("verify", "wal", expect=0).document["results"][0]["ok"]
-    report = operator.call("restore", "--latest", *to, "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", *to, "--yes", expect=0).document
     assert report["reached"]["last_commit_at"] == adopted["last_commit_at"]
     assert operator.rows(report) == set(range(1, 40))
 
@@ -376,7 +376,7 @@ def test_what_a_promotion_leaves_stays_on_its_own_timeline(cluster: Cluster, ope
     after = operator.ask("plan", "--latest", "--into", operator.copy_to(), expect=0).document
     assert after["timeline"] == 2 and after["kept_until"] == newest["kept_until"]
     old = ("--latest", "--timeline", "1", "--into", operator.copy_to())
-    assert operator.rows(operator.call("restore", *old, "--yes", expect=0).document) == {1, 2, 3}
+    assert operator.rows(operator.ask("restore", *old, "--yes", expect=0).document) == {1, 2, 3}
 
 
 def test_what_production_still_had_beyond_it_is_salvaged(cluster: Cluster, open_dir: Path) -> None:
@@ -392,6 +392,6 @@ def test_what_production_still_had_beyond_it_is_salvaged(cluster: Cluster, open_
     planned = operator.ask("plan", "--latest", "--in-place", expect=0).document
     tail = next(each["finding"] for each in planned["checks"] if each["name"] == "unarchived-tail")
     assert "one segment of production's pg_wal is not archived" in tail
-    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--in-place", "--yes", expect=0).document
     assert report["reached"]["proven"]
     assert {row for (row,) in cluster.sql("SELECT id FROM ledger")} == set(range(1, 41))

@@ -32,9 +32,9 @@ def test_a_full_archive_is_said_nothing_half_done_counts_and_once_there_is_room_
     with small_disk(cluster.archive, open_dir / "disk.img", 64) as disk:
         os.chown(disk, cluster.user.uid, cluster.user.gid)
         operator.call("archiving", "set-up", "--yes", *([how] if how != "plain" else []), expect=0)
-        operator.call("backup", "base", expect=0)
+        operator.ask("backup", "base", expect=0)
         with cluster.load(writers=1):
-            operator.call("archiving", "test", expect=0)
+            operator.ask("archiving", "test", expect=0)
             room = os.statvfs(disk)
             reserved = (room.f_bfree - room.f_bavail) * room.f_frsize  # root's alone: nothing that the server can have
             ballast = fill_disk(disk, leave=reserved + MB // 2)  # a segment is half written, and then there is no room
@@ -51,7 +51,7 @@ def test_a_full_archive_is_said_nothing_half_done_counts_and_once_there_is_room_
             others = {MARK, ballast.name, "lost+found"}
             names = [path.name for path in disk.iterdir() if path.name[0] != "." and path.name not in others]
             assert all(re.fullmatch(r"[0-9A-F]{24}(\.[0-9A-F]{8}\.backup)?(\.zst)?", name) for name in names)
-            assert all(each["ok"] for each in operator.call("verify", "--all", expect=0).document["results"])
+            assert all(each["ok"] for each in operator.ask("verify", "--all", expect=0).document["results"])
             before = operator.ask("catalog", expect=0).document
             assert before["gaps"] == []
             operator.ask("plan", "--latest", "--into", operator.copy_to(), expect=0)
@@ -68,7 +68,7 @@ def test_a_full_archive_is_said_nothing_half_done_counts_and_once_there_is_room_
         catalog = operator.ask("catalog", expect=0).document
         assert catalog["gaps"] == [] and len(catalog["wal_ranges"]) == 1
         assert catalog["wal_ranges"][0]["segments"] > before["wal_ranges"][0]["segments"] + 3
-        report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+        report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
         assert operator.rows(report) == {row[0] for row in cluster.sql("SELECT id FROM ledger")}
 
 
@@ -83,7 +83,7 @@ def test_a_stream_into_a_full_archive_goes_on_by_itself_when_there_is_room(clust
         try:
             streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
             wait_until(lambda: cluster.value(streaming) == 1, "nothing streams")
-            operator.call("backup", "base", expect=0)
+            operator.ask("backup", "base", expect=0)
             cluster.write(20)
             room = os.statvfs(disk)
             reserved = (room.f_bfree - room.f_bavail) * room.f_frsize
@@ -99,13 +99,13 @@ def test_a_stream_into_a_full_archive_goes_on_by_itself_when_there_is_room(clust
             cluster.write(20)
             ballast.unlink()
             wait_until(lambda: cluster.value(streaming) == 1, "the stream does not go on by itself")
-            operator.call("archiving", "test", expect=0)
+            operator.ask("archiving", "test", expect=0)
         finally:
             stream.terminate()
             stream.wait(60)
         catalog = operator.ask("catalog", expect=0).document
         assert catalog["gaps"] == [] and len(catalog["wal_ranges"]) == 1
-        report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+        report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
         assert operator.rows(report) == {row[0] for row in cluster.sql("SELECT id FROM ledger")}
 
 

@@ -38,7 +38,7 @@ def test_from_the_backups_alone_a_site_file_is_written_and_production_comes_back
     report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
     assert (report["outcome"], report["data_dir"]) == ("completed", str(cluster.data_dir))
     assert operator.rows(report) == {row.id for row in cluster.rows}
-    operator.call("rollback", report["run"], "--yes", expect=0)
+    operator.ask("rollback", report["run"], "--yes", expect=0)
     assert not cluster.data_dir.exists() and not cluster.socket_dir.exists()
 
 
@@ -54,8 +54,8 @@ def test_a_socket_folder_that_cannot_be_made_is_named_and_the_run_goes_on_once_i
     shutil.rmtree(cluster.data_dir)
     operator = operator_for(cluster, open_dir)
     place.parent.touch()
-    failed = operator.call("restore", "--latest", "--in-place", "--yes", expect=1).document
+    failed = operator.ask("restore", "--latest", "--in-place", "--yes", expect=1).document
     assert str(place) in failed["error"]["message"] and cluster.user.name in failed["error"]["remedy"]
     place.parent.unlink()
-    done = operator.call("resume", failed["run"], "--yes", expect=0).document
+    done = operator.ask("resume", failed["run"], "--yes", expect=0).document
     assert done["outcome"] == "completed" and operator.rows(done) == {row.id for row in cluster.rows}

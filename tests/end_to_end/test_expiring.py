@@ -52,7 +52,7 @@ def test_old_backups_and_the_wal_that_only_they_need_go_and_the_rest_is_restored
     for number in range(3):
         cluster.sql(f"INSERT INTO ledger VALUES ({number})")
         cluster.switch()
-        operator.call("backup", "base", expect=0)
+        operator.ask("backup", "base", expect=0)
     cluster.sql("INSERT INTO ledger VALUES (3)")
     cluster.switch()
     aged(cluster)
@@ -72,7 +72,7 @@ def test_old_backups_and_the_wal_that_only_they_need_go_and_the_rest_is_restored
     left = sorted(path.name for path in cluster.archive.iterdir())
     assert set(left) < set(archived)
     assert expire(operator, monkeypatch, "--apply", "--yes")["delete"] == []
-    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
     assert operator.rows(report) == {0, 1, 2, 3}
 
 
@@ -85,7 +85,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_deleted(cluster: Cluster,
 def test_a_repository_that_is_away_loses_nothing(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
     policy(operator, "base_backups = { count = 1 }")
-    operator.call("backup", "base", expect=0)
+    operator.ask("backup", "base", expect=0)
     aged(cluster)
     away = cluster.backups.rename(cluster.backups.with_name("away"))
     said = operator.call("expire", "--apply", "--yes", expect=0).document
@@ -102,7 +102,7 @@ def two_backups(cluster: Cluster, open_dir: Path) -> Operator:
     for _ in range(2):
         cluster.sql("SELECT pg_logical_emit_message(true, 'test', 'x')")
         cluster.switch()
-        operator.call("backup", "base", expect=0)
+        operator.ask("backup", "base", expect=0)
     aged(cluster)
     return operator
 

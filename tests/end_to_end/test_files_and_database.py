@@ -143,16 +143,16 @@ def test_what_the_database_could_not_say_at_its_gate_comes_back_from_what_an_ear
 ) -> None:
     """At the gate the question fails: only what the snapshots hold comes back, until the files' check can ask."""
     operator, path = system.operator, "2026/11/28/between.pdf"
-    operator.call("backup", "media", expect=0)
+    operator.ask("backup", "media", expect=0)
     system.cluster.sql("SELECT pg_create_restore_point('too-early')")
     system.upload(path)
     target, then = system.moment(), system.files()
     system.cluster.switch()
-    first = operator.call("restore", "--name", "too-early", "--in-place", "--yes", expect=0).document
+    first = operator.ask("restore", "--name", "too-early", "--in-place", "--yes", expect=0).document
     only_open = " WHERE 1 / (CASE WHEN pg_is_in_recovery() THEN 0 ELSE 1 END) = 1"
     operator.site.write_text(operator.site.read_text().replace("FROM attachments", f"FROM attachments{only_open}"))
     words = ("--name", target, "--timeline", "1", "--in-place", "--yes")
-    second = operator.call("restore", *words, expect=0).document
+    second = operator.ask("restore", *words, expect=0).document
     assert any("could not say" in each for each in second["files"]["findings"])
     assert {check["name"]: check["ok"] for check in second["checks"]}["files"] is True
     assert system.files() == then
@@ -161,7 +161,7 @@ def test_what_the_database_could_not_say_at_its_gate_comes_back_from_what_an_ear
     assert [each["text"] for each in second["notes"] if str(aside) in each.get("text", "")] == [
         f"brought back from {aside}: 1 that were missing"
     ]
-    operator.call("rollback", second["run"], "--yes", expect=0)
+    operator.ask("rollback", second["run"], "--yes", expect=0)
     assert path not in system.files() and (aside / path).exists()
 
 

@@ -72,10 +72,10 @@ def test_a_copy_holds_exactly_the_commits_up_to_the_target(operator: Operator, c
     assert set(windows) == {"one", "two"}
     for name in windows:
         into = operator.copy_to(name)
-        report = operator.call("restore", "--immediate", "--backup", name, "--into", into, "--yes", expect=0).document
+        report = operator.ask("restore", "--immediate", "--backup", name, "--into", into, "--yes", expect=0).document
         gate = parse_lsn(report["reached"]["lsn"])
         assert report["reached"]["proven"] and gate == parse_lsn(windows[name]["from"]["lsn"])
         assert operator.rows(report) == cluster.rows_before(gate, 1)
-        operator.call("discard", report["run"], "--yes", expect=0)
-    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+        operator.ask("discard", report["run"], "--yes", expect=0)
+    report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
     assert operator.rows(report) == {row.id for row in cluster.rows}

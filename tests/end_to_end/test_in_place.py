@@ -81,11 +81,11 @@ def test_on_a_new_machine_an_empty_folder_that_root_made_is_filled_and_given_bac
     cluster.data_dir.mkdir(mode=0o755)
     with tmpfs(cluster.data_dir, "600m") if mounted else nullcontext():
         was = cluster.data_dir.stat()
-        report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+        report = operator.ask("restore", "--latest", "--in-place", "--yes", expect=0).document
         assert _rows(cluster) == expected
         assert stat.S_IMODE(cluster.data_dir.stat().st_mode) == 0o700
-        operator.call("rollback", report["run"], "--yes", expect=0)
-        operator.call("discard", report["run"], "--yes", expect=0)
+        operator.ask("rollback", report["run"], "--yes", expect=0)
+        operator.ask("discard", report["run"], "--yes", expect=0)
         now = cluster.data_dir.stat()
         assert (now.st_uid, now.st_gid, now.st_mode) == (was.st_uid, was.st_gid, was.st_mode)
         assert [path.name for path in cluster.data_dir.iterdir()] == []
@@ -103,7 +103,7 @@ def test_in_place_works_with_no_data_directory_and_no_server(operator: Operator,
 
 def test_discard_after_in_place_deletes_only_what_was_set_aside(operator: Operator, cluster: Cluster) -> None:
     cluster.switch()
-    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--in-place", "--yes", expect=0).document
     operator.ask("discard", report["run"], "--yes", expect=0)
     assert not [path for path in cluster.root.iterdir() if ".before-" in path.name or ".reprise-" in path.name]
     assert _rows(cluster) == {row.id for row in cluster.rows}
@@ -116,7 +116,7 @@ def test_the_application_stays_stopped_until_the_operator_opens_it(cluster: Clus
     cluster.write(10, seed=2)
     cluster.switch()
     operator = operator_for(cluster, open_dir, application=True)
-    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--in-place", "--yes", expect=0).document
     stopped, started = (operator.home / f"application-{what}" for what in ("stopped", "started"))
     assert stopped.exists()
     assert not started.exists()
@@ -131,7 +131,7 @@ def test_a_wrong_answer_to_the_sites_question_stops_the_run_before_production_is
     cluster.base_backup("one")
     cluster.switch()
     operator = operator_for(cluster, open_dir, verify=("SELECT false",))
-    said = operator.call("restore", "--latest", "--in-place", "--yes", expect=1).document
+    said = operator.ask("restore", "--latest", "--in-place", "--yes", expect=1).document
     assert said["outcome"] == "failed"
     assert [check["ok"] for check in said["checks"] if "SELECT false" in check["finding"]] == [False]
     assert not cluster.server.is_accepting()  # nobody has come in
@@ -146,7 +146,7 @@ def test_a_question_of_the_site_changes_nothing_whatever_it_says(cluster: Cluste
     cluster.switch()
     deletes = "WITH gone AS (DELETE FROM ledger RETURNING id) SELECT count(*) > 0 FROM gone"
     operator = operator_for(cluster, open_dir, verify=(deletes,))
-    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=1).document
+    report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=1).document
     assert "read-only transaction" in report["error"]["cause"]
     assert operator.rows(report) == {row.id for row in cluster.rows}
 
@@ -172,11 +172,11 @@ def test_a_cluster_whose_pg_wal_went_with_its_disk_is_replaced_and_comes_back(cl
     wal.rename(cluster.root / "died")
     wal.symlink_to("/nowhere/wal")
     operator = operator_for(cluster, open_dir)
-    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--in-place", "--yes", expect=0).document
     assert next(each for each in report["checks"] if each["name"] == "unarchived-tail")["ok"] is None
     assert _rows(cluster) == {row.id for row in cluster.rows}
     assert wal.is_dir() and not wal.is_symlink()
-    operator.call("rollback", report["run"], "--yes", expect=0)
+    operator.ask("rollback", report["run"], "--yes", expect=0)
     assert str(wal.readlink()) == "/nowhere/wal"
 
 
@@ -187,7 +187,7 @@ def test_a_running_cluster_with_a_tablespace_and_a_linked_pg_wal_is_replaced_and
     production = make_production(new_cluster, open_dir)
     cluster, operator = production.cluster, production.operator
     neighbours, filled, wal = production.neighbours(), production.filled(), production.wal_disk / "wal"
-    report = operator.call("restore", *production.in_place, "--yes", expect=0).document
+    report = operator.ask("restore", *production.in_place, "--yes", expect=0).document
     kinds = [step["name"] for step in report["steps"]]
     assert ("combine" in kinds) == cluster.can_increment
     assert production.rows() == {row.id for row in cluster.rows}

@@ -31,7 +31,7 @@ def test_a_server_killed_in_mid_replay_ends_the_run_and_resume_goes_on(operator:
     assert state.error is not None
     assert "the recovering server ended" in state.error.message
     assert standing(data_dir, 1) == "behind the gate"
-    is_whole(operator, operator.call("resume", run.name, "--yes", expect=0).document)
+    is_whole(operator, operator.ask("resume", run.name, "--yes", expect=0).document)
 
 
 def test_a_server_killed_at_the_gate_is_started_again_behind_it(history: History, open_dir: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_server_killed_at_the_gate_is_started_again_behind_it(history: History
         "restore", *words, "--into", operator.copy_to(), "--action", "pause", "--yes", expect=4
     ).document
     kill_server(Path(paused["data_dir"]))
-    report = operator.call("finish", paused["run"], "--yes", expect=0).document
+    report = operator.ask("finish", paused["run"], "--yes", expect=0).document
     assert report["outcome"] == "completed"
     assert report["reached"]["new_timeline"] == 3
     assert operator.rows(report) == history.cluster.rows_before(gate.lsn, 1)
@@ -124,7 +124,7 @@ def test_a_server_killed_in_mid_promotion_never_comes_up_on_the_old_timeline(his
         return Promotion(start_run(operator, *words, "--into", copy), copy / "data")
 
     promotion = _until_enough(begin)
-    report = operator.call("report", promotion.run.name, expect=0).document
+    report = operator.ask("report", promotion.run.name, expect=0).document
     assert report["reached"]["new_timeline"] == 3 + promotion.numbers_taken
     if not processes_below(promotion.data_dir):  # the last kill came behind the run's end
         operator.call("start", promotion.run.name, "--yes", expect=0)
@@ -146,15 +146,15 @@ def test_production_killed_in_mid_promotion_never_comes_up_on_the_old_timeline(
 
     def begin(number: int) -> Promotion:
         if number:
-            operator.call("rollback", "latest", "--yes", expect=0)
-            operator.call("discard", "latest", "--yes", expect=0)
+            operator.ask("rollback", "latest", "--yes", expect=0)
+            operator.ask("discard", "latest", "--yes", expect=0)
             for path in cluster.archive.iterdir():
                 if not path.name.startswith("00000001"):
                     path.unlink()
         return Promotion(start_run(operator, *words), cluster.data_dir)
 
     promotion = _until_enough(begin)
-    report = operator.call("report", promotion.run.name, expect=0).document
+    report = operator.ask("report", promotion.run.name, expect=0).document
     assert report["reached"]["new_timeline"] == 2 + promotion.numbers_taken
     if cluster.server.pid() is None:
         cluster.start()

@@ -40,13 +40,13 @@ def test_every_end_is_found_a_copy_stops_where_it_should_and_production_comes_ba
     commits = [end for end in cluster.ends(1) if end.kind == "COMMIT" and end.lsn > behind]
     target = commits[-7].lsn
     words = ("--lsn", format_lsn(target), "--exclusive", "--into", operator.copy_to(), "--yes")
-    report = operator.call("restore", *words, expect=0).document
+    report = operator.ask("restore", *words, expect=0).document
     assert report["reached"]["proven"] and report["reached"]["lsn"] == format_lsn(target)
     assert operator.rows(report) == cluster.rows_before(target, 1)
-    operator.call("discard", report["run"], "--yes", expect=0)
+    operator.ask("discard", report["run"], "--yes", expect=0)
 
     acts.write_runbook(desk, open_dir / "runbook.md", "markdown")
     raised = f"min_wal_size = '{2 * megabytes}MB'" in (open_dir / "runbook.md").read_text()
     assert raised == (2 * megabytes > 80)  # else the server by hand would not start, either
-    report = operator.call("restore", "--latest", "--in-place", "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--in-place", "--yes", expect=0).document
     assert {row[0] for row in cluster.sql("SELECT id FROM ledger")} == {row.id for row in cluster.rows}

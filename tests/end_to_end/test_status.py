@@ -16,7 +16,7 @@ def test_the_status_follows_what_happens_to_the_copies(cluster: Cluster, open_di
     assert nothing.code == nothing.document["level"] == 2
     assert "there is no copy" in things["database-full"]["findings"]
     cluster.sql("CREATE TABLE ledger (id int)")
-    operator.call("backup", "base", expect=0)
+    operator.ask("backup", "base", expect=0)
     cluster.sql("INSERT INTO ledger VALUES (1)")
     cluster.switch()
     metrics = open_dir / "reprise.prom"
@@ -46,7 +46,7 @@ def test_an_idle_server_loses_nothing_unless_its_archive_lacks_a_segment_behind_
     cluster: Cluster, open_dir: Path
 ) -> None:
     operator = operator_for(cluster, open_dir)
-    operator.call("backup", "base", expect=0)
+    operator.ask("backup", "base", expect=0)
     cluster.sql("CREATE TABLE ledger (id int)")
     cluster.switch()
     lacking = max(cluster.archive.glob("[0-9A-F]" * 24))
@@ -64,7 +64,7 @@ def test_an_idle_server_loses_nothing_unless_its_archive_lacks_a_segment_behind_
     assert thing["would_lose"]["seconds"] > 0
     assert thing["level"] == 2
     assert "lies behind a gap" in thing["findings"][0]
-    operator.call("backup", "base", expect=0)
+    operator.ask("backup", "base", expect=0)
     wait_until(lambda: lost() == 0, "a backup behind the gap does not help")
 
 

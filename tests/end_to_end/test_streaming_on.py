@@ -27,7 +27,7 @@ def test_after_a_recovery_to_an_earlier_moment_every_change_is_streamed(cluster:
         wait_until(lambda: bool(cluster.value(STREAMED_ALL)), "the stream stays behind")
     for step, id in enumerate((7, 8)):
         target = ("--time", moment.isoformat()) if step == 0 else ("--latest",)
-        operator.call("restore", *target, "--in-place", "--yes", expect=0)
+        operator.ask("restore", *target, "--in-place", "--yes", expect=0)
         before = len(list(cluster.archive.rglob("0*")))
         with streaming(operator):
             cluster.sql(f"INSERT INTO ledger VALUES ({id})")
@@ -46,5 +46,5 @@ def test_after_a_recovery_to_an_earlier_moment_every_change_is_streamed(cluster:
         catalog = operator.ask("catalog", expect=0).document
         assert catalog["gaps"] == []
         assert not any("more than once" in problem["what"] for problem in catalog["problems"])
-    report = operator.call("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
+    report = operator.ask("restore", "--latest", "--into", operator.copy_to(), "--yes", expect=0).document
     assert operator.rows(report) == {1, 2, 7, 70, 8, 80}

@@ -28,7 +28,7 @@ def listed(operator: Operator) -> list[tuple[str, bool]]:
 
 
 def restored(operator: Operator, *target: str) -> set[int]:
-    report = operator.call("restore", *target, "--into", operator.copy_to(), "--yes", expect=0).document
+    report = operator.ask("restore", *target, "--into", operator.copy_to(), "--yes", expect=0).document
     return operator.rows(report)
 
 
@@ -72,7 +72,7 @@ def test_what_the_files_outside_the_data_directory_include_is_kept_too(cluster: 
             text = f"{before[name]}\ninclude {quote}{outside[what]}{quote}\n"
             (cluster.data_dir / name).write_text(text)
         cluster.sql("SELECT pg_reload_conf()")
-        copy = operator.call("backup", "base", expect=0).document["copy"]
+        copy = operator.ask("backup", "base", expect=0).document["copy"]
     finally:
         for name, text in before.items():
             (cluster.data_dir / name).write_text(text)
@@ -94,7 +94,7 @@ def test_incremental_ones_build_a_chain_until_a_full_one_is_due(
     assert any("full backup" in each["finding"] for each in first["checks"])
     for number in range(3):
         cluster.sql(f"INSERT INTO ledger VALUES ({number})")
-        copy = operator.call("backup", "base", "--incremental", expect=0).document["copy"]
+        copy = operator.ask("backup", "base", "--incremental", expect=0).document["copy"]
         assert copy["id"].endswith("-incremental")
     cluster.sql("INSERT INTO ledger VALUES (9)")
     cluster.switch()
@@ -109,7 +109,7 @@ def test_incremental_ones_build_a_chain_until_a_full_one_is_due(
     assert restored(operator, "--latest") == {0, 1, 2, 9}
     with operator.site.open("a") as file:
         file.write('[policy]\ndatabase_full = "1s"\n')
-    due = operator.call("backup", "base", "--incremental", expect=0).document
+    due = operator.ask("backup", "base", "--incremental", expect=0).document
     assert due["copy"]["id"].endswith("-full")
 
 
@@ -132,12 +132,12 @@ def test_killed_in_the_middle_nothing_half_done_is_listed_and_the_next_try_succe
             assert usable and (id in dict(before) or step == "publish")
         if read_run(folder).outcome == "completed":
             continue
-        said = operator.call(act, started["run"], "--yes", expect=0).document
+        said = operator.ask(act, started["run"], "--yes", expect=0).document
         assert said["outcome"] == ("completed" if act == "resume" else "rolled-back")
     names = {path.name for path in cluster.backups.iterdir()}
     assert names == {name for id, _ in listed(operator) for name in (id, f"{id}.beside")}
     assert all(each["ok"] for each in operator.ask("verify", "--all", expect=0).document["results"])
-    assert operator.call("backup", "base", expect=0).document["outcome"] == "completed"
+    assert operator.ask("backup", "base", expect=0).document["outcome"] == "completed"
 
 
 def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it(
@@ -150,10 +150,10 @@ def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0755", "tmpfs", str(cluster.backups)], check=True)
     try:
         own(cluster.backups, cluster.user)
-        refused = operator.call("backup", "base", expect=3).document
+        refused = operator.ask("backup", "base", expect=3).document
         assert "disk-space" in refused["error"]["message"]
         subprocess.run(["mount", "-o", "remount,size=40m", str(cluster.backups)], check=True)
-        started = operator.call("backup", "base", "--detach", expect=0).document
+        started = operator.ask("backup", "base", "--detach", expect=0).document
         with stopped(started["pid"]):  # whatever of the copy is there by now
             ballast = fill_disk(cluster.backups)
         failed = operator.ask("attach", started["run"], expect=1).document
@@ -169,5 +169,5 @@ def test_a_disk_that_fills_is_named_leaves_nothing_that_counts_and_room_mends_it
 def test_a_server_that_is_down_and_a_user_who_may_not_replicate_are_refused(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
     cluster.stop()
-    assert "server-running" in operator.call("backup", "base", expect=3).document["error"]["message"]
+    assert "server-running" in operator.ask("backup", "base", expect=3).document["error"]["message"]
     assert list(cluster.backups.iterdir()) == []

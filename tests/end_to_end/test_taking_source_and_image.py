@@ -113,13 +113,13 @@ def test_head_is_followed_to_another_branch_and_to_a_commit_that_is_on_none(oper
         git("reset", "-q", "--hard", "hotfix", cwd=source)
     for number, head in enumerate((*wanted, "main")):
         git("checkout", "-q", head if number else "hotfix", cwd=source)
-        copy = operator.call("backup", "source", expect=0).document["copy"]["id"]
-        now = operator.call("restore-source", copy, "--into", operator.home / f"{number}", expect=0).document
+        copy = operator.ask("backup", "source", expect=0).document["copy"]["id"]
+        now = operator.ask("restore-source", copy, "--into", operator.home / f"{number}", expect=0).document
         assert now["commit"] == git("rev-parse", "HEAD", cwd=source)
         early = ("--time", "2026-11-01T18:00:00Z", "--into", operator.home / f"early-{number}")
         operator.call("restore-source", copy, *early, expect=0)
         assert (operator.home / f"early-{number}" / "app.py").read_text() == "one"
-    assert all(each["ok"] for each in operator.call("verify", "--all").document["results"] if each["kind"] == "source")
+    assert all(each["ok"] for each in operator.ask("verify", "--all").document["results"] if each["kind"] == "source")
     if form == "mirror":
         mirror = operator.home / "copies" / "docs.git"
         for head in wanted:
@@ -129,12 +129,10 @@ def test_head_is_followed_to_another_branch_and_to_a_commit_that_is_on_none(oper
 def test_what_is_in_no_commit_is_named_before_it_is_not_copied(operator: Operator) -> None:
     source = source_of(operator)
     add(operator, f'[[source]]\npath = "{source}"\nbundles = "{operator.home}/copies"')
-    assert "uncommitted" not in [
-        each["name"] for each in operator.call("backup", "source", expect=0).document["checks"]
-    ]
+    assert "uncommitted" not in [each["name"] for each in operator.ask("backup", "source", expect=0).document["checks"]]
     (source / "app.py").write_text("mended at night")
     (source / "new.py").write_text("and not committed")
-    checks = operator.call("backup", "source", expect=0).document["checks"]
+    checks = operator.ask("backup", "source", expect=0).document["checks"]
     (check,) = [each for each in checks if each["name"] == "uncommitted"]
     assert check["level"] == "warn" and check["finding"].startswith("2 files")
 

@@ -42,7 +42,7 @@ def test_an_archive_that_is_not_there_now_is_neither_damaged_nor_proven(
     cluster: Cluster, open_dir: Path, how: str
 ) -> None:
     operator = operator_for(cluster, open_dir)
-    operator.call("backup", "base", expect=0)
+    operator.ask("backup", "base", expect=0)
     cluster.sql("CREATE TABLE ledger (id int)")
     cluster.switch()
     operator.ask("status")  # sees that there is WAL
@@ -61,16 +61,16 @@ def test_an_archive_that_is_not_there_now_is_neither_damaged_nor_proven(
 
 def test_all_is_not_well_while_a_place_of_copies_is_away(cluster: Cluster, open_dir: Path) -> None:
     operator = operator_for(cluster, open_dir)
-    operator.call("backup", "base", expect=0)
+    operator.ask("backup", "base", expect=0)
     away = cluster.backups.rename(cluster.backups.with_name("away"))
     try:
-        results = operator.call("verify", "--all", expect=1).document["results"]
+        results = operator.ask("verify", "--all", expect=1).document["results"]
     finally:
         away.rename(cluster.backups)
     (told,) = [each for each in results if each["kind"] == "base"]
     assert (told["id"], told["ok"]) == (str(cluster.backups), None)
     assert "not there, or does not answer" in told["findings"][0]
-    operator.call("verify", "--all")
+    operator.ask("verify", "--all")
     assert str(cluster.backups) not in {proof.id for proof in read_proofs(operator.home / "state").values()}
 
 
