@@ -1,13 +1,12 @@
 """Every key of the program: its id (for remapping in the settings), its keys, what it does. Help is made from these."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from textual.binding import Binding
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """``keys`` in Textual's names, comma-separated; ``shown`` is how footer and help write the first of them."""
 
     id: str

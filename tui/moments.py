@@ -8,19 +8,19 @@ A clock time alone means the cursor's day, or the day before where that one is s
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from engine.records.lsn import Lsn, format_lsn, parse_lsn
 from engine.records.target import RecoveryTarget
 from tui import words
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(Struct, frozen=True):
     """What a typed text means (``kind`` None: nothing) and how to say it."""
 
     kind: Literal["time", "lsn", "xid", "name"] | None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from rich.style import Style
 from textual.app import App
 
@@ -26,8 +26,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass
-class OpenDrill:
+class OpenDrill(Struct):
     """A drill that is practised here. ``outer`` is the site's desk, to which the screen comes back; its state folder
     keeps the drills. ``held``: None where the drill stands without us."""
 

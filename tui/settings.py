@@ -3,15 +3,14 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 import tomli_w
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """``theme`` by name; ``keys``: a binding's id to the keys that shall do it, e.g. ``quit = "Q"``."""
 
     theme: str = "dark"

@@ -3,9 +3,9 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from rich.style import Style
 
 import themes as built_in
@@ -15,8 +15,7 @@ _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}\Z")
 _LONGEST = 64 * 1024  # bytes of a theme file; anything longer is none
 
 
-@dataclass(frozen=True, slots=True)
-class Theme:
+class Theme(Struct, frozen=True):
     """A theme: its name, whether it is dark, its colours (None: the terminal's own)."""
 
     name: str

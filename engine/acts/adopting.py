@@ -5,9 +5,11 @@ stream that goes on leaves out what is between."""
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import View, contents_of, look, read_archive
@@ -140,8 +142,7 @@ def _adoption(found: list[Unfinished], findings: list[str]) -> Adoption:
     return Adoption(adopting, tuple(each for each in told if each.why_not is not None), tuple(findings))
 
 
-@dataclass(frozen=True)
-class _Server:
+class _Server(Struct, frozen=True):
     """The site's own, which is there: ``told`` says how that is known. ``system`` and ``timeline``: None where it does
     not say."""
 

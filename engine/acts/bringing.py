@@ -1,10 +1,11 @@
 """Users' files brought back, alone."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.acts.desk import Desk
 from engine.acts.following import measured

@@ -4,10 +4,11 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.acts.desk import Desk
 from engine.acts.following import run_state
@@ -35,8 +36,7 @@ _ROWS_BETWEEN = 10_000  # rows of the database between two words of progress
 Progress = Callable[[str, int, int | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Against:
+class _Against(Struct, frozen=True):
     """A database that can be asked, and the folder that its files should be in."""
 
     name: str  # ``live``, or the run's

@@ -1,14 +1,14 @@
 """What every act stands on."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.records.errors import UsageError
 from engine.site import Site, find_site, read_site, state_dir
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """The site, its file, and where runs and the WAL index are kept."""
 
     site: Site

@@ -4,9 +4,10 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.acts.practising import LabHands, SiteCopies
 from engine.drill import base
@@ -33,8 +34,7 @@ _BLIND = "Something is wrong with the document system. Find out what it is, and 
 Progress = Callable[[int, int, str], None]
 
 
-@dataclass(frozen=True)
-class HeldDrill:
+class HeldDrill(Struct, frozen=True):
     """A drill that was begun, and that ends with its holder unless it stands by itself."""
 
     drill: str

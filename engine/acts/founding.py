@@ -4,8 +4,10 @@ import os
 import pwd
 import re
 import socket
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.catalog.discover import Discovered, FoundCluster, archive_folder, find_clusters, find_copies
 from engine.records.errors import UsageError
@@ -14,8 +16,7 @@ SIDE_COPY = ".reprise"  # the marker that engine/steps/prepare.py leaves: such a
 BARE_DATA_DIR = "/var/lib/postgresql/{version}/main"  # where Debian's packages would put it
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """What a site file could say; None is what was not found. ``live`` is where the users' files lie, ``media`` their
     snapshots. ``sources`` tells the operator where it comes from."""
 

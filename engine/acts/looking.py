@@ -3,11 +3,12 @@ and what is remembered of copies that runs have read."""
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
@@ -39,8 +40,7 @@ from engine.wal.index import WalIndex
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """What there is and what can be reached, as far as the WAL index knows at this moment.
 
     ``histories`` answer questions about the WAL, by repository; they are safe to ask from several threads. ``spans``
@@ -58,8 +58,7 @@ class View:
     measured: tuple[Measured, ...] = ()  # steps of earlier runs
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """One cut between two transaction ends: what it means to recover to it, or why it cannot be reached."""
 
     timeline: int

@@ -3,8 +3,9 @@
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.acts.checking import check_site_files
 from engine.acts.copying import plan_base_backup, plan_dump, plan_image, plan_media_snapshot, plan_source_copies
@@ -51,8 +52,7 @@ def demo(
     return build_lab(directory, at, SiteCopies(at), reset=reset, progress=progress, programs=programs)
 
 
-@dataclass(frozen=True)
-class SiteCopies:
+class SiteCopies(Struct, frozen=True):
     """The lab's copies, taken as `reprise backup` takes them; their runs lie in the state folder like all others."""
 
     state: Path
@@ -79,8 +79,7 @@ class SiteCopies:
                 wait_for_end(Path(run.folder), 60)
 
 
-@dataclass(frozen=True)
-class LabHands(SiteCopies):
+class LabHands(SiteCopies, frozen=True):
     """What an operator does on a drill's lab: his runs lie in ``runs``, the scenario's copies in ``state``."""
 
     site_file: Path

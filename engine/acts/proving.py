@@ -3,10 +3,11 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs
@@ -36,8 +37,7 @@ from engine.wal.index import WalIndex
 Progress = Callable[[str, int, int | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
+class _Subject(Struct, frozen=True):
     """One thing that can be verified: ``work`` gives its findings, none where all is right."""
 
     id: str

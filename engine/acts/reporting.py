@@ -1,7 +1,8 @@
 """What is written down for others: the report of a run as a file, and what all recoveries together have taught."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.acts.desk import Desk, open_desk
 from engine.records.errors import Refused, RepriseError
@@ -13,16 +14,14 @@ from engine.site import state_dir
 from engine.transfer.noting import write_new
 
 
-@dataclass(frozen=True, slots=True)
-class Learnt:
+class Learnt(Struct, frozen=True):
     """All recoveries that the state folder knows of, oldest first, and what the site wants of one."""
 
     recoveries: tuple[Recovery, ...]
     objectives: Objectives
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """The first ``bytes`` of a run's journal, all that it holds now, have this SHA-256."""
 
     bytes: int

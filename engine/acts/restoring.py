@@ -1,10 +1,11 @@
 """From a target to a plan: the target resolved, the machine surveyed, every check asked."""
 
 import shlex
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from engine.acts.adopting import unfinished_segments
 from engine.acts.bringing import plan_beside_database

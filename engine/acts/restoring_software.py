@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import look
@@ -18,8 +19,7 @@ from engine.source.copies import clone_at
 C = TypeVar("C", SourceCopy, ImageCopy)
 
 
-@dataclass(frozen=True, slots=True)
-class BroughtBack:
+class BroughtBack(Struct, frozen=True):
     """What now stands in ``into``; ``commit`` of a clone."""
 
     copy: str

@@ -1,8 +1,9 @@
 """Starting a run, and what an operator says to it."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.acts.desk import Desk, writable
 from engine.acts.following import run_state

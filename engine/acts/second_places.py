@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from engine.acts.desk import Desk, writable
 from engine.acts.looking import look
@@ -46,8 +47,7 @@ def _places(site: Site) -> Iterator[DatabaseRepository | MediaRepository | Sourc
     yield from [site.environment] if site.environment is not None else ()
 
 
-@dataclass
-class _Pushing:
+class _Pushing(Struct):
     """One push of everything; ``done`` are the names of what is there, ``short`` the segments that were not sent."""
 
     desk: Desk

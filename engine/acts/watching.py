@@ -1,9 +1,10 @@
 """How the five protected things stand, for a glance, a monitor, or a screen."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.acts.desk import Desk
 from engine.acts.drilled import known_proofs

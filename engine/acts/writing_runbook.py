@@ -1,9 +1,10 @@
 """The page for the safe: all that it needs is asked, and it is written into a file."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.acts.desk import Desk
 from engine.acts.looking import View, backup_cache, look
@@ -29,8 +30,7 @@ from engine.site import DatabaseRepository, MediaRepository, Site
 from engine.steps.settings import harmless_libraries
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenRunbook:
+class WrittenRunbook(Struct, frozen=True):
     """Where it lies, the backup that it starts from, the last commit that could be reached when it was written, and
     what its reader should know of it now."""
 

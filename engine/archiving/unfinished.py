@@ -9,9 +9,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.records.copies import UnfinishedSegment, WalFile
 from engine.records.errors import DamagedCopy
@@ -28,8 +30,7 @@ _STREAM = re.compile(r"\d{1,2}-\d+\Z")  # pgBackRest's folders are named so too;
 Stamp: TypeAlias = tuple[int, int, int]  # inode, size, mtime in ns
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """One that was read. ``contents`` is its file, or what could be unpacked of it, when it had ``stamp``; ``sound``
     bytes of that are WAL, of a segment of ``size``. ``before`` is the file of the segment that it continues."""
 

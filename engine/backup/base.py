@@ -1,9 +1,10 @@
 """The plan of a base backup: full, or incremental against the newest backup of the chain (PostgreSQL 17 on)."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.backup.planning import Place, copying_at, make_plan, place_checks
 from engine.records.copies import BaseBackup
@@ -15,8 +16,7 @@ LONGEST_CHAIN = 14  # increments on one full backup: each one more to read, and 
 INCREMENTAL_SINCE, _ZSTD_SINCE = 17, 15  # PostgreSQL's release notes
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the operator wants, and how the server is reached. ``full_every``: seconds after which a chain wants a new
     full backup (the policy's database_full); None: only its length counts."""
 

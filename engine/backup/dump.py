@@ -1,9 +1,10 @@
 """The plan of a dump of one database."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from re import sub
+
+from msgspec import Struct
 
 from engine.backup.planning import Place, copying_at, make_plan, place_checks
 from engine.dumps.layout import DumpFormat
@@ -14,8 +15,7 @@ from engine.recovery.estimates import Measured
 _MAINTENANCE = "postgres"  # initdb's own: nobody's documents lie there, unless it is the only one
 
 
-@dataclass(frozen=True, slots=True)
-class AskedDump:
+class AskedDump(Struct, frozen=True):
     """What the operator wants, and how the server is reached. ``database`` None: the site's own."""
 
     site: str

@@ -1,8 +1,9 @@
 """The plan of a copy of the environment: an installation folder packed, or a VM image registered."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from engine.backup.planning import VERIFY, Place, copying_at, make_plan, place_checks
 from engine.environment.images import NOTE

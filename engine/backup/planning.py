@@ -1,11 +1,11 @@
 """What all plans of copies have in common: the copy's name, its draft, the checks of its place, the plan itself."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
 from humanize import naturalsize
+from msgspec import Struct
 
 from engine.records.copying import Copying, CopyKind
 from engine.records.plan import Check, Destination, Plan, PlannedStep
@@ -15,8 +15,7 @@ from engine.recovery.estimates import Measured, estimate
 _RESERVE = 1.05  # of what is expected, so that a growing cluster still fits
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A repository as it stands now. ``file_system`` None: it could not be asked; ``source_device`` is where what is
     copied lies (None: not on this machine, or unknown)."""
 

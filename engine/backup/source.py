@@ -1,10 +1,11 @@
 """The plan of a copy of a git repository: its mirror brought up to date, or one more bundle."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from shlex import quote
+
+from msgspec.structs import replace
 
 from engine.backup.planning import Place, copying_at, make_plan, place_checks
 from engine.records.plan import Check, Plan, PlannedStep

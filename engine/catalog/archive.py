@@ -6,10 +6,11 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from struct import error as StructError
+
+import msgspec
 
 from engine.catalog.files import read_unpacked
 from engine.catalog.segments import Rows, SegmentFiles
@@ -36,19 +37,17 @@ _IS_LONG = 0x0002  # XLP_LONG_HEADER
 _SNIFFED = 64  # files of an odd size and no suffix that are opened to see how they are packed
 
 
-@dataclass
-class ArchiveListing:
+class ArchiveListing(msgspec.Struct):
     """What a WAL folder holds. ``backup_histories`` are the paths of ``.backup`` files by their plain name."""
 
-    segments: Rows = field(default_factory=Rows)
-    history_files: dict[int, Path] = field(default_factory=dict)
-    backup_histories: dict[str, Path] = field(default_factory=dict)
-    ignored: Counter[str] = field(default_factory=Counter)
-    problems: list[Problem] = field(default_factory=list)
+    segments: Rows = msgspec.field(default_factory=Rows)
+    history_files: dict[int, Path] = msgspec.field(default_factory=dict)
+    backup_histories: dict[str, Path] = msgspec.field(default_factory=dict)
+    ignored: Counter[str] = msgspec.field(default_factory=Counter)
+    problems: list[Problem] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class WalOrigin:
+class WalOrigin(msgspec.Struct, frozen=True):
     """What the segments' own first pages say of the whole archive."""
 
     segment_size: int | None

@@ -1,7 +1,6 @@
 """What was kept beside a base backup (``<id>.beside``) for a bare machine: configuration, what the cluster needs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ class _Cluster(msgspec.Struct):
     databases: dict[str, _Database] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(msgspec.Struct, frozen=True):
     """``files``: a copy of a configuration file that lay outside the data directory, and where it lay. ``extensions``
     of all databases, with their versions."""
 

@@ -3,10 +3,12 @@ perhaps one of dumps. Read only; whatever lies there is a backup, usable or not 
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.archiving.command import MARK
 from engine.catalog.archive import (
@@ -35,8 +37,7 @@ T = TypeVar("T")
 DEFAULT_SEGMENT_SIZE = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryContents:
+class RepositoryContents(Struct, frozen=True):
     """What lies in one repository. ``archive_answers`` and ``backups_answer`` are False where the folder of WAL, or of
     base backups, is away or hangs: then what is missing here says nothing. ``stop_unknown`` are the ids of usable
     backups without a stop LSN: the WAL knows it (BACKUP_END). ``incomplete`` are those of which only the beginning was
@@ -59,15 +60,13 @@ class RepositoryContents:
     marked: bool = False  # the archive carries the mark of `archiving set-up`
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
+class _Folder(Struct, frozen=True):
     path: Path
     kind: Kind
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Archive:
+class _Archive(Struct, frozen=True):
     listing: ArchiveListing
     origin: WalOrigin
     histories: dict[int, str]

@@ -7,8 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.catalog.directory import backup_settings, read_repository
 from engine.catalog.dumps import is_dump
@@ -34,8 +35,7 @@ _DATA_DIRS = ("/var/lib/postgresql/*/*", "/var/lib/postgresql/*", "/var/lib/pgsq
 _CONF_FILES = "/etc/postgresql/*/*/postgresql.conf"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundCluster:
+class FoundCluster(Struct, frozen=True):
     """A cluster on this machine; None is what its files do not tell. ``host`` is a socket folder."""
 
     data_dir: Path
@@ -51,8 +51,7 @@ class FoundCluster:
     archive_command: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Discovered:
+class Discovered(Struct, frozen=True):
     """What lies below a folder, best guess first; and what the newest usable backup says of its cluster. ``wal``:
     archives of that cluster come before others.
 

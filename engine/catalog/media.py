@@ -6,7 +6,6 @@ What a snapshot's interval was stands in ``<id>.json`` beside its folder (``star
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -37,8 +36,7 @@ class _Interval(msgspec.Struct):
     bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MediaContents:
+class MediaContents(msgspec.Struct, frozen=True):
     """What lies in one media repository; ``answers`` False: its folder is away or hangs."""
 
     snapshots: list[MediaSnapshot]

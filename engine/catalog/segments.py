@@ -6,9 +6,10 @@ Sorted as bytes, rows stand in the order of the WAL. A row becomes a record when
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import NamedTuple, overload
+
+import msgspec
 
 from engine.records.copies import Compression, WalFile
 
@@ -28,12 +29,11 @@ class Segment(NamedTuple):
     partial: bool
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(msgspec.Struct):
     """Segment files before the segment size is known."""
 
-    folders: list[str] = field(default_factory=list)
-    rows: list[bytes] = field(default_factory=list)
+    folders: list[str] = msgspec.field(default_factory=list)
+    rows: list[bytes] = msgspec.field(default_factory=list)
 
     def add(self, segment: str, rest: str, partial: bool, status: os.stat_result) -> None:
         """Add a file of the last one of ``folders``; ``segment`` and ``rest`` are its name."""

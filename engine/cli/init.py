@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from dataclasses import replace
 from shlex import quote
 
 import platformdirs
+from msgspec.structs import replace
 
 from engine import acts
 from engine.cli import documents

@@ -2,10 +2,11 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from engine.drill import folder as folders
 from engine.drill.folder import Card, Marked, Result, Truth

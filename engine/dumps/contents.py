@@ -4,8 +4,9 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from engine.dumps.layout import DumpFormat
 from engine.dumps.scripts import AboutDatabase, Setting, read_script
@@ -22,8 +23,7 @@ _WHAT_COUNTS = re.compile(r"\s*(TEMPLATE|ENCODING|LC_COLLATE|LC_CTYPE|LOCALE|LOC
                           r"BUILTIN_LOCALE) = ('(?:[^']|'')*'|\w+)")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
+class Original(Struct, frozen=True):
     """The dumped database itself. ``options``: the part of CREATE DATABASE that says encoding and locale. Each of
     ``statements`` (owner, settings, privileges, comment, in the dump's order) is pieces that the database's quoted name
     joins, as text of ``encoding`` whose bytes are kept as surrogates where they are not UTF-8. ``settings``: the

@@ -1,10 +1,10 @@
 """The plan that restores a dump: into a fresh database, which takes the present one's place or stands beside it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from humanize import naturalsize
+from msgspec import Struct
 
 from engine.dumps.layout import CONTENTS, GLOBALS, NOTE
 from engine.records.copies import Dump
@@ -18,8 +18,7 @@ _LONGEST_NAME = 63  # bytes (NAMEDATALEN - 1)
 _GROWTH = 4  # times a compressed dump's size: what its database may take; the live one's own size, where it is larger
 
 
-@dataclass(frozen=True, slots=True)
-class LoadAsked:
+class LoadAsked(Struct, frozen=True):
     """``into``: the database whose place the dump takes; ``beside``: it gets this name, and nothing steps aside."""
 
     site: str

@@ -6,7 +6,8 @@ WITH …;``, ``GRANT g TO x …;``, ``ALTER ROLE x SET …;``. A name in double 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _NAME = r'(?:"((?:[^"]|"")+)"|([A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*))'
 _CREATE = re.compile(rf"CREATE ROLE {_NAME}\Z")
@@ -16,8 +17,7 @@ _GRANT = re.compile(rf"GRANT {_NAME} TO {_NAME}(?: |\Z)", re.DOTALL)
 _COMMENT = re.compile(rf"COMMENT ON ROLE {_NAME} IS ", re.DOTALL)
 
 
-@dataclass
-class Role:
+class Role(Struct):
     """A role and the statements that make it, memberships apart: those want every role to be there."""
 
     name: str

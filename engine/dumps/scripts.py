@@ -12,8 +12,9 @@ plain one there; the server does not. The parts are joined, so that both read th
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from engine.records.errors import DamagedCopy
 
@@ -57,8 +58,7 @@ _CLOSING = b"-- PostgreSQL database dump complete"
 _CLUSTER = b"-- PostgreSQL database cluster dump"
 
 
-@dataclass(frozen=True, slots=True)
-class AboutDatabase:
+class AboutDatabase(Struct, frozen=True):
     """A statement about the dumped database itself, without its semicolon: what stands before and behind its name.
     ``session``: the SET SESSION AUTHORIZATION in force, for who grants; ``encoding``: what it is written in."""
 
@@ -69,8 +69,7 @@ class AboutDatabase:
     encoding: str
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A statement that sets a parameter of the session; ``name`` in lower case."""
 
     name: str

@@ -1,6 +1,5 @@
 """What the feed is told, and what it tells: JSON files in a folder of the run that only the engine's user enters."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +14,7 @@ SPEC_FILE, GATE_FILE, STATUS_FILE = "spec.json", "gate.json", "status.json"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """How far to serve. ``lsn`` is the start of the first record that the server must not see; ``pieces`` are the WAL
     up to there, timeline by timeline (RecoveryPoint.pieces). ``hold``: what has not changed is answered only after a
     second; without, at once (a promotion asks for the last segment and for history files once more)."""
@@ -26,8 +24,7 @@ class Gate:
     hold: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FeedSpec:
+class FeedSpec(msgspec.Struct, frozen=True):
     """One feed. ``roots`` are the folders that hold archived WAL, the preferred one first; ``spool`` is on the data
     directory's file system and belongs to ``uid``:``gid``; ``pg_wal`` is the server's own folder; ``ahead`` is how
     many segments are fetched before the server asks for them; no more than ``bytes_per_second`` is read of them."""
@@ -44,8 +41,7 @@ class FeedSpec:
     bytes_per_second: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FeedStatus:
+class FeedStatus(msgspec.Struct, frozen=True):
     """How a feed stands. ``gate`` is the one it works by. ``asked`` is the segment that the server asked for last,
     ``served`` the one it took last, ``count`` how many it took.
 
@@ -63,7 +59,7 @@ class FeedStatus:
     waiting: str | None = None
     waiting_since: float | None = None
     again: str | None = None
-    timelines: tuple[int, ...] = field(default=())
+    timelines: tuple[int, ...] = msgspec.field(default=())
 
 
 def timelines_of(gate: Gate, number: int, segment_size: int) -> tuple[int, ...]:

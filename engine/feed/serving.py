@@ -12,8 +12,9 @@ import select
 import signal
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.feed.feeding import Feeding
 from engine.feed.orders import GATE_FILE, STATUS_FILE, FeedSpec, FeedStatus, write_whole

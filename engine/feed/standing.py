@@ -3,8 +3,9 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.feed.orders import FeedStatus
 from engine.records.errors import RepriseError

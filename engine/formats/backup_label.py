@@ -5,8 +5,9 @@ Written by `build_backup_content` in `src/backend/access/transam/xlogbackup.c`, 
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+
+from msgspec import Struct
 
 from engine.records.copies import Tablespace
 from engine.records.errors import DamagedCopy
@@ -17,8 +18,7 @@ _OFFSET = re.compile(r"([+-])(\d{2})(?::?(\d{2}))?\Z")
 _OID_LIMIT = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class BackupLabel:
+class BackupLabel(Struct, frozen=True):
     """Where a backup starts. Times are PostgreSQL's text (whole seconds, the log's zone): for display only."""
 
     start_lsn: Lsn
@@ -41,8 +41,7 @@ class BackupLabel:
         return read_label_time(self.start_time_text)
 
 
-@dataclass(frozen=True, slots=True)
-class BackupHistory:
+class BackupHistory(Struct, frozen=True):
     """A backup history file: a backup_label, and where and when the backup stopped."""
 
     label: BackupLabel

@@ -6,11 +6,11 @@ the machine that wrote it, which is the one that can read it: so is ``struct``'s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as StructError
 
 import crc32c
+import msgspec
 
 from engine.records.errors import DamagedCopy
 from engine.records.lsn import PAGE_SIZE, Lsn
@@ -48,8 +48,7 @@ _STATES = (  # as pg_controldata prints enum DBState
 WAL_LEVELS = ("minimal", "replica", "logical")
 
 
-@dataclass(frozen=True, slots=True)
-class ControlFile:
+class ControlFile(msgspec.Struct, frozen=True):
     """What `pg_controldata` prints, as far as a recovery needs it. LSNs are 0 where PostgreSQL has none.
 
     ``settings`` are the origin's max_connections, max_worker_processes, max_wal_senders,

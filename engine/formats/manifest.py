@@ -6,7 +6,6 @@ line holds the SHA-256 of everything before that line.
 
 import hashlib
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -44,8 +43,7 @@ class ManifestFile(msgspec.Struct, frozen=True, gc=False):
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestWal:
+class ManifestWal(msgspec.Struct, frozen=True):
     """WAL that is needed to make the backup consistent."""
 
     timeline: int
@@ -53,8 +51,7 @@ class ManifestWal:
     end_lsn: Lsn
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """A backup_manifest whose own checksum was right."""
 
     version: int

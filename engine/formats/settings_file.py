@@ -7,7 +7,8 @@ last one counts.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from engine.records.errors import DamagedCopy
 
@@ -26,8 +27,7 @@ _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _INCLUDES = ("include", "include_if_exists", "include_dir")
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
+class SettingsFile(Struct, frozen=True):
     """What a configuration file says. ``includes`` are (directive, path) in order, not followed; ``faults`` are
     (line number, line) that PostgreSQL would refuse."""
 

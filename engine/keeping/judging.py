@@ -5,12 +5,12 @@ places is handed in; only the second places are listed here, once what the first
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.keeping.expiring import leaving_copies, leaving_wal, newest_change, parts_beside
 from engine.keeping.judging_there import SecondPlace, learn, second_place
@@ -41,14 +41,13 @@ from engine.transfer.naming import shown
 _OVER = ("completed", "rolled-back", "discarded")
 
 
-@dataclass
-class Judged:
+class Judged(msgspec.Struct):
     """What is found of all places, one after the other."""
 
-    leaving: list[Leaving] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
-    seconds: list[SecondPlace] = field(default_factory=list)
+    leaving: list[Leaving] = msgspec.field(default_factory=list)
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
+    findings: list[str] = msgspec.field(default_factory=list)
+    seconds: list[SecondPlace] = msgspec.field(default_factory=list)
 
     @property
     def expiry(self) -> Expiry:
@@ -63,8 +62,7 @@ class Judged:
         self.seconds.append(second)
 
 
-@dataclass
-class Judging:
+class Judging(msgspec.Struct):
     """One judgement of a site, place by place, the databases' first. ``away``: folders and second places that are not
     to be touched; ``live``: the cluster's timeline, None where it is not known; ``in_use``: ids that runs read.
     ``windows`` are what stays reachable, None where that is not known."""
@@ -78,8 +76,8 @@ class Judging:
     at: datetime
     proofs: Proofs
     in_use: Collection[str]
-    judged: Judged = field(default_factory=Judged)
-    windows: list[RecoveryWindow] | None = field(default_factory=list)
+    judged: Judged = msgspec.field(default_factory=Judged)
+    windows: list[RecoveryWindow] | None = msgspec.field(default_factory=list)
 
     def database(
         self, repository: DatabaseRepository, wal_files: Sequence[WalFile], unread: Sequence[Path], *, answers: bool

@@ -8,12 +8,14 @@ all WAL, while among the base backups there lies anything that nobody here knows
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 from typing import TypeVar, cast
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.keeping.expiring import coming_back, leaving_wal
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot, Timeline, WalFile
@@ -47,8 +49,7 @@ Copy = TypeVar("Copy", BaseBackup, Dump, MediaSnapshot)
 Rules = Callable[[Sequence[Copy]], list[Verdict]]
 
 
-@dataclass
-class SecondPlace:
+class SecondPlace(Struct):
     """One second place as it stands, and what is found of it, kind by kind."""
 
     address: str

@@ -6,11 +6,11 @@ Copies on the device of what they protect are a warning, always. What is not in 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from humanize import naturalsize, precisedelta
+from msgspec import Struct, field
 
 from engine.keeping.proofs import Proofs, of_copies
 from engine.records.copies import Catalog
@@ -30,8 +30,7 @@ class Newest(NamedTuple):
     at: datetime
 
 
-@dataclass(frozen=True)
-class LiveFacts:
+class LiveFacts(Struct, frozen=True):
     """What was asked of the machine. ``changed_files``: how many of the users' files are newer than the newest
     snapshot (None: not known), ``uncounted``: why that is not known. ``rooms``: the file system of each repository that
     answered; ``beside``: repositories on the device of what they protect; ``away``: those that did not answer.
@@ -49,8 +48,7 @@ class LiveFacts:
     joins: bool = False
 
 
-@dataclass(frozen=True)
-class SetUp:
+class SetUp(Struct, frozen=True):
     """What the site file has of each thing: its repositories' folders (none: not set up), and its policy in seconds.
     ``sources`` are the git repositories that are to be copied."""
 

@@ -1,9 +1,10 @@
 """A finished lab: its site file, its server."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from engine.lab.place import DONE
 from engine.lab.workload import Workload, start_workload
@@ -14,8 +15,7 @@ from engine.records.survey import OsUser, Programs
 DATABASE_USER = "postgres"
 
 
-@dataclass(frozen=True)
-class Lab:
+class Lab(Struct, frozen=True):
     """One lab. Its server is the site's: a restore in place may have put another data directory under it."""
 
     directory: Path

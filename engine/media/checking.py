@@ -12,10 +12,11 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from errno import ENOENT, ESTALE
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.media.catalogue import key_of
 from engine.media.check_book import Book, read_findings

@@ -1,6 +1,6 @@
 """Files and database brought back together: the files' steps in the plan of a restore."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.records.files import Files
 from engine.records.plan import Check, Plan, PlannedStep

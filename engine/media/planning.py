@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from humanize import naturalsize
+from msgspec import Struct
 
 from engine.media.selecting import Selected
 from engine.media.younger import Younger
@@ -21,8 +21,7 @@ Place = Literal["beside", "delta", "into"]
 _ELSEWHERE = "bring the files elsewhere, with: files restore --into DIR (and the database alone: --no-files)"
 
 
-@dataclass(frozen=True, slots=True)
-class FilesAsked:
+class FilesAsked(Struct, frozen=True):
     """What was asked for, and how the machine stands. ``live_exists`` and ``into_free`` None: the folder does not
     answer. ``mounted``: the live folder is a mount point; ``mounted_in_it`` are others inside it; on ``unmounted`` it
     should lie, and nothing is mounted there. ``unasked``: the live database should say what is wanted, and does not

@@ -13,10 +13,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from engine.records.errors import DamagedCopy, RepriseError, Unreachable
 from engine.site import MediaRepository
@@ -35,8 +36,7 @@ OLDEST = {"restic": (0, 14), "borg": (1, 2)}
 _PACKAGE = {"restic": "restic", "borg": "borgbackup"}
 
 
-@dataclass
-class Talk:
+class Talk(Struct):
     """A program that runs: its output as it comes, and how it ended."""
 
     _process: "subprocess.Popen[bytes]"

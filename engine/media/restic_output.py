@@ -5,12 +5,12 @@ import os
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.media.catalogue import Entry, Order
 from engine.records.copies import MediaSnapshot

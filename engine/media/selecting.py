@@ -4,16 +4,16 @@ import heapq
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+
+from msgspec import Struct
 
 from engine.media.catalogue import Entry, key_of
 from engine.media.sources import Held
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(Struct, frozen=True):
     """Files, each path once, and their bytes, of each the largest: an upper bound, as no version is chosen yet."""
 
     files: int

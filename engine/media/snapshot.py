@@ -10,9 +10,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from engine.media.catalogue import CatalogueWriter, Entry, catalogue_of, key_of, open_catalogue
 from engine.media.putting import BLOCK, Unread, dress, stream, take_attributes
@@ -28,8 +29,7 @@ _NO_MORE_LINKS = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.ENOENT, errno.EO
 Progress = Callable[[int, int], None]
 
 
-@dataclass
-class Taken:
+class Taken(Struct):
     """What came of a snapshot. ``bytes`` are those of all its files, ``copied_bytes`` those that were read."""
 
     started_at: datetime

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from engine.media.borg import BorgFiles
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
@@ -62,8 +63,7 @@ def open_snapshot(snapshot: MediaSnapshot, repository: MediaRepository, media_pa
             return _Catalogued(snapshot) if snapshot.has_catalogue else FolderFiles(snapshot, repository)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A snapshot and its files. ``in_reserve``: none of those that the moment needs; what they do not have, or have
     damaged, may stand in it. ``set_aside``: it is no snapshot, but a folder that an earlier run has moved away."""
 

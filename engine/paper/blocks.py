@@ -1,19 +1,18 @@
 """What a page is made of. Texts are plain: whoever writes the page escapes them as its form wants it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Code:
+
+class Code(Struct, frozen=True):
     """Something to be read letter by letter: a path, a command, a name."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Strong:
+class Strong(Struct, frozen=True):
     """The word that must not be overlooked."""
 
     text: str
@@ -27,28 +26,24 @@ def spans(line: Line) -> Sequence[str | Code | Strong]:
     return (line,) if isinstance(line, (str, Code, Strong)) else line
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """``level`` 2 or 3; the page's title is 1."""
 
     text: str
     level: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Paragraph:
+class Paragraph(Struct, frozen=True):
     line: Line
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(Struct, frozen=True):
     """A list; an item may be a list of its own, which belongs to the one before it."""
 
     items: "Sequence[Line | Points]"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """``numbers`` are the columns that are aligned to the right."""
 
     head: Sequence[str]
@@ -56,15 +51,13 @@ class Table:
     numbers: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
+class Commands(Struct, frozen=True):
     """Lines for a shell, to be typed or taken as they stand."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """``svg`` is an element of our own making; ``told`` says the same in words."""
 
     svg: str
@@ -74,7 +67,6 @@ class Picture:
 Block: TypeAlias = Heading | Paragraph | Points | Table | Commands | Picture
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     title: str
     blocks: Sequence[Block]

@@ -2,11 +2,11 @@
 did it with which versions, and by what an auditor recognizes the run's journal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import humanize
+from msgspec import Struct
 
 from engine.paper.blocks import Block, Code, Commands, Heading, Line, Page, Paragraph, Points, Strong, Table
 from engine.paper.measures import measured, past
@@ -19,8 +19,7 @@ from engine.records.runs import Deed, RunState
 from engine.records.target import RecoveryPoint
 
 
-@dataclass(frozen=True, slots=True)
-class JournalDigest:
+class JournalDigest(Struct, frozen=True):
     """The SHA-256 (hexadecimal) of the first ``bytes`` of a run's journal: all that was in it when the report was made.
     What comes later is only ever appended."""
 

@@ -8,9 +8,10 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser, Programs

@@ -6,9 +6,10 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+from msgspec import Struct
 
 from engine.records.errors import RepriseError
 from engine.records.survey import OsUser, Programs
@@ -20,8 +21,7 @@ LOCK_TIMEOUT = 3  # seconds; at a gate a query on a table that is being dropped 
 _OF_THE_TERMINAL = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "PAGER", "PSQL_PAGER", "LESS", "PSQL_EDITOR")
 
 
-@dataclass(frozen=True, slots=True)
-class Psql:
+class Psql(Struct, frozen=True):
     """A psql that can be started: its command line, whom it runs as, its environment."""
 
     command: tuple[str, ...]

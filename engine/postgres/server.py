@@ -10,9 +10,10 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.postgres import processes
@@ -32,8 +33,7 @@ _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.
 _POLL = 0.05  # seconds
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Struct, frozen=True):
     """A server by its data directory; running or not. ``log`` is a file that ``user`` may write; the socket lies in
     ``socket_dir``, whose path may have at most 107 bytes with the socket's name."""
 

@@ -1,8 +1,9 @@
 """The users' files held against what the database refers to."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from engine.records.plan import Check
 from engine.records.rows import NamedRow
@@ -21,8 +22,7 @@ class FileFinding(NamedTuple):
     named: tuple[NamedRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileCheck:
+class FileCheck(Struct, frozen=True):
     """What came of a check of the files in ``root`` (absolute) against a database.
 
     ``checked`` files are referred to, ``bytes`` of them were read; ``missing`` and ``wrong`` are counts, and so is

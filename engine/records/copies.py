@@ -1,17 +1,17 @@
 """What was saved: the copies that a catalog finds. All times are aware and in UTC, all sizes are in bytes."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from engine.records.lsn import Lsn
 
 Compression = Literal["gzip", "lz4", "zstd"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tablespace:
+class Tablespace(Struct, frozen=True):
     """A tablespace as the backup knows it: its OID, where it lay on the origin, what it will occupy when unpacked
     (None: unknown)."""
 
@@ -20,8 +20,7 @@ class Tablespace:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BaseBackup:
+class BaseBackup(Struct, frozen=True):
     """One base backup, usable or not; ``None`` is what could not be read.
 
     ``start_lsn`` is where replay begins (backup_label's START WAL LOCATION), ``stop_lsn`` the LSN at which the backup
@@ -73,8 +72,7 @@ class WalFile(NamedTuple):
     partial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UnfinishedSegment:
+class UnfinishedSegment(Struct, frozen=True):
     """A ``.partial``: a segment that was not full when its writing ended. ``archive`` is the folder that it lies in,
     ``segment`` its file name when it is whole.
 
@@ -96,8 +94,7 @@ class UnfinishedSegment:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WalRange:
+class WalRange(Struct, frozen=True):
     """An unbroken run of archived segments on one timeline; ``first`` and ``last`` are their file names."""
 
     timeline: int
@@ -110,8 +107,7 @@ class WalRange:
     commits: int
 
 
-@dataclass(frozen=True, slots=True)
-class WalGap:
+class WalGap(Struct, frozen=True):
     """Segments that are missing between two ranges of one timeline, by file name."""
 
     timeline: int
@@ -119,8 +115,7 @@ class WalGap:
     last_missing: str
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """A branch of the cluster's history: it left ``parent`` at ``fork_lsn`` (both None on the first)."""
 
     id: int
@@ -129,8 +124,7 @@ class Timeline:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RestorePoint:
+class RestorePoint(Struct, frozen=True):
     """A named restore point: ``lsn`` is its record's start, ``end_lsn`` its end."""
 
     name: str
@@ -140,8 +134,7 @@ class RestorePoint:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(Struct, frozen=True):
     """A logical copy made by pg_dump. ``ours``: Reprise took it, its own note says so."""
 
     id: str
@@ -156,8 +149,7 @@ class Dump:
     ours: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MediaSnapshot:
+class MediaSnapshot(Struct, frozen=True):
     """A copy of the users' files as they were during an interval. ``dated``: its time stands in its note or in its
     name; else all that is known is when the folder was changed, and it may be anything."""
 
@@ -174,8 +166,7 @@ class MediaSnapshot:
     dated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SourceCopy:
+class SourceCopy(Struct, frozen=True):
     """A copy of a git repository: its mirror, or one bundle. ``origin`` is what it was taken from, ``head`` the commit
     that HEAD named then."""
 
@@ -188,8 +179,7 @@ class SourceCopy:
     head: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageCopy:
+class ImageCopy(Struct, frozen=True):
     """A copy of the environment: a packed installation folder, or a VM image that was registered where it lies.
     ``sha256`` is of the file ``path``."""
 
@@ -205,8 +195,7 @@ class ImageCopy:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something in a repository that an operator should know of: where, what, and what to do."""
 
     where: str
@@ -214,8 +203,7 @@ class Problem:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(Struct, frozen=True):
     """What there is, over all repositories of a site. Backups are sorted by start."""
 
     site: str

@@ -1,9 +1,10 @@
 """What a plan that takes a copy says of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from engine.records.survey import OsUser, Programs
 
@@ -23,8 +24,7 @@ def names_beside(kind: CopyKind, name: str) -> tuple[str, ...]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Copying:
+class Copying(Struct, frozen=True):
     """One copy that is to be taken. All paths absolute.
 
     ``id`` is its name in ``repository`` (a folder). It is built in ``draft``, whose name begins with a dot, so that no
@@ -45,8 +45,7 @@ class Copying:
     second: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TakenCopy:
+class TakenCopy(Struct, frozen=True):
     """A copy that a run has taken."""
 
     id: str
@@ -58,8 +57,7 @@ class TakenCopy:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """What came of verifying a copy: ``kind`` is a copy's, or ``wal`` for a repository's archive. ``at`` is when it
     ended; ``findings`` are empty where all is right. ``ok`` None: there is nothing to verify it by. ``drill``: the run
     of a proof drill that restored it, where it was not verified by itself."""
@@ -74,8 +72,7 @@ class Proof:
     drill: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedProof:
+class RefusedProof(Struct, frozen=True):
     """The site's last proof drill came to no run: when, and which check or circumstance refused it."""
 
     at: datetime

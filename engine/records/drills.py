@@ -1,14 +1,14 @@
 """Drills: what can be practised, and how one that is practised stands."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 DrillOutcome = Literal["open", "solved", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class DrillScenario:
+class DrillScenario(Struct, frozen=True):
     """A disaster that can be practised. ``own``: the team's, not one of ours. ``best`` and ``last`` are scores of
     drills that have ended, ``of`` the most that can be reached."""
 
@@ -23,8 +23,7 @@ class DrillScenario:
     last: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """One question of the marking, answered. ``ok`` None: it could not be asked; it then gives no points. ``needed``:
     without it the drill is not solved. ``check`` is the scenario's word for it, empty where it is not to be said."""
 
@@ -37,8 +36,7 @@ class Mark:
     check: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Minute:
+class Minute(Struct, frozen=True):
     """A line of a drill's record: when, ``seconds`` after the call, and what happened. ``who``: ``drill``, ``operator``
     or ``engine``."""
 
@@ -48,8 +46,7 @@ class Minute:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class DrillState:
+class DrillState(Struct, frozen=True):
     """How a drill stands. While it is open and it is not to be said which one it is, ``scenario`` and ``title`` are
     None. ``seconds`` run from the call to the solution, else to the end, else to now. ``marks`` are those of the last
     check. ``hints`` were asked for and cost ``hints_cost`` points. ``found_seconds`` and ``readable_seconds`` are until

@@ -1,14 +1,14 @@
 """What a plan that brings users' files back says of them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.copies import MediaSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """The users' files as they shall be at ``moment`` (UTC; None: as the newest snapshot has them), from ``snapshots``.
     All paths absolute.
 

@@ -5,9 +5,10 @@ half open, ``low <= start < high``, and speak of a record by the LSN of its star
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from engine.records.lsn import Lsn
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 EndKind = Literal["commit", "abort", "prepare", "commit prepared", "abort prepared"]
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionEnd:
+class TransactionEnd(Struct, frozen=True):
     """A record that ends a transaction (or prepares it): one step of the recovery timeline.
 
     ``lsn`` is the record's start, ``end_lsn`` where the next record starts (page headers skipped). ``xid`` is the

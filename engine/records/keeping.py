@@ -1,14 +1,14 @@
 """Which copies stay and which go."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 KeptKind = Literal["base", "dump", "media", "wal"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """One copy: stays or goes, and why. ``place``: the second place at which it lies; None: in its own repository."""
 
     id: str
@@ -23,8 +23,7 @@ class Verdict:
         return self.why if self.place is None else f"{self.why}; at {self.place}"
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
+class Leaving(Struct, frozen=True):
     """One thing that goes: a copy with what stands beside it, or a range of WAL segments. ``bytes`` are what comes
     back on disk: a file that another link keeps gives nothing. At a second place the paths are relative to it."""
 
@@ -33,8 +32,7 @@ class Leaving:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
+class Expiry(Struct, frozen=True):
     """What goes and what stays; ``findings`` say where nothing could be judged, and so everything stays."""
 
     leaving: tuple[Leaving, ...]

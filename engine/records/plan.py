@@ -1,9 +1,10 @@
 """Checks, planned steps, a plan. What a plan holds of a step is data: its kind and its arguments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.records.copying import Copying
 from engine.records.files import Files
@@ -14,8 +15,7 @@ from engine.records.target import RecoveryPoint, RecoveryTarget
 Level = Literal["refuse", "warn", "info"]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One row of PITFALLS.md, answered. ``ok`` None: could not be decided; a refusing one then refuses."""
 
     name: str
@@ -29,8 +29,7 @@ class Check:
         return self.level == "refuse" and self.ok is not True
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     """What a target resolves to, and the checks that belong to it. ``choices``: the timelines among which the operator
     must choose, where several hold the target."""
 
@@ -39,8 +38,7 @@ class Resolution:
     choices: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where the outcome of a plan shall stand: a recovered cluster in place, or as a side copy in ``path`` (port None:
     a free one); a copy in the repository ``path``; a dump in the database ``path``; users' files in the folder
     ``path``."""
@@ -50,8 +48,7 @@ class Destination:
     port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TablespacePlace:
+class TablespacePlace(Struct, frozen=True):
     """Where one tablespace of the copy lies while it is built (``built_at``), and where the finished cluster has it
     (``stands_at``; the same for a side copy). Both are the folders that hold ``PG_<version>_<catalog>``."""
 
@@ -60,8 +57,7 @@ class TablespacePlace:
     stands_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Where everything of a run lies, decided by the plan. All paths absolute.
 
     ``container`` holds ``data_dir`` (the recovered cluster), ``staging`` (members of a chain), ``work`` (the folder
@@ -83,8 +79,7 @@ class Layout:
     within_mount: bool = False  # production cannot be renamed: its contents are moved, not the folder
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(Struct, frozen=True):
     """One step: ``kind`` names its file in `engine/steps`, ``args`` are that step's own. ``bytes`` None: unknown or
     not a matter of bytes."""
 
@@ -95,8 +90,7 @@ class PlannedStep:
     args: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Seconds, with their spread, and on how many measured runs they rest. ``limited``: some were proof drills, which
     let others go first; the plan does not, and may be faster."""
 
@@ -107,8 +101,7 @@ class Estimate:
     limited: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a run keeps to, so that production goes on undisturbed: ``nice`` as nice(1) has it, ``idle_io``: the disks
     only while nobody else wants them (ioprio_set(2)); ``bytes_per_second`` at most are read from the repositories (of
     packed copies as unpacked). None: as fast as it goes."""
@@ -118,8 +111,7 @@ class Limits:
     bytes_per_second: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProofDrill:
+class ProofDrill(Struct, frozen=True):
     """What makes a plan a proof drill: its copy proves the copies that it is made from, and is thrown away.
     ``rpo_seconds``: the changes of how long a time would have been lost, had the machine died when it was planned;
     None where that is not known or another moment than the newest is proven, and ``rpo_why`` says why."""
@@ -128,8 +120,7 @@ class ProofDrill:
     rpo_why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The ordered steps from today's state to what was asked for: a recovery point (``target``), a dump's contents
     (``loading``), a copy that is taken (``copying``), or users' files brought back (``files``: alone, or together with
     the database; in a proof drill, ``proof``, only looked up). A target without a ``point`` could not be resolved, and

@@ -1,14 +1,14 @@
 """What recoveries took and what they lost: real ones, proofs, drills. Held against the site's objectives."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 RecoveryKind = Literal["restore", "proof", "drill"]
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """One recovery that came to an end. ``name`` is its run's or its drill's, ``at`` when it began, ``ok`` whether it
     came to what was asked for.
 
@@ -25,8 +25,7 @@ class Recovery:
     rpo_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Objectives:
+class Objectives(Struct, frozen=True):
     """What a recovery may take and may lose, in seconds. None: nobody said."""
 
     rto_seconds: float | None = None

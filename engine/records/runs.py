@@ -1,9 +1,10 @@
 """A run as its journal tells it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from engine.records.copying import Proof, TakenCopy
 from engine.records.lsn import Lsn
@@ -16,8 +17,7 @@ LIVE: tuple[RunOutcome, ...] = ("running", "paused")  # its engine is there
 StepOutcome = Literal["to do", "running", "waiting", "done", "failed", "undone"]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Measured progress of the running step. ``total`` None: unknown. ``rate`` is per second, over the last while."""
 
     done: int
@@ -34,8 +34,7 @@ class Progress:
         return max(0.0, (self.total - self.done) / self.rate)
 
 
-@dataclass(frozen=True, slots=True)
-class StepState:
+class StepState(Struct, frozen=True):
     """How one step of a run stands. ``at_a_stretch``: never interrupted nor held, so that ``seconds`` is what it
     took."""
 
@@ -50,8 +49,7 @@ class StepState:
     at_a_stretch: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(Struct, frozen=True):
     """Where the recovered server stands, proven from itself and the WAL index or said not to be (``proven``)."""
 
     lsn: Lsn
@@ -63,8 +61,7 @@ class Reached:
     finding: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunError:
+class RunError(Struct, frozen=True):
     """Why a run failed."""
 
     message: str
@@ -72,8 +69,7 @@ class RunError:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """Who did something with a run, as far as the system tells: ``user`` as whom, ``login`` who opened the session,
     ``sudo_user`` who became another by sudo, ``ssh_client`` the address that the session came from."""
 
@@ -83,8 +79,7 @@ class Operator:
     ssh_client: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(Struct, frozen=True):
     """What somebody did with a run: started an engine of it (``act``: apply, rollback, discard; with which versions of
     what) or answered at its gate (finish, advance)."""
 
@@ -94,8 +89,7 @@ class Deed:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(Struct, frozen=True):
     """A run, read from its folder. ``pid`` is the live engine's, else None. ``held`` says that the operator holds it.
     ``answers`` are what the run accepts now (finish, advance, cancel, skip, resume, rollback, discard, stop, start,
     open). ``taken`` is the copy that a run which takes one has put into its repository; ``files`` what came of the

@@ -1,9 +1,10 @@
 """Whether the five protected things are copied and proven as the policy wants."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.copies import UnfinishedSegment
 
@@ -29,8 +30,7 @@ def worst(levels: "list[Level]") -> Level:
     return max(levels, key=_WORSE.index, default=Level.OK)
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(Struct, frozen=True):
     """One of the five. ``newest`` is its newest usable copy and the moment that it holds, ``proven_at`` and
     ``proof_ok`` the last time that any of its copies was verified and how that went; ``proof_drill`` is the run that
     did, where it was a proof drill. ``lose_seconds`` and ``lose_files``: what would be lost if the machine died now
@@ -51,8 +51,7 @@ class Thing:
     proof_drill: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What to do about one thing: take a copy, verify its newest one, or look into what the title says."""
 
     thing: ThingName
@@ -61,8 +60,7 @@ class Advice:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class SiteStatus:
+class SiteStatus(Struct, frozen=True):
     """All five, as of one moment. ``to_do``: the most urgent first. ``archived_to``: the last commit that the archive
     can bring back."""
 
@@ -77,8 +75,7 @@ class SiteStatus:
         return worst([thing.level for thing in self.things])
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """`archiving stream` as the server sees it, by its slot. ``active``: somebody streams with it now; ``lost``: the
     server has given up WAL that it needs; ``held_bytes``: of WAL, held back for it. ``segment`` is the file of the last
     byte that the stream has put on disk, ``behind_bytes`` is what the server has on disk and the stream has not;
@@ -93,8 +90,7 @@ class Stream:
     lag_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiverFacts:
+class ArchiverFacts(Struct, frozen=True):
     """How the live server's archiving stands (pg_stat_archiver, pg_replication_slots, pg_wal). ``waiting`` segments
     are not archived yet; ``segment`` is the one that the server writes now, and ``begun`` whether anything stands in
     it. ``slots``: name and the bytes of WAL that it holds back, of all but the one of our ``stream`` (None: there is
@@ -115,8 +111,7 @@ class ArchiverFacts:
     stream: Stream | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleEntry:
+class ScheduleEntry(Struct, frozen=True):
     """One thing that runs by itself: ``what`` as in the site file's ``[schedule]``, ``when`` as written there,
     ``next_at`` in the machine's own zone (None: not known), the whole ``command`` line."""
 
@@ -126,8 +121,7 @@ class ScheduleEntry:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleState:
+class ScheduleState(Struct, frozen=True):
     """What a site's schedule comes to, and whether just that is installed, and runs (``installed``); ``text`` is what
     is, or would be, written; ``findings``: what of it does not run, or not always."""
 
@@ -138,8 +132,7 @@ class ScheduleState:
     findings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One setting that changes; ``restart``: only a restart of the server makes it hold."""
 
     setting: str
@@ -148,8 +141,7 @@ class Change:
     restart: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Archiving:
+class Archiving(Struct, frozen=True):
     """What came of setting archiving up, or of testing it. ``segment`` and ``seconds``: which one arrived in a test,
     and how long that took."""
 
@@ -160,8 +152,7 @@ class Archiving:
     findings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """Unfinished segments: those that can be adopted, or were, and those that are left as they are. ``findings`` is
     what else an operator should know."""
 

@@ -1,15 +1,15 @@
 """How the machine and the live cluster stand, read once before planning and frozen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct, field
 
 from engine.records.lsn import Lsn
 
 
-@dataclass(frozen=True, slots=True)
-class OsUser:
+class OsUser(Struct, frozen=True):
     """An operating-system user."""
 
     name: str
@@ -17,8 +17,7 @@ class OsUser:
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
+class Programs(Struct, frozen=True):
     """A set of PostgreSQL's programs: where they lie, what they are, what they were built with."""
 
     bin_dir: str
@@ -29,8 +28,7 @@ class Programs:
     embedded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystem:
+class FileSystem(Struct, frozen=True):
     """A file system as seen from one path: the path itself, its nearest existing ancestor, room in bytes, and how many
     more files it takes of how many (0: it has no such limit)."""
 
@@ -45,8 +43,7 @@ class FileSystem:
     total_files: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
+class ClusterFacts(Struct, frozen=True):
     """The site's own data directory and server. ``exists`` False: a bare machine."""
 
     data_dir: str
@@ -71,8 +68,7 @@ class ClusterFacts:
     libraries: Mapping[str, str] | None = None  # that functions of its databases call, and whose; where it answers
 
 
-@dataclass(frozen=True, slots=True)
-class LiveServer:
+class LiveServer(Struct, frozen=True):
     """The site's server as it answers now. ``summarizes_wal`` is its summarize_wal; ``senders_free`` how many more WAL
     senders it takes; ``tablespaces`` how many lie outside the data directory."""
 
@@ -87,16 +83,14 @@ class LiveServer:
     tablespaces: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LiveDatabase:
+class LiveDatabase(Struct, frozen=True):
     """A database of the live cluster that takes connections."""
 
     name: str
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LockHolder:
+class LockHolder(Struct, frozen=True):
     """Who holds the lock of a site or folder, and since when."""
 
     run: str
@@ -105,8 +99,7 @@ class LockHolder:
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationFacts:
+class DestinationFacts(Struct, frozen=True):
     """The destination folder: what stands there now."""
 
     path: str
@@ -120,8 +113,7 @@ class DestinationFacts:
     closed: str | None = None  # the first folder on the way there that run_as may not enter
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """Everything that checks and plans need to know of the machine. ``None`` is what could not be found out."""
 
     taken_at: datetime

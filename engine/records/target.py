@@ -1,8 +1,9 @@
 """A recovery target as the operator says it, and the recovery point that it resolves to."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.copies import BaseBackup, MediaSnapshot
 from engine.records.history import ParameterChange, Piece, TransactionEnd
@@ -11,8 +12,7 @@ from engine.records.lsn import Lsn
 TargetKind = Literal["time", "lsn", "xid", "name", "latest", "immediate", "dump"]
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryTarget:
+class RecoveryTarget(Struct, frozen=True):
     """Where replay shall stop. Exactly the field that belongs to ``kind`` is set (none for latest and immediate). A
     dump, whose ``name`` is its id, is a recovery point of its own: nothing is replayed."""
 
@@ -27,8 +27,7 @@ class RecoveryTarget:
     accept_gap: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryPoint:
+class RecoveryPoint(Struct, frozen=True):
     """A target, resolved: the backup chain (oldest first), the WAL, and the gate at which replay stops.
 
     ``gate`` is the start of the first record that is not replayed. ``pieces`` are the WAL from the backup's start to
@@ -62,8 +61,7 @@ class RecoveryPoint:
         return self.chain[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryWindow:
+class RecoveryWindow(Struct, frozen=True):
     """What one base backup can reach on one timeline; from the LSN at which it is consistent to the last
     transaction end of the unbroken WAL behind it. Times are None where no transaction end lies."""
 
@@ -80,8 +78,7 @@ class RecoveryWindow:
     last_gate: Lsn = 0  # the gate that keeps the last transaction end: ``to_lsn`` is that record's start
 
 
-@dataclass(frozen=True, slots=True)
-class AxisSpan:
+class AxisSpan(Struct, frozen=True):
     """A share of one timeline for the axis, in LSNs ``low`` to ``high``. ``reachable``: every gate in it; ``left
     behind``: reachable too, but beyond the fork at which the live line left; ``no backup``: WAL with no usable backup
     under it; ``missing``: lost or damaged WAL, ``why`` names it. Times are those of the transaction ends at the edges,
@@ -96,8 +93,7 @@ class AxisSpan:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """What a cut between two records means: the recovery point, or why it cannot be reached and the nearest
     transaction ends that can: the cut just behind ``before``, the cut just in front of ``after``."""
 

@@ -1,8 +1,9 @@
 """What is known of a base backup besides what stands in it: from the archived WAL, and from its last proof."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC
+
+from msgspec.structs import replace
 
 from engine.records.copies import BaseBackup
 from engine.records.copying import Proof

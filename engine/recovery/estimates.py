@@ -1,8 +1,9 @@
 """How long a plan will take, from what earlier runs took. What was never measured is unknown, not guessed."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from engine.records.plan import Estimate, Limits, PlannedStep
 from engine.records.runs import RunState
@@ -10,8 +11,7 @@ from engine.records.runs import RunState
 NEWEST = 20  # measurements of each kind of step that count: the machine, and what is at work on it, change
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """One step of an earlier run: its kind, its bytes (None where bytes do not matter), how long it took; the run that
     it is of, and the limits that this kept to."""
 

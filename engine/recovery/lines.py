@@ -8,9 +8,11 @@ the fork. All of this reasons by segment numbers and by runs of segments, never 
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.records.copies import Timeline, WalGap
 from engine.records.history import Piece, SegmentRun, WalHistory
@@ -21,8 +23,7 @@ END_OF_WAL: Lsn = 1 << 64  # past every LSN: how far the last span of a line goe
 Ending = Literal["archive end", "gap", "damage"]
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """Unbroken WAL along a line: every record from the first piece's ``low`` to ``end`` can be replayed in one go.
 
     ``end`` is where the record behind the last whole one would start: the highest gate. ``ended_by`` says why it ends
@@ -146,8 +147,7 @@ def _blocks(line: Sequence[Span], segment_size: int) -> list[_Block]:
     return blocks
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A stretch that is being put together."""
 
     pieces: list[Piece]

@@ -6,9 +6,10 @@ of it (exclusive).
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.copies import RestorePoint
 from engine.records.history import TransactionEnd
@@ -23,8 +24,7 @@ from engine.recovery.wording import Wording
 TIMED = (*COMMITS, "abort", "abort prepared")  # what PostgreSQL's time rule looks at
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """A target's gate on a line, and the backup that reaches it."""
 
     gate: Lsn
@@ -34,8 +34,7 @@ class Placed:
     passed_over: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
+class Missed(Struct, frozen=True):
     """A line does not hold the target, or it cannot be reached there. ``near``: how much the reason is worth telling
     where several lines have one."""
 
@@ -43,8 +42,7 @@ class Missed:
     near: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Quest:
+class _Quest(Struct, frozen=True):
     """One target on one line."""
 
     reach: Reach

@@ -6,11 +6,12 @@ needed of it stands in the Survey.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from engine.records.copies import BaseBackup
 from engine.records.plan import (
@@ -32,8 +33,7 @@ SOCKET_PATH_LIMIT = 103  # sun_path holds 107 bytes on Linux and 103 on others, 
 PORT_DIGITS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SiteFacts:
+class SiteFacts(Struct, frozen=True):
     """What a plan needs of the site file. ``zone`` is how times are shown; None: titles name no times. ``reads_pages``:
     whether every page of the copy is read."""
 

@@ -1,7 +1,8 @@
 """A gate on a line, made into a recovery point: which WAL, what is kept, what is lost, which media snapshots."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.records.copies import MediaSnapshot
 from engine.records.history import Piece, TransactionEnd, WalHistory

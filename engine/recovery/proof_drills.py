@@ -2,9 +2,10 @@
 counts as a proof."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
+
+from msgspec.structs import replace
 
 from engine.records.files import Files
 from engine.records.plan import Check, Layout, Limits, Plan, PlannedStep, ProofDrill

@@ -6,8 +6,9 @@ it. Its answers are cached, so that each costs a few look-ups however much WAL t
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from engine.records.copies import BaseBackup
 from engine.records.history import Piece, TransactionEnd, WalHistory
@@ -15,8 +16,7 @@ from engine.records.lsn import Lsn, skip_page_header
 from engine.recovery.lines import END_OF_WAL, Span, Stretch, holds_backup, line_of, stretch_holding, unbroken
 
 
-@dataclass(frozen=True, slots=True)
-class Footing:
+class Footing(Struct, frozen=True):
     """A usable backup on a line, with its chain (oldest first) and the unbroken WAL from its start, which reaches at
     least ``consistent``: the first gate at which the backup is consistent."""
 

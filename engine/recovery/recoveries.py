@@ -1,15 +1,15 @@
 """What runs took and lost: their times against the objectives (RTO, RPO), honest where something is not known."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.records.recoveries import Recovery
 from engine.records.runs import RunState
 from engine.records.target import RecoveryPoint
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """What the recovered database lacks: ``commits`` that the repository still holds behind the gate, and ``seconds``
     from the last kept commit to the last lost one; None: not known, and ``why`` says why."""
 

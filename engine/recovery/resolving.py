@@ -6,7 +6,8 @@ gate is unbroken.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.records.copies import BaseBackup, MediaSnapshot
 from engine.records.history import WalHistory
@@ -20,8 +21,7 @@ from engine.recovery.reach import Reach, count, last_end
 from engine.recovery.wording import Wording
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     """One line's answer."""
 
     repository: str

@@ -9,10 +9,11 @@ that have any, the newest one stays (as restic's ``forget`` has it).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Protocol
+
+from msgspec import Struct
 
 from engine.records.copies import BaseBackup, Dump, MediaSnapshot, Timeline, WalFile
 from engine.records.keeping import KeptKind, Verdict
@@ -28,16 +29,14 @@ _FRESH = timedelta(days=1)  # somebody may still be writing it, or testing it
 _CLOCKS = timedelta(minutes=1)  # by how much a backup's own time and those of the commits around it may differ
 
 
-@dataclass(frozen=True, slots=True)
-class BackupRule:
+class BackupRule(Struct, frozen=True):
     """The newest ``count`` full backups, and what makes every moment of the last ``days`` days reachable."""
 
     count: int | None = None
     days: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarRule:
+class CalendarRule(Struct, frozen=True):
     """How many hours, days, weeks and months that have copies keep their newest one."""
 
     hourly: int = 0

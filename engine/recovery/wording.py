@@ -1,15 +1,15 @@
 """The commands that remedies name: exact ones, that can be typed."""
 
 import shlex
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from engine.records.lsn import Lsn, format_lsn
 from engine.records.target import RecoveryTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(Struct, frozen=True):
     """``command`` is what the operator called; ``arguments`` what followed the target (the destination)."""
 
     command: str = "reprise restore"

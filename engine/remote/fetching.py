@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from engine.records.errors import Refused, RepriseError
 from engine.remote.places import RemotePlace
@@ -23,8 +24,7 @@ _LEFT_OUT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """What came back: ``into``, absolute, and the names of what was half sent or half deleted there, and stayed."""
 
     into: Path

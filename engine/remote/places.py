@@ -6,8 +6,9 @@ How ssh is called is rsync's own business: ``RSYNC_RSH``, else ssh that asks not
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from engine.records.errors import RepriseError, Unreachable
 from engine.system.programs import run_program
@@ -16,8 +17,7 @@ _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
 _NO_CONNECTION = 255  # ssh(1), "Exit status"
 
 
-@dataclass(frozen=True, slots=True)
-class RemotePlace:
+class RemotePlace(Struct, frozen=True):
     """A folder on another server."""
 
     login: str  # user@host, or host

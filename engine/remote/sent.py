@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -39,8 +38,7 @@ class _Note(msgspec.Struct):
     copy: msgspec.Raw = msgspec.Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """A copy that was sent, or was about to be. ``copy``: what it is; None: not known yet."""
 
     kind: SentKind
@@ -48,8 +46,7 @@ class Sent:
     copy: SentCopy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SentWal:
+class SentWal(msgspec.Struct, frozen=True):
     """The archived segments that were sent."""
 
     ranges: Ranges

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from engine.records.coding import to_builtins
 from engine.records.plan import Check, Plan, PlannedStep
@@ -18,8 +19,7 @@ from engine.steps.protocol import Stopped
 _SERVED_EVERY = 0.1  # seconds; steps may call far more often
 
 
-@dataclass(frozen=True, slots=True)
-class GateAnswer:
+class GateAnswer(Struct, frozen=True):
     """What the operator said at a gate."""
 
     act: Literal["finish", "advance"]

@@ -10,12 +10,12 @@ import re
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.records.coding import from_json, to_json
 from engine.records.copies import Problem

@@ -12,13 +12,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 import engine
 from engine.records.coding import to_builtins

@@ -4,9 +4,10 @@ The engine and its readers fold the same entries with the same code, so that the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from engine.records.plan import Check
 from engine.records.runs import Deed, Operator, Reached, RunError, StepOutcome
@@ -15,8 +16,7 @@ from engine.run.journal import Entry
 Act = Literal["apply", "rollback", "discard"]
 
 
-@dataclass
-class StepStory:
+class StepStory(Struct):
     """One step, over all attempts. ``answer`` is what the operator said at the gate and the step has not yet done.
     ``attempts`` are its beginnings; ``held``: the operator held the run in it."""
 
@@ -36,8 +36,7 @@ class StepStory:
         return self.attempts <= 1 and not self.held
 
 
-@dataclass
-class Story:
+class Story(Struct):
     """A run so far. ``act`` is what its last engine was started for, ``ended`` how that one ended (None: it has not,
     or it died). ``completed``: it was at its end once, whatever has been done with it since."""
 

@@ -4,8 +4,9 @@ Both are read into one form, from which either is written, and from which the ne
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -20,8 +21,7 @@ _ON_CALENDAR = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Struct, frozen=True):
     """The minutes, hours, days of the month, months and days of the week (0: Sunday) at which something runs."""
 
     minutes: frozenset[int]

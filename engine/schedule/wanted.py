@@ -5,10 +5,11 @@ else cron. Nothing is installed that was not shown.
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.errors import UsageError
 from engine.records.status import ScheduleEntry
@@ -30,8 +31,7 @@ COMMANDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One entry: the command line that runs, and when."""
 
     what: str

@@ -7,21 +7,20 @@ A proof drill makes and deletes folders in its own, which therefore lies in none
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.site.tables import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A folder that the site file names, and its key there."""
 
     key: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Clash:
+class Clash(Struct, frozen=True):
     """``inner`` is ``outer`` itself or lies in it."""
 
     inner: Place

@@ -1,6 +1,6 @@
 """Promote the side copy at the gate and leave it running, harmless, on a timeline of its own."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.postgres.connecting import QueryFailed
 from engine.postgres.server import Server

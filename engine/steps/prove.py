@@ -7,8 +7,9 @@ standby never begins) the server's log and the feed's account must name the gate
 """
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from engine.feed.orders import last_segment
 from engine.postgres.connecting import Connection, QueryFailed
@@ -28,8 +29,7 @@ from engine.steps.shared.server_log import last_restored, log_since_start
 from engine.steps.shared.watching import Watch
 
 
-@dataclass(frozen=True, slots=True)
-class Testimony:
+class Testimony(Struct, frozen=True):
     """What the server says of itself; None is what it cannot say."""
 
     lsn: Lsn

@@ -7,8 +7,9 @@ With `archive_mode = on` all the while, the new timeline's history is marked and
 """
 
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.feed.feed import Feed
 from engine.postgres import processes

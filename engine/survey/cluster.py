@@ -7,9 +7,10 @@ import stat
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from engine.formats.control_file import ControlFile, read_control_file
 from engine.formats.settings_file import read_settings_file

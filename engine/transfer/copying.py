@@ -13,9 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
 
 from engine.records import errors
 from engine.records.copies import BaseBackup
@@ -35,8 +36,7 @@ _LETS_GO = 2.0  # seconds that a killed worker gets to end
 _LAST_WORDS = 4096  # bytes of a crashed worker's stderr that are told
 
 
-@dataclass(frozen=True, slots=True)
-class CopyResult:
+class CopyResult(Struct, frozen=True):
     """``bytes`` and ``files`` of the whole copy; ``kept`` files of an interrupted copy were not written again.
     ``verified``: each file's checksum was compared with the manifest's."""
 

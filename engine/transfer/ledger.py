@@ -8,16 +8,16 @@ folder as an unfinished copy of ours; it goes away when the copy is released.
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 LEDGER = ".reprise-copy"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass
-class Ledger:
+class Ledger(Struct):
     """``done`` are paths within the backup and their sizes; ``result`` is set once the copy is complete."""
 
     path: Path

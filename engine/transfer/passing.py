@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
+
+from msgspec import Struct
 
 from engine.formats.backup_label import read_tablespace_map
 from engine.records.errors import DamagedCopy, RunFailed
@@ -37,8 +38,7 @@ _LARGE = 16 << 20  # bytes; files from this size on go first, so that the thread
 _SMALL_FILE = 1 << 20  # bytes at most for files that are kept in memory: pg_control, tablespace_map
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(Struct, frozen=True):
     """What to copy where. Paths are absolute; ``owner`` is (uid, gid)."""
 
     backup: str

@@ -5,11 +5,12 @@ import re
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from engine.records.errors import DamagedCopy, Unreachable
 from engine.transfer.contents import MANIFEST, TABLESPACES, below_emptied, tablespace_of
@@ -24,8 +25,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _AHEAD = 8  # blocks
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True):
     """``path`` within the backup, ``place`` where its bytes lie."""
 
     path: str
@@ -33,8 +33,7 @@ class SourceFile:
     size: int
 
 
-@dataclass
-class Listing:
+class Listing(Struct):
     """A plain backup: folders (parents first), files, and where its tablespaces' contents lie, by OID."""
 
     folders: list[str] = field(default_factory=list)
@@ -127,8 +126,7 @@ def read_file(file: SourceFile, backup: Path, buffer: memoryview) -> Iterator[me
         os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """A tar file of a backup: the data directory's (``oid`` None) or a tablespace's."""
 
     path: Path

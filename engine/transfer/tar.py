@@ -6,9 +6,10 @@ GNU tar or with pax headers are read too. Anything but files, folders and symbol
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.errors import DamagedCopy
 from engine.transfer.naming import safe_name, shown
@@ -24,8 +25,7 @@ _KINDS: dict[bytes, Literal["file", "folder", "link"]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TarEntry:
+class TarEntry(Struct, frozen=True):
     """``name`` is safe: relative, without ``..``. ``target`` is a link's."""
 
     name: str

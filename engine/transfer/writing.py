@@ -7,8 +7,9 @@ O_EXCL and O_NOFOLLOW, and the copy's own links (into tablespaces) are made when
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from engine.records.errors import DamagedCopy
 from engine.transfer.checksums import Checksum
@@ -21,8 +22,7 @@ _WRITE_BACK = 4 << 20  # bytes
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """``root`` gets the data directory, ``tablespaces`` the contents of each; ``owner`` is (uid, gid) or None for
     whoever we are."""
 

@@ -3,8 +3,9 @@
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
+
+from msgspec import Struct, field
 
 from engine.records.copies import WalFile
 from engine.wal.cache import signed
@@ -16,8 +17,7 @@ _REQUEST = "where its server is gone for good: reprise archiving adopt"
 _KNOWN = "SELECT timeline, number, path, size_bytes, mtime_ns, inode FROM segment ORDER BY timeline, number"
 
 
-@dataclass(slots=True)
-class Difference:
+class Difference(Struct):
     """``wanted`` are the files to be read, as indexes; ``gone`` the segments whose file has vanished; ``apart`` is said
     of files that are not read: path, what, remedy. ``total`` is how many segments the archive has."""
 

@@ -1,8 +1,7 @@
 """The headers of many records (XLogRecord in `xlogrecord.h`), as three columns of 8-byte words."""
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.wal.records import Header, read_header
@@ -11,8 +10,7 @@ from engine.wal.stripped import Numbers, Stripped
 _Words = NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Struct, frozen=True):
     """``first`` is a record's length and xid, ``last`` its info, resource manager, padding and checksum."""
 
     first: _Words

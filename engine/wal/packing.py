@@ -7,9 +7,10 @@ numpy: the index is asked in the program's start path.
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from struct import Struct
+
+import msgspec
 
 from engine.records.lsn import Lsn
 from engine.wal.records import PREPARE, End
@@ -19,8 +20,7 @@ _XIDS = 1 << 32
 _BORDER = Struct("<IIIqB")  # offset, size, xid, at, kind
 
 
-@dataclass(slots=True)
-class Ends:
+class Ends(msgspec.Struct):
     """Transaction ends of one segment in WAL order, as columns. ``offset`` counts from the segment's start, ``size``
     leads to the next record's start, ``at`` is Unix time in microseconds, ``kind`` indexes END_KINDS."""
 
@@ -51,8 +51,7 @@ class Ends:
         return [at for at, kind in zip(self.at, self.kind, strict=True) if kind in COMMITS]
 
 
-@dataclass(frozen=True, slots=True)
-class EndsSummary:
+class EndsSummary(msgspec.Struct, frozen=True):
     """What the index keeps beside the packed ends, in a segment's ``node``. Times are Unix microseconds; ``*_at``
     without ``commit`` are of commits and aborts, not of prepares, as PostgreSQL's time rule wants it."""
 

@@ -1,6 +1,6 @@
 """What was read of one segment. Without numpy, for those that only pass it on."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from engine.records.lsn import Lsn
 from engine.wal.packing import EndsSummary
@@ -8,8 +8,7 @@ from engine.wal.pages import FirstPage
 from engine.wal.records import Findings
 
 
-@dataclass(slots=True)
-class SegmentReading:
+class SegmentReading(Struct):
     """What one segment file says. ``valid_to`` is where its sound WAL ends."""
 
     timeline: int

@@ -5,8 +5,9 @@ Formats: `src/include/access/xlogrecord.h`, `access/xact.h` with `ParseCommitRec
 """
 
 import struct
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from engine.records.lsn import Lsn
 
@@ -77,8 +78,7 @@ class End(NamedTuple):
     kind: int
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """What a segment's records say, apart from plain transaction ends, which are packed elsewhere."""
 
     subtransactions: list[tuple[int, Lsn]] = field(default_factory=list)  # xid, LSN of its top level's end

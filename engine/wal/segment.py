@@ -8,9 +8,8 @@ A record may begin in one segment and end in a later one: ``head`` and ``tail`` 
 records, for `stitch` to put together.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from engine.records.lsn import LONG_PAGE_HEADER, PAGE_SIZE, Lsn, format_lsn, skip_page_header
 from engine.wal.checksums import count_right
@@ -33,8 +32,7 @@ from engine.wal.records import HEADER_SIZE
 from engine.wal.stripped import BODY, FIRST, Numbers, Room, Stripped
 
 
-@dataclass(slots=True)
-class _Stop:
+class _Stop(Struct):
     """Where records end that follow one another without a break, and why. Offsets into the stripped pages."""
 
     at: int

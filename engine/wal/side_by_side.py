@@ -3,8 +3,9 @@
 import selectors
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import cast
+
+from msgspec import Struct, field
 
 from engine.records.copies import WalFile
 from engine.wal.children import Child
@@ -19,8 +20,7 @@ _AHEAD = 2  # chunks that a child has: it need not wait for us
 _WAITING = 16  # chunks that are done or being read: one slow file does not let the others run away
 
 
-@dataclass(slots=True)
-class _Chunk:
+class _Chunk(Struct):
     files: list[WalFile] = field(default_factory=list)
     readings: list[SegmentReading | None] | None = None
 

@@ -1,16 +1,14 @@
 """Records that begin in one segment and end in a later one."""
 
-from dataclasses import dataclass
-
 import crc32c
+from msgspec import Struct
 
 from engine.records.lsn import Lsn, format_lsn
 from engine.wal import records
 from engine.wal.records import HEADER_SIZE, Header
 
 
-@dataclass(frozen=True, slots=True)
-class Stitched:
+class Stitched(Struct, frozen=True):
     """A record put together over a segment border."""
 
     lsn: Lsn

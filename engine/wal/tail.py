@@ -4,16 +4,16 @@ There the WAL ends within a segment: zeros follow, or, in a file that was recycl
 file that was recycled for WAL to come holds nothing of what its name says.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from engine.records.history import TransactionEnd
 from engine.records.lsn import Lsn
 from engine.wal.worker import Wanted, read_file
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(Struct, frozen=True):
     """What one file holds. ``valid_to`` is where its sound WAL ends, ``ended_by`` why it ends within the segment.
     ``ends`` are the transactions that end in it, but for one in a record that goes on in the next segment."""
 

@@ -1,8 +1,9 @@
 """What is remembered of an archive, so that an empty folder is never taken for it."""
 
 import resource
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.acts.mounted import Seen, not_the_archive, recall, remember
 from engine.catalog.directory import RepositoryContents

@@ -1,11 +1,11 @@
 """Where a proof drill's copy may be made; what is left of one that is refused."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.acts import proving_recovery
 from engine.acts.proving_recovery import _is_ours, _places, plan_proof_drill, prepare_proof_drill

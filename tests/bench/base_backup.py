@@ -13,10 +13,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from engine.backup.base import Asked, compression_for, plan_base
 from engine.backup.planning import Place

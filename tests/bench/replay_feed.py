@@ -13,7 +13,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.feed.orders import cut_of
 from engine.postgres.server import replay_lsn

@@ -1,10 +1,10 @@
 """Base backups as pg_basebackup really leaves them, read back."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.catalog.backups import unique_ids
 from engine.catalog.directory import RepositoryContents, backup_settings, complete_backup

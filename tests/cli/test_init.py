@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pexpect
 import pytest
+from msgspec.structs import replace
 
 from engine import acts, cli
 from engine.acts import founding

@@ -6,12 +6,13 @@ recovered, by PostgreSQL's own targets and by `reprise restore`.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.acts.desk import open_desk
 from engine.acts.looking import View, look, read_archive

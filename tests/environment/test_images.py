@@ -5,12 +5,12 @@ import signal
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import pytest
+from msgspec.structs import replace
 
 from engine.environment import images
 from engine.environment.images import pack, unpack

@@ -1,8 +1,9 @@
 """What a proof drill's run says of the copies that it restored, by how it ended."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.keeping.drilled import proofs_of
 from engine.keeping.proofs import failed_ids, keep_proof, key_of, one_for_each, read_proofs

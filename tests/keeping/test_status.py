@@ -1,10 +1,10 @@
 """What the status says of made-up catalogs: one thing wrong at a time, and a healthy one that keeps quiet."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.keeping.proofs import key_of
 from engine.keeping.status import LiveFacts, SetUp, advise, judge

@@ -9,10 +9,12 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from engine.media.bringing import Bringer, take_anew
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue

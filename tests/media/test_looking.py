@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.media import looking
 from engine.media.choices import LIVE, Choices

@@ -1,9 +1,9 @@
 """Where PostgreSQL looks for a library (expand_dynamic_library_name in dfmgr.c)."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.postgres.libraries import library_dir, missing
 from engine.records.survey import Programs

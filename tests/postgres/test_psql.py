@@ -1,9 +1,9 @@
 """psql for a person: which one, as whom, with which limits."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.postgres.psql import Psql, find_psql, hold_psql
 from engine.records.errors import RepriseError

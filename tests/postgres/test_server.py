@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from engine.postgres import processes
 from engine.postgres.server import Server, check_socket_path, connect_site, in_recovery, replay_lsn

@@ -1,9 +1,10 @@
 """A plain recovery question in which all is well; tests spoil one thing of it at a time."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.records.copies import BaseBackup
 from engine.records.history import Piece, TransactionEnd

@@ -4,13 +4,13 @@ import random
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.records.lsn import SegmentName, parse_lsn, segment_of
 from engine.records.plan import Resolution

@@ -1,9 +1,9 @@
 """What is known of a base backup besides what stands in it."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.copying import Proof
 from engine.recovery.backups import consistent, doubted, of_cluster

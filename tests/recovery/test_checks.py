@@ -1,11 +1,11 @@
 """Each check of a plan: something that makes it speak up, and quiet where all is well."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.copies import MediaSnapshot, Tablespace, UnfinishedSegment
 from engine.records.history import ParameterChange

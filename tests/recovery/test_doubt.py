@@ -1,9 +1,8 @@
 """Base backups that were found damaged: which one is taken changes, what is reached never does."""
 
-from dataclasses import replace
-
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.records.target import RecoveryTarget
 from engine.recovery.checks.backup import backup_damaged

@@ -1,12 +1,12 @@
 """Layout and steps of a plan."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.records.coding import from_json, to_json
 from engine.records.copies import BaseBackup, Tablespace

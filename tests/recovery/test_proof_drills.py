@@ -1,10 +1,10 @@
 """Proof drills thought through: their plan, their moment, what disproves a copy, what is left for others."""
 
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.plan import Check, Limits, Plan, ProofDrill, Resolution
 from engine.records.survey import FileSystem

@@ -1,6 +1,6 @@
 """Which repository is asked about a gate."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.records.lsn import SegmentName
 from engine.recovery.listed import ListedWal

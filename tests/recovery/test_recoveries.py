@@ -1,10 +1,10 @@
 """What a run took and lost: measured where it is known, nothing where it is not."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.files import Files
 from engine.records.plan import ProofDrill

@@ -1,8 +1,9 @@
 """Which snapshots a moment needs."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.records.copies import MediaSnapshot
 from engine.records.history import TransactionEnd

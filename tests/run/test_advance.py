@@ -1,9 +1,9 @@
 """Whether replay may go on from the gate where a run stands; asked before the engine is."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.acts.running import _may_follow
 from engine.records.copies import BaseBackup

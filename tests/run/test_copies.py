@@ -1,9 +1,9 @@
 """The server of a side copy, found again from its run's folder."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.acts.desk import Desk
 from engine.acts.running import _copy_of

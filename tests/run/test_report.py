@@ -5,13 +5,13 @@ import json
 import os
 import subprocess
 import time
-from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from engine.acts.desk import Desk
 from engine.acts.reporting import recoveries, write_report

@@ -2,10 +2,10 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.target import RecoveryPoint
 from engine.steps import replay, settings

@@ -4,11 +4,12 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.records.plan import Destination, Layout, Plan, PlannedStep
 from engine.records.target import RecoveryTarget

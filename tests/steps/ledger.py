@@ -1,8 +1,7 @@
 """The history that the tests of replay, gate, promotion and take-over recover from."""
 
-from dataclasses import dataclass
-
 import pytest
+from msgspec import Struct
 
 from engine.postgres.programs import programs_for
 from engine.records.history import TransactionEnd
@@ -16,8 +15,7 @@ QUIET = {"autovacuum": "off"}
 TABLE = "CREATE TABLE ledger (id int PRIMARY KEY, filler text)"
 
 
-@dataclass(frozen=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """A stopped cluster whose archive holds ``ends`` over several segments of 1 MB; each commit adds one row to
     `ledger`, some abort."""
 

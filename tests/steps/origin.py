@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.formats.backup_label import read_backup_label
 from engine.formats.control_file import read_control_file
@@ -31,8 +33,7 @@ _END = re.compile(
 _ANY = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """A plain backup of a cluster, and an archive: the cluster's own, or a test's copy of it."""
 
     cluster: Cluster

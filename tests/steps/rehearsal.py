@@ -1,9 +1,10 @@
 """A step's run that journals nothing: what a test of a step hands to ``apply`` and ``undo``."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from engine.postgres.server import Server
 from engine.records.plan import Check, Plan
@@ -13,16 +14,14 @@ from engine.steps.protocol import Stopped
 from engine.steps.shared.recovering import server_of, stop_feed
 
 
-@dataclass
-class Told:
+class Told(Struct):
     """An operator's answer at the gate."""
 
     act: str
     target: Mapping[str, Any] | None = None
 
 
-@dataclass
-class Rehearsal:
+class Rehearsal(Struct, dict=True):
     """A RunningStep that runs the steps and journals nothing."""
 
     plan: Plan

@@ -1,8 +1,9 @@
 """The checks of a recovered cluster, and what they are worth to a proof."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.records.plan import ProofDrill
 from engine.recovery.proof_drills import disproving

@@ -4,11 +4,12 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from engine.postgres.programs import find_programs, programs_for
 from engine.postgres.server import Server, free_port

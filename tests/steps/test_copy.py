@@ -2,10 +2,10 @@
 
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.copies import Tablespace
 from engine.records.errors import DamagedCopy, RunFailed

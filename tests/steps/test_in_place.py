@@ -3,11 +3,11 @@
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from engine.postgres import processes
 from engine.postgres.server import free_port

@@ -1,10 +1,10 @@
 """Production's files, which its owner may have replaced by anything, read by root: never with more than his rights."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.errors import RepriseError
 from engine.steps.shared import production_settings

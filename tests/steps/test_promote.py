@@ -3,10 +3,10 @@
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.formats.history_file import read_history
 from engine.records.coding import to_builtins

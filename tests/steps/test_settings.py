@@ -1,10 +1,10 @@
 """The copy's own files: complete, harmless, and written twice the same."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.formats.settings_file import read_settings
 from engine.steps import settings

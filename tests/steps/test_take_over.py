@@ -3,10 +3,11 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.postgres.server import Server
 from engine.records.coding import to_builtins

@@ -1,7 +1,8 @@
 """The throttle, by what it counts on a clock that only it moves; and that copy and feed ask it for every byte."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.feed.feeding import Feeding
 from engine.records.lsn import LONG_PAGE_HEADER

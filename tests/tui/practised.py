@@ -1,10 +1,12 @@
 """The stand-in's drills: a fixed list of scenarios, and one drill that is open, helped, checked and ended."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.acts import Desk
 from engine.records.copies import Problem

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from engine.acts import Desk, Moment, Psql, View
 from engine.records.copies import BaseBackup, Catalog, Dump, MediaSnapshot

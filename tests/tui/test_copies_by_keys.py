@@ -1,9 +1,9 @@
 """The overview and the lists of copies by their keys: a copy taken, verified, restored, let go."""
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.records.status import Advice
 from tests.tui.driving import driving

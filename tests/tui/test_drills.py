@@ -1,8 +1,7 @@
 """A drill on the screen, by keys: begun, practised at the lab's desk, ended; and the ways out of it."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from engine.records.errors import RepriseError
 from tests.tui.driving import Driver, driving

@@ -1,6 +1,6 @@
 """Moving on the recovery timeline: by commit and by time, to events and out of gaps, between timelines."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.tui.driving import Driver, driving
 from tests.tui.history import lsn_at, utc

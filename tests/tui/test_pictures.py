@@ -7,11 +7,11 @@ and, for each theme, the styles that those roles become.
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from engine.records.errors import RepriseError

@@ -49,8 +49,7 @@ def test_plain_signs_where_the_others_cannot_be_shown(environ: dict[str, str], p
 
 
 def test_every_sign_is_one_cell_and_has_a_plain_form() -> None:
-    from dataclasses import fields
-
+    from msgspec.structs import fields
     from rich.cells import cell_len
 
     for field in fields(UNICODE):

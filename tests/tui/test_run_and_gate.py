@@ -1,7 +1,8 @@
 """A run on the screen by its keys: progress, the gate and its answers, the end, the list of runs."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from engine.records.plan import Destination
 from engine.records.target import RecoveryTarget

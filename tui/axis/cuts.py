@@ -5,10 +5,11 @@ what starts before its gate is kept. These functions ask the WAL index, so they 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from engine.records.history import Piece, TransactionEnd, WalHistory
 from engine.records.lsn import Lsn
@@ -24,8 +25,7 @@ class Line(NamedTuple):
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """A place between two transaction ends: ``gate`` is where the first lost one starts; ``at`` labels it."""
 
     line: int

@@ -1,9 +1,10 @@
 """The lanes under the ruler: commits, two timelines, backups, files, dumps, restore points; the cursor over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
+
+from msgspec import Struct
 
 from engine.records.history import TransactionEnd
 from tui import words
@@ -12,8 +13,7 @@ from tui.axis.scene import Mark, Scene, TimelineLane
 from tui.painting.grid import Grid
 
 
-@dataclass(frozen=True, slots=True)
-class AxisRows:
+class AxisRows(Struct, frozen=True):
     """The screen rows of the axis; None where the terminal is too low for a row."""
 
     labels: int | None
@@ -28,8 +28,7 @@ class AxisRows:
     rule: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Struct, frozen=True):
     """Where the cursor stands: its cell, its timeline, and what the moment needs (ids)."""
 
     x: int
@@ -38,8 +37,7 @@ class Cursor:
     media: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """All that the painters of the lanes need."""
 
     grid: Grid

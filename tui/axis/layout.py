@@ -1,6 +1,6 @@
 """Which row of the terminal shows what: by rank, so that a low terminal drops blank rows first, then the legend."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tui.axis.lanes import AxisRows
 
@@ -65,8 +65,7 @@ _TOGETHER = (37, 39)  # ranks that make sense only whole
 _AFTER = {38: 37, 50: 37, 40: 39, 51: 39}  # ranks that make sense only with another one
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """The rows by name, and the columns."""
 
     width: int

@@ -1,7 +1,8 @@
 """The ruler above the lanes: labels, ticks, the dotted part right of now."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
+
+from msgspec.structs import replace
 
 from tui import words
 from tui.axis.scale import COMMITS, LEVELS, Columns

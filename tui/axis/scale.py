@@ -8,16 +8,16 @@ transaction end, and the window is a list of them.
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import accumulate
+
+from msgspec import Struct
 
 from engine.records.history import TransactionEnd
 from tui.words import MONTHS
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One zoom level. A tick stands where ``tick`` of the columns' local times changes, a major one likewise."""
 
     name: str
@@ -121,8 +121,7 @@ def step(level: int, at: datetime, columns: int, zone: tzinfo) -> datetime:
     return there if column_of(level, there, zone) == goal else start_of(level, goal, zone)
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """The columns on screen: ``edges[i]`` to ``edges[i + 1]`` is column ``offset + i``; edges never fall."""
 
     level: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from engine.records.history import Piece
 from engine.records.lsn import Lsn
@@ -19,8 +20,7 @@ State = Literal["reachable", "left behind", "no backup", "missing"]
 MarkKind = Literal["full", "incremental", "damaged", "media", "dump", "point"]
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """A part of a timeline in one state."""
 
     start: datetime
@@ -29,8 +29,7 @@ class Stretch:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineLane:
+class TimelineLane(Struct, frozen=True):
     """One timeline: its stretches, where it left its parent, where the live line left it."""
 
     id: int
@@ -43,8 +42,7 @@ class TimelineLane:
     last_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """Something that happened at an instant or during an interval."""
 
     kind: MarkKind
@@ -62,8 +60,7 @@ class Mark:
         return None if self.timeline is None or self.lsn is None else (self.timeline, self.lsn)
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Everything on the axis. ``lines`` answer the cursor's questions; they are for worker threads only."""
 
     now: datetime

@@ -1,11 +1,12 @@
 """The signs of the screens, each one cell wide, and their plain forms for terminals that have only ASCII."""
 
 import unicodedata
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """One set of signs. ``density`` rises from nothing to a full cell."""
 
     reachable: str = "━"

@@ -1,8 +1,9 @@
 """The overview's picture: the five protected things, what would be lost, what to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+
+from msgspec import Struct, field
 
 from engine.records.recoveries import Recovery
 from engine.records.status import Advice, Level, SiteStatus, Thing, ThingName
@@ -18,8 +19,7 @@ _AT, _AGE_END, _BAR, _BAR_CELLS, _POLICY, _PROOF, _NEXT = 18, 41, 43, 8, 53, 61,
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "bad"}
 
 
-@dataclass
-class Overview:
+class Overview(Struct):
     """All that the picture shows. ``chosen`` counts through the things and then what is to do. ``next_at``: when a copy
     of a thing is taken next; ``restored``: the newest recovery of this system, from which it is known how long one
     takes, ``rto_seconds``: how long one may take. ``proofs``: how many seconds a proof drill took, by its run."""

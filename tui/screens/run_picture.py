@@ -1,7 +1,8 @@
 """How a run looks: its steps, how far the running one is, how it ended, the gate, the log."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.records.errors import RepriseError
 from engine.records.runs import RunState
@@ -18,8 +19,7 @@ from tui.widgets.steps import WIDEST, paint_steps, running_step
 PANE = 150  # from this width on, what was asked for stands beside the run
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """How the run stood when it was last looked at."""
 
     state: RunState

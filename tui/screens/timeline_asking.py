@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.records.history import TransactionEnd
 from tui.axis import cuts, scale
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 READING = "reading again"
 
 
-@dataclass(frozen=True, slots=True)
-class Aim:
+class Aim(Struct, frozen=True):
     """Where the operator wants to be: an instant on a line, or exactly behind a transaction end, or at an LSN."""
 
     line: int
@@ -35,8 +36,7 @@ class Aim:
     end: bool = False  # the end of the line, wherever that is by now
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the index says about an aim: the cut, what it means, its neighbours, and commits per column."""
 
     cut: Cut
@@ -47,16 +47,14 @@ class Found:
     counts_key: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     view: View
     scene: Scene
     windows: tuple[panes.WindowRow, ...]
     runs: tuple[RunState, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sought:
+class Sought(Struct, frozen=True, eq=False):
     """What the index is being asked for."""
 
     looked: Looked

@@ -5,8 +5,9 @@ it was (``r`` a real one, ``p`` a proof, ``d`` a drill), over it a cross where i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
+
+from msgspec import Struct
 
 from engine.records.recoveries import Recovery
 from tui import words
@@ -18,8 +19,7 @@ _ROOM_ABOVE = 4.0  # a bar is cut off at so many objectives: one bad night must 
 _LETTERS = {"restore": "r", "proof": "p", "drill": "d"}
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """What is shown of recoveries, oldest first: ``name`` in the left column, seconds (None: not known) for each, and
     the objective in seconds, where there is one."""
 

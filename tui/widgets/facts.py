@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 VALUE = 12  # the one left edge of plot and facts
 
 
-@dataclass(frozen=True, slots=True)
-class FactRows:
+class FactRows(Struct, frozen=True):
     """Where the facts stand; None: no room for this one."""
 
     verdict: int

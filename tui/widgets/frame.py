@@ -1,8 +1,8 @@
 """What every screen has: a header line, a footer of at most six keys, rules, a question at the bottom."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from tui.painting.grid import Grid, Link
@@ -10,8 +10,7 @@ from tui.painting.grid import Grid, Link
 _NOTE = 3  # rows of a note, at most
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """One entry of the footer: the key as shown, what it does, the action of a click."""
 
     key: str

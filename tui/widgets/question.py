@@ -1,8 +1,8 @@
 """A question at the bottom of a screen: one line to type in, what was understood under it, before Enter."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from rich.cells import cell_len
 
 from tui.painting.glyphs import printable
@@ -13,8 +13,7 @@ _LONGEST = 500
 _UNDERSTOOD = 3  # rows, at most
 
 
-@dataclass(slots=True)
-class TypedLine:
+class TypedLine(Struct):
     """A line being typed: its text and where the next character goes."""
 
     text: str = ""
@@ -52,8 +51,7 @@ class TypedLine:
         return True
 
 
-@dataclass(slots=True)
-class Question:
+class Question(Struct):
     """``understood`` says what the typed text means: whether it will do, and the words under the line.
     ``answer`` gets the text on Enter, if it will do. ``choices``: Tab goes through them."""
 

@@ -1,7 +1,8 @@
 """What the page for the safe is made from."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from engine.records.copies import Dump, ImageCopy, MediaSnapshot, SourceCopy
 from engine.records.target import RecoveryPoint
@@ -11,8 +12,7 @@ CONFIGURATION = "postgresql.conf postgresql.auto.conf pg_hba.conf pg_ident.conf"
 """The names, for a shell, of what in a data directory says where a server listens, who comes in and what it runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecondPlace:
+class SecondPlace(Struct, frozen=True):
     """The same copies on another server: what is here in ``folder`` is there at ``source``, as rsync wants it; ``port``
     is its sshd's, None for the usual one."""
 
@@ -21,8 +21,7 @@ class SecondPlace:
     port: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalCopy:
+class LogicalCopy(Struct, frozen=True):
     """A dump: the file or folder that pg_restore or psql reads, and its cluster's roles, where they were dumped."""
 
     dump: Dump
@@ -30,8 +29,7 @@ class LogicalCopy:
     globals: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Struct, frozen=True):
     """All of it, as of ``at``. ``point`` is what could be reached then, None where nothing (``why_not``); ``wal`` the
     archive of its repository. ``settings`` are what replay needs, ``libraries`` what must be preloaded. ``outside``:
     configuration that lay outside the data directory, its copy and its own place. Of dumps, snapshots, source code and

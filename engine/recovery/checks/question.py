@@ -1,8 +1,9 @@
 """What a check may look at, and how it answers. All of it was read before; a check only thinks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from engine.records.copies import UnfinishedSegment
 from engine.records.plan import Check, Destination, Layout
@@ -10,8 +11,7 @@ from engine.records.survey import FileSystem, Survey
 from engine.records.target import RecoveryPoint, RecoveryTarget
 
 
-@dataclass(frozen=True, slots=True)
-class WalFacts:
+class WalFacts(Struct, frozen=True):
     """What the WAL index and the repository know of the WAL that a recovery needs. ``None`` is what is unknown.
 
     ``system_identifier``: whose archive it is. ``compression``: methods of compressed page images
@@ -27,8 +27,7 @@ class WalFacts:
     timelines: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One planned recovery and everything known of it. ``layout`` and ``point`` are None where there is none yet."""
 
     target: RecoveryTarget

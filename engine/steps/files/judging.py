@@ -1,7 +1,8 @@
 """What a check's findings mean for the run: which files were known to be nobody's, and which nobody has told of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from engine.media.catalogue import key_of
 from engine.media.checking import read_findings
@@ -12,8 +13,7 @@ NOBODY = "no snapshot of the moment has it, and nothing that was set aside"
 _NAMED = 100
 
 
-@dataclass(slots=True)
-class Judged:
+class Judged(Struct):
     """Counts of files. ``listed``: missing or wrong, and told before as what nobody has; ``missing`` and ``wrong``: all
     others, with the first of them."""
 

@@ -9,11 +9,12 @@ import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
 from typing import Any
+
+from msgspec.structs import asdict
 
 from engine.dumps.contents import Original, count_entries, plain_script, read_original
 from engine.postgres.connecting import Connection

@@ -13,9 +13,11 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from engine.formats.control_file import ControlFile
 from engine.records.coding import from_json, to_builtins, to_json
@@ -34,8 +36,7 @@ _TOLD_EVERY = 100  # of the bytes that there are, or _LOOK: whatever comes first
 _DETAIL = "every page's checksum"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A page: its file, relative to the data directory, and its block number in the relation."""
 
     file: str
@@ -45,8 +46,7 @@ class Place:
         return f"{self.file} block {self.block}"
 
 
-@dataclass(slots=True)
-class PageReading:
+class PageReading(msgspec.Struct):
     """What came of it. ``wrong`` names the first KEPT of ``wrong_count`` pages, ``unread`` the files that the machine
     would not read and why, ``total`` the bytes that there are; ``complete`` is False where it was skipped on the way.
     """
@@ -56,9 +56,9 @@ class PageReading:
     total: int = 0
     seconds: float = 0.0
     complete: bool = False
-    wrong: list[Place] = field(default_factory=list)
+    wrong: list[Place] = msgspec.field(default_factory=list)
     wrong_count: int = 0
-    unread: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def doubtful(self) -> bool:

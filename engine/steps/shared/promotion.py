@@ -8,9 +8,10 @@ said where the cluster stands.
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from engine.feed.feed import Feed
 from engine.formats.history_file import read_history

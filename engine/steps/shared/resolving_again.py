@@ -1,8 +1,10 @@
 """``--latest`` resolved again, once WAL was salvaged that the archive has not: the end of all that is there may lie
 behind the gate that was planned."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.feed.archive import Archive
 from engine.formats.control_file import read_control_file
@@ -19,8 +21,7 @@ from engine.steps.shared.recovering import SALVAGED, wal_roots
 from engine.wal.index import WalIndex
 
 
-@dataclass(frozen=True, slots=True)
-class ReadAgain:
+class ReadAgain(Struct, frozen=True):
     """``later`` goes to the last transaction end behind the gate in the unbroken WAL, salvaged WAL included; None where
     there is none. That WAL ends at ``valid_to``, in the segment ``last``; 0 where not even the gate's own is there."""
 

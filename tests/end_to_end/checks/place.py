@@ -1,16 +1,17 @@
 """A site that a test may spoil, and what `plan` and `restore` say of it."""
 
+import dataclasses
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.clusters import Cluster
 from tests.end_to_end.operator import Operator, operator_for
@@ -47,7 +48,7 @@ class Checks(dict[str, dict[str, Any]]):
             assert check["remedy"], check
 
 
-@dataclass
+@dataclasses.dataclass
 class Place:
     """A copy of a cluster's archive and backups that a test may damage, and a site file for it. Files are links: what
     is changed must be made anew (``rewrite``)."""
@@ -106,7 +107,8 @@ class Place:
 
 
 def make_place(cluster: Cluster, home: Path, data_dir: Path | None = None) -> Place:
-    place = replace(cluster, root=home / "site", server=replace(cluster.server, data_dir=data_dir or cluster.data_dir))
+    server = replace(cluster.server, data_dir=data_dir or cluster.data_dir)
+    place = dataclasses.replace(cluster, root=home / "site", server=server)
     place.backups.mkdir(parents=True)
     shutil.copytree(cluster.archive, place.archive, copy_function=os.link)
     for backup in cluster.backups.iterdir():
