@@ -105,7 +105,7 @@ class Promotion:
 
 def _until_enough(begin: Callable[[int], Promotion]) -> Promotion:
     """Promotions, begun one after the other, until one was killed often enough in the gap."""
-    for number in range(4):
+    for number in range(8):
         promotion = begin(number)
         promotion.sweep()
         print(f"killed in the gap: {Counter(promotion.gap)}, behind it: {promotion.late}")
