@@ -137,6 +137,12 @@ class Cluster:
         wait_until(lambda: (self.archive / name).exists(), f"{name} was not archived")
         return name
 
+    def catch_up_archive(self) -> None:
+        """Wait until every full segment is archived; until then the archive may hold the draft of one."""
+        status = self.data_dir / "pg_wal" / "archive_status"
+        if self.server.pid() is not None:
+            wait_until(lambda: not list(status.glob("*.ready")), "a segment was not archived")
+
     def restore_point(self, name: str) -> Lsn:
         """A named restore point; the LSN behind its record."""
         return parse_lsn(self.value("SELECT pg_create_restore_point(%s)::text", name))

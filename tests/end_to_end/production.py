@@ -11,7 +11,7 @@ from pathlib import Path
 from crc32c import crc32c
 
 from engine.records.lsn import Lsn, format_lsn
-from tests.clusters import Cluster, own, wait_until
+from tests.clusters import Cluster, own
 from tests.end_to_end.operator import Operator, operator_for
 
 FILL = "INSERT INTO filler SELECT g, repeat(md5(g::text), 28) FROM generate_series(1, {}) g"  # about 1 kB a row
@@ -54,10 +54,8 @@ class Production:
         self.cluster.sql("CHECKPOINT")
 
     def archived(self) -> Tree:
-        """The archive's files, once a running server has archived every segment that is full."""
-        status = self.cluster.data_dir / "pg_wal" / "archive_status"
-        if self.cluster.server.pid() is not None:
-            wait_until(lambda: not list(status.glob("*.ready")), "a segment was not archived")
+        """The archive's files, when none is on its way."""
+        self.cluster.catch_up_archive()
         return fingerprint(self.cluster.archive)
 
     def rows(self) -> set[int]:

@@ -159,6 +159,7 @@ def test_production_killed_in_mid_promotion_never_comes_up_on_the_old_timeline(
     if cluster.server.pid() is None:
         cluster.start()
     assert {row[0] for row in cluster.sql("SELECT id FROM ledger")} == {row.id for row in cluster.rows}
+    cluster.catch_up_archive()
     after = fingerprint(cluster.archive)
     assert {name: what for name, what in after.items() if name in archived} == archived
     assert all(2 <= int(Path(name).name[:8], 16) <= 2 + promotion.numbers_taken for name in set(after) - set(archived))
