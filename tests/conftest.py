@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -35,6 +36,9 @@ hypothesis.settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell that starts the suite in the background has it ignore these, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if _ROOT not in os.environ:  # workers of xdist inherit the controller's
         folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/var/tmp"))
         folder.chmod(0o755)

@@ -84,7 +84,7 @@ def _told(name: str) -> Iterator[None]:
         raise RepriseError(
             f"the query {name} of the site file failed",
             cause=said[0] if said else type(failure).__name__,
-            remedy=f"try it in psql, then mend {name}; does the table exist at this moment of the database?",
+            remedy=f"is the table there at this moment of the database? else try it in psql, then mend {name}",
         ) from None
     except UnicodeDecodeError as failure:
         raise RepriseError(

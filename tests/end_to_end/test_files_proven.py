@@ -142,7 +142,7 @@ def test_killed_in_the_check_a_run_goes_on_without_it_where_the_operator_says_so
     target, then = after_an_accident(system)
     begun = start_run(system.operator, "--name", target, "--in-place")
     system.operator.kill_engine(begun.state.pid or 0)
-    Dying(begun.folder, random.Random(0), {}).kill_in("check-files")
+    Dying(begun.folder, random.Random(0)).kill_in("check-files")
     run = begun.folder.name
     assert "skip" in read_run(begun.folder).answers
     done = system.operator.ask("skip", run, "--yes", expect=0).document

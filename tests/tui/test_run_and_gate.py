@@ -224,8 +224,11 @@ async def test_a_report_opened_while_the_run_goes_on_says_when_it_has_ended() ->
         await driver.settled()
         assert isinstance(driver.screen, ReportScreen) and "RUNNING" in driver.text
         driver.source.state = ended
-        driver.screen._tick()
-        await driver.settled()
+        for _ in range(100):  # it is read in a thread
+            driver.screen._tick()
+            await driver.settled()
+            if "COMPLETED" in driver.text:
+                break
         assert "COMPLETED" in driver.text and "RUNNING" not in driver.text
 
 

@@ -119,7 +119,7 @@ class Painted(Screen[None]):
         self.repaint()
 
     def say_error(self, error: RepriseError) -> None:
-        text = error.message + (f"; {error.remedy}" if error.remedy else "")
+        text = "; ".join(filter(None, (error.message, error.cause, error.remedy)))
         self.say(f"{self.session.glyphs.bad} {text}", "bad")
 
     def may_act(self) -> bool:

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from tui.painting.grid import Grid, Link
 
-_NOTE = 3  # rows of a note, at most
+_NOTE = 4  # rows of a note, at most
 
 
 class Hint(Struct, frozen=True):
