@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.media.catalogue import path_of
+from engine.media.references import named_column
 from engine.media.row_names import named_rows
 from engine.media.trying import LEFT, where_left
 from engine.records.checking import FileFinding
@@ -42,5 +43,6 @@ def _page(choices: Path, references: Path, after: bytes) -> list[tuple[bytes, st
         query = _QUERY.format(sought=sought, named="NULL", names="")
         if references.exists():
             connection.execute("ATTACH ? AS asked", (f"{references.as_uri()}?mode=ro",))
-            query = _QUERY.format(sought=sought, named="named", names="LEFT JOIN asked.reference USING (key)")
+            named = named_column(connection, "asked")
+            query = _QUERY.format(sought=sought, named=named, names="LEFT JOIN asked.reference USING (key)")
         return connection.execute(query, (after, _PAGE)).fetchall()

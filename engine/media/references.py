@@ -75,7 +75,7 @@ class References:
     def __iter__(self) -> Iterator[Reference]:
         with closing(_open(self.path)) as connection:
             for key, size, digest, rows, kept in connection.execute(
-                "SELECT key, size, lower(hex(sha256)), rows, named FROM reference ORDER BY key"
+                f"SELECT key, size, lower(hex(sha256)), rows, {named_column(connection)} FROM reference ORDER BY key"
             ):
                 yield Reference(path_of(key), size, digest or None, rows, kept)
 
@@ -88,13 +88,16 @@ class References:
     def names_rows(self) -> bool:
         """Whether the query has columns that name a row."""
         with closing(_open(self.path)) as connection:
+            if named_column(connection) == "NULL":
+                return False
             return bool(connection.execute("SELECT names_rows FROM whole").fetchone()[0])
 
     def named(self, paths: Iterable[bytes]) -> Iterator[tuple[NamedRow, ...]]:
         """For each path the first rows that refer to it, where the query names rows."""
         with closing(_open(self.path)) as connection:
+            query = f"SELECT {named_column(connection)} FROM reference WHERE key = ?"
             for path in paths:
-                found = connection.execute("SELECT named FROM reference WHERE key = ?", (key_of(path),)).fetchone()
+                found = connection.execute(query, (key_of(path),)).fetchone()
                 yield named_rows(found[0] if found is not None else None)
 
     @property
@@ -109,10 +112,16 @@ def open_references(path: Path) -> References:
     """What ``collect`` has gathered. Raises RepriseError where the file is none of that."""
     try:
         with closing(_open(path)) as connection:
-            connection.execute("SELECT names_rows FROM whole")
+            connection.execute("SELECT count(*) FROM whole")
     except sqlite3.Error as problem:
         raise RepriseError(f"{shown(path)} does not hold references", cause=str(problem)) from None
     return References(path)
+
+
+def named_column(connection: sqlite3.Connection, schema: str = "main") -> str:
+    """Where the first rows of each file stand: NULL in what a version gathered that named none."""
+    query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('reference', ?) WHERE name = 'named')"
+    return "named" if connection.execute(query, (schema,)).fetchone()[0] else "NULL"
 
 
 def collect(

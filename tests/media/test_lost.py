@@ -1,5 +1,7 @@
 """What nobody has, read out of a run's decisions while the run may go on with them."""
 
+import sqlite3
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -52,6 +54,14 @@ def test_what_is_still_sought_by_its_content_is_not_listed(choices: Path) -> Non
 
 def test_without_references_the_files_are_listed_all_the_same(choices: Path) -> None:
     found = [(each.path, each.named) for each in read_lost(choices, choices.with_name("absent"))]
+    assert found == [(f"{number}".encode(), ()) for number in range(5)]
+
+
+def test_beside_references_of_a_version_that_named_no_rows_the_files_are_listed_all_the_same(choices: Path) -> None:
+    references = choices.with_name("references.sqlite")
+    with closing(sqlite3.connect(references)) as connection:
+        connection.execute("CREATE TABLE reference (key BLOB PRIMARY KEY, rows INTEGER) WITHOUT ROWID")
+    found = [(each.path, each.named) for each in read_lost(choices, references)]
     assert found == [(f"{number}".encode(), ()) for number in range(5)]
 
 

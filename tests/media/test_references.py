@@ -3,7 +3,9 @@ by name, and the rows of a file by what the query returns of them besides."""
 
 import hashlib
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -196,3 +198,15 @@ def test_columns_of_one_name_are_told_apart_and_no_more_than_eight_are_kept(into
 def test_the_rows_are_for_the_owner_of_the_file_alone(into: Path) -> None:
     collect([("a", None, None, 1, "Dismissal")], into, None, NAMED)
     assert stat.S_IMODE(into.stat().st_mode) == 0o600
+
+
+def test_what_a_version_gathered_that_named_no_rows_is_still_read(into: Path) -> None:
+    with closing(sqlite3.connect(into)) as connection:
+        connection.executescript(
+            "CREATE TABLE reference (key BLOB PRIMARY KEY, size INTEGER, sha256 BLOB, rows INTEGER NOT NULL, "
+            "contradicted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID; CREATE TABLE problem (told TEXT NOT NULL); "
+            "CREATE TABLE whole (yes INTEGER); INSERT INTO reference VALUES (x'61', 1, NULL, 2, 0);"
+        )
+    found = open_references(into)
+    assert [(each.path, each.size, each.rows, each.named) for each in found] == [(b"a", 1, 2, ())]
+    assert not found.names_rows and list(found.named([b"a", b"b"])) == [(), ()]
