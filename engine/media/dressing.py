@@ -18,6 +18,7 @@ from engine.media.swapping import Swap
 # What is told of files, after "files that".
 UNDRESSED = "could not be given the owner or mode that their snapshot says"
 _PAGE = 1000
+_CLEARED = stat.S_ISUID | stat.S_ISGID  # by chown(2)
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS undress (
@@ -65,7 +66,7 @@ def undress_live(choices: Choices, live: Opener) -> None:
     while page := [_Dress._make(row) for row in choices.ask(query, last, _PAGE)]:
         last = page[-1].key
         for each in page:
-            _change(live, each, each[5:], only_from=each[2:5])
+            _change(live, each, each[5:], back=True)
 
 
 def _look(choices: Choices, swap: Swap, buffer: memoryview, key: bytes, mode: int, uid: int, gid: int) -> _Dress | None:
@@ -104,11 +105,18 @@ def _copied(
     return True
 
 
-def _change(live: Opener, one: _Dress, to: tuple[int, ...], *, only_from: tuple[int, ...] | None = None) -> bool:
+def _is_ours(one: _Dress, mode: int, uid: int, gid: int) -> bool:
+    """Whether it stands there as it was, as it was given, or between the two: a kill may have fallen between the change
+    of the owner, which may clear bits of the mode, and that of the mode."""
+    modes = {one.mode, one.mode & ~_CLEARED, one.was_mode, one.was_mode & ~_CLEARED}
+    return (uid, gid) in ((one.uid, one.gid), (one.was_uid, one.was_gid)) and mode in modes
+
+
+def _change(live: Opener, one: _Dress, to: tuple[int, ...], *, back: bool = False) -> bool:
     for handle in _opened(live, path_of(one.key)):
         status = os.fstat(handle)
         present = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
-        if status.st_ino != one.inode or (only_from is not None and present != only_from):
+        if status.st_ino != one.inode or (back and not _is_ours(one, *present)):
             return True  # another's
         mode, uid, gid = to
         with suppress(OSError):

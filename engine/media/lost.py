@@ -32,7 +32,9 @@ def read_lost(choices: Path, references: Path) -> Iterator[FileFinding]:
                 yield FileFinding("lost", path_of(key), why, rows, size, named_rows(kept) if rows else ())
     except sqlite3.Error as problem:
         raise RepriseError(
-            f"{shown(choices)} cannot be read", cause=str(problem), remedy="while the run goes on: try again"
+            f"{shown(choices)} cannot be read",
+            cause=str(problem),
+            remedy="while the run goes on: try again; one that was killed: reprise resume it first",
         ) from None
 
 

@@ -128,6 +128,10 @@ class _Rescuer:
         except Unread:
             os.unlink(self.draft)  # noqa: PTH108
             return False
+        except OSError:
+            with suppress(OSError):
+                os.unlink(self.draft)  # noqa: PTH108
+            raise
         finally:
             os.close(handle)
         self._make_folders(path)

@@ -152,10 +152,10 @@ class _Seeker:
                     self.book.execute("INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _is_new(self, held: Held, entry: Entry) -> bool:
-        """Snapshots have most of their files in common; what was just copied is known."""
+        """A repository's snapshots have most of their files in common; what was just copied is known."""
         if self.choices.number(_READ, entry.key, entry.path, entry.size, storable(entry.mtime_ns)):
             return False
-        which = b"%d %d " % (entry.size, entry.mtime_ns) + entry.path
+        which = b"%d %d " % (entry.size, entry.mtime_ns) + os.fsencode(held.snapshot.repository) + b"\0" + entry.path
         if (root := held.files.root) is not None:
             try:
                 status = os.lstat(root + b"/" + entry.path)
@@ -172,7 +172,8 @@ class _Seeker:
         rows = self.book.execute(query)
         for (rank, number), group in groupby(rows, key=itemgetter(0, 1)):
             entries = map(_entry, group)
-            for page in _pages(entries if rank == _SIZED else self._fitting(number, entries)):
+            most = _BYTES if self.held[number].files.root is not None else min(_BYTES, _room(self.scratch.parent) // 2)
+            for page in _pages(self._fitting(number, entries), most):
                 if not self._pending("1" if rank == _SIZED else "size IS NULL"):
                     break
                 self.found += self._try(number, self.held[number], page)
@@ -249,14 +250,15 @@ def _entry(row: tuple[int, int, bytes, int, int, int, int, int]) -> Entry:
     return Entry("f", None, size, mtime, mode, uid, gid, path_of(key))
 
 
-def _pages(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+def _pages(entries: Iterator[Entry], most: int) -> Iterator[list[Entry]]:
+    """Of so many bytes at most, unless one entry alone has more."""
     page: list[Entry] = []
     size = 0
     for entry in entries:
-        page.append(entry)
-        size += entry.size
-        if len(page) >= _FILES or size >= _BYTES:
+        if page and (len(page) >= _FILES or size + entry.size > most):
             yield page
             page, size = [], 0
+        page.append(entry)
+        size += entry.size
     if page:
         yield page

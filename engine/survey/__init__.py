@@ -117,7 +117,7 @@ def _listens_elsewhere(site: Site, cluster: ClusterFacts, backup_settings: Mappi
     folders = settings.get("unix_socket_directories")
     if folders is None or not database.host.startswith("/"):
         return None
-    if Path(database.host).resolve() in (Path(each).resolve() for each in read_list(folders)):
+    if Path(database.host).resolve() in ((Path(cluster.data_dir) / each).resolve() for each in read_list(folders)):
         return None
     return f"{folders or 'no socket'}, the site file says {database.host}"
 

@@ -72,6 +72,15 @@ def test_what_somebody_else_has_changed_since_stays_his(scene: Scene) -> None:
     assert stat.S_IMODE((scene.live / "d").stat().st_mode) == 0o611
 
 
+def test_a_kill_between_the_owner_and_the_mode_is_undone_too(scene: Scene) -> None:
+    before = dresses(scene.live)
+    scene.restore(5, "delta")
+    for name in ("a", "d"):
+        (scene.live / name).chmod(before[name.encode()][0])  # the owner was given, the mode not yet
+    scene.undo("delta")
+    assert dresses(scene.live) == before
+
+
 def test_a_file_that_a_set_aside_folder_shares_keeps_what_it_has_there(scene: Scene) -> None:
     """As after an earlier restore that put a whole folder in its place."""
     earlier = scene.home / "earlier"

@@ -1,5 +1,6 @@
 """What a check misses and a folder that was moved out has: brought back, and nothing else."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -107,6 +108,20 @@ def test_no_link_is_followed_and_nothing_is_written_over(aside: Path, folder: Pa
     ordered = sorted(wanted, key=lambda each: each.path.replace(b"/", b"\0"))
     assert rescue(ordered, missing, os.fsencode(aside), os.fsencode(folder), b".draft") == 0
     assert os.listdir(outside) == ["secret"] and contents(folder)[b"file"] == b"a file"  # noqa: PTH208
+
+
+def test_a_disk_that_fills_meanwhile_leaves_no_draft(
+    aside: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(aside, b"a", b"a")
+
+    def full(handle: int, place: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(rescuing, "take_attributes", full)
+    with pytest.raises(OSError, match="space"):
+        rescued([reference(b"a", b"a")], aside, folder)
+    assert list(folder.iterdir()) == [] and contents(aside) == {b"a": b"a"}
 
 
 def test_by_way_of_the_swap_it_can_be_taken_back_and_is_not_lost_then(tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 borne once, and only where there is time for it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from engine.media import trying
 from engine.media.catalogue import Entry, catalogue_of, open_catalogue
 from engine.media.elsewhere import MOVED
 from engine.media.sources import Held
+from engine.records.errors import RepriseError
 from tests.media.scenes import Packed, Scene, contents
 
 NEW = {b"new/name": b"moved"}
@@ -130,6 +133,39 @@ def test_one_in_reserve_that_is_away_is_told_and_left_out(scene: Scene) -> None:
     scene.bring(held, "into")
     assert scene.lost().keys() == NEW.keys()
     assert any("s0" in each and "could not be looked through" in each for each in scene.told()[b""])
+
+
+def test_what_one_repository_cannot_bring_is_sought_in_another_that_has_the_same_file(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.pack()
+    again = replace(scene.held[0].snapshot, id="t0", repository="/another")
+    scene.held.insert(1, Held(again, Packed(again)))
+    held = scene.decide(MOMENT, NEW)
+
+    def away(packed: Packed, *_: object) -> None:
+        raise RepriseError("the repository is away")
+
+    first = next(each for each in held if each.snapshot.id == "s0")
+    monkeypatch.setattr(first.files, "fetch", partial(away, first.files))
+    scene.bring(held, "into")
+    assert contents(scene.building) == NEW
+
+
+def test_what_is_fetched_at_once_fits_into_half_of_the_room(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.pack()
+    held = scene.decide(MOMENT, {**NEW, b"another": b"MOVED"})
+    monkeypatch.setattr(trying, "_room", lambda folder: 12)
+    at_once: list[int] = []
+    fetch = Packed.fetch
+
+    def counted(packed: Packed, paths: Path, into: Path, say: Callable[[int, int], None]) -> None:
+        at_once.append(paths.read_bytes().count(b"\0"))
+        fetch(packed, paths, into, say)
+
+    monkeypatch.setattr(Packed, "fetch", counted)
+    scene.bring(held, "into")
+    assert contents(scene.building) == {**NEW, b"another": b"MOVED"} and max(at_once[:2]) == 1
 
 
 def test_a_file_for_which_there_is_no_room_is_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
