@@ -213,15 +213,16 @@ def test_so_it_is_where_the_snapshots_know_no_hashes(packed: bool, drawn: Drawn)
 
 
 def check_nothing_is_lost(scene: Scene, live: dict[bytes, tuple[object, ...]], place: Place, moment: float) -> None:
-    """What was live stands in its place or aside; what is older than the moment and was not replaced has stayed."""
+    """What was live stands in its place or aside; what is older than the moment and was not replaced has stayed, but
+    what stood where something else is lost."""
     if place == "into":
         assert tree(scene.live) == live
         return
     files = {path: each for path, each in live.items() if each[3] is not None}
     assert {each[3] for each in files.values()} <= set(same_everywhere(scene.live, scene.aside))
-    now = contents(scene.live)
+    now, lost = contents(scene.live), scene.lost()
     for path, each in files.items():
         blocked = any(other.startswith(path + b"/") or path.startswith(other + b"/") for other in now)
-        assert each[2] > nanoseconds(moment) or path in now or blocked, path  # type: ignore[operator]
+        assert each[2] > nanoseconds(moment) or path in now or blocked or path in lost, path  # type: ignore[operator]
     scene.undo(place)
     assert tree(scene.live) == live
