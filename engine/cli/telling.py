@@ -155,8 +155,7 @@ def report(state: RunState, zone: ZoneInfo) -> None:
         lost = state.recovery.rpo_seconds
         say(f"lost        {'not known' if lost is None else f'{duration(lost)} of commits'}")
     if state.files:
-        copied = any(step.kind == "copy-files" and step.outcome == "done" for step in state.steps)
-        _files(state.files, state.run, copied=copied)
+        _files(state.files, state)
     for each in state.checks:
         if each.ok is not True:
             _check(each)
@@ -181,13 +180,14 @@ def _proof(state: RunState, proof: ProofDrill) -> None:
     say(f"would lose  {duration(proof.rpo_seconds)}: {proof.rpo_why}")
 
 
-def _files(told: Mapping[str, Any], run: str, *, copied: bool) -> None:
-    """What came of the users' files; before they are copied: what will."""
-    is_, were = ("copied", "were") if copied else ("to be copied", "are")
+def _files(told: Mapping[str, Any], state: RunState) -> None:
+    """What came of the users' files; before they are copied and moved: what will."""
+    is_, were = ("copied", "were") if state.has_done("copy-files") else ("to be copied", "are")
+    moved = state.has_done("swap-files")
     say(f"files       {told['copied']} {is_}, {size(told['bytes'])}; {told['kept']} {were} right already")
     for name, what in (
         ("wrong", f"live ones {were} wrong"),
-        ("out", f"{'moved out: they came' if copied else 'to be moved out: they come'} after"),
+        ("out", f"{'moved out: they came' if moved else 'to be moved out: they come'} after"),
         ("orphans", "not asked for, left as they are"),
     ):
         if told.get(name):
@@ -209,4 +209,4 @@ def _files(told: Mapping[str, Any], run: str, *, copied: bool) -> None:
         if note := told.get("unrecoverable_note"):
             say(f"      {note}")
         if told["unrecoverable"] > _LOST:
-            say(f"      and {told['unrecoverable'] - _LOST} more; all of them: reprise files lost {run}")
+            say(f"      and {told['unrecoverable'] - _LOST} more; all of them: reprise files lost {state.run}")

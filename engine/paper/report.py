@@ -48,7 +48,7 @@ def report_page(
             blocks.append(Points(told))
     if plan.copying is None:
         blocks += measured(state, objectives)
-    blocks += _files(facts.get("files"), state.run)
+    blocks += _files(facts.get("files"), state)
     blocks += _steps(state)
     blocks += _checks("Checks of the result", state.checks)
     blocks += _checks("Checks before the start", [check for check in plan.checks if check.ok is not True])
@@ -159,16 +159,18 @@ def _checks(title: str, checks: Sequence[Check]) -> list[Block]:
     return [Heading(title), Points(told)]
 
 
-def _files(files: Mapping[str, Any] | None, run: str) -> list[Block]:
-    """What came of the users' files, as the step told it."""
+def _files(files: Mapping[str, Any] | None, state: RunState) -> list[Block]:
+    """What came of the users' files, as the step told it; before they are copied and moved: what will."""
     if not files:
         return []
     size = humanize.naturalsize(files["bytes"], binary=True)
-    lines: list[Line | Points] = [f"{files['copied']} copied, {size}; {files['kept']} were right already"]
+    copied, moved = (("" if state.has_done(kind) else "to be ") for kind in ("copy-files", "swap-files"))
+    were = "are" if copied else "were"
+    lines: list[Line | Points] = [f"{files['copied']} {copied}copied, {size}; {files['kept']} {were} right already"]
     out = f", {humanize.naturalsize(files['out_bytes'], binary=True)}" if "out_bytes" in files else ""
     for name, told in (
-        ("wrong", "live ones were wrong"),
-        ("out", f"moved out{out}"),
+        ("wrong", f"live ones {were} wrong"),
+        ("out", f"{moved}moved out{out}"),
         ("orphans", "not asked for, left as they are"),
     ):
         if files.get(name):
@@ -180,7 +182,7 @@ def _files(files: Mapping[str, Any] | None, run: str) -> list[Block]:
         if note := files.get("unrecoverable_note"):
             points.append(note)
         if (more := files["unrecoverable"] - len(sample)) > 0:
-            points.append((f"and {more} more: ", Code(f"reprise files lost {run}")))
+            points.append((f"and {more} more: ", Code(f"reprise files lost {state.run}")))
         lines.append(Points(points))
     return [Heading("Users' files"), Points([*lines, *files["findings"]])]
 

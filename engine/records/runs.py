@@ -144,6 +144,10 @@ class RunState(Struct, frozen=True):
         """Whether it is in the check of the users' files, or ended there."""
         return any(step.kind == "check-files" and step.outcome in ("running", "failed") for step in self.steps)
 
+    def has_done(self, kind: str) -> bool:
+        """Whether a step of this kind came to its end, be it that it was undone since."""
+        return any(step.kind == kind and step.outcome in ("done", "undone") for step in self.steps)
+
     @property
     def not_true(self) -> tuple[Check, ...]:
         """The site's own questions that were not answered with true, where the run stopped for them."""

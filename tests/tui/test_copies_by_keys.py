@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from engine.records.status import Advice
 from tests.tui.driving import driving
 from tests.tui.source import StandIn, desk
-from tests.tui.test_pictures import (
+from tests.tui.walks import (
     expiry,
     overview,
 )

@@ -7,7 +7,7 @@ from engine.records.errors import RepriseError
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, NOW, lsn_at
 from tests.tui.practised import drill, ended
-from tests.tui.test_pictures import drill_beginning, drill_called
+from tests.tui.walks import drill_beginning, drill_called
 from tui.screens.drill import DrillScreen
 from tui.screens.drill_marks import DrillMarksScreen
 from tui.screens.drills import DrillsScreen

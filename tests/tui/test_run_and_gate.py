@@ -5,11 +5,13 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from engine.records.plan import Destination
+from engine.records.runs import StepState
 from engine.records.target import RecoveryTarget
 from tests.tui.driving import driving
 from tests.tui.history import ACCIDENT, NOW, lsn_at, utc
 from tests.tui.source import StandIn, desk, run_state
-from tests.tui.test_pictures import (
+from tests.tui.walks import (
+    FILES,
     advanced,
     gate,
     gate_unreadable,
@@ -194,7 +196,10 @@ async def test_what_came_of_the_files_is_told_at_a_runs_end_and_in_its_report() 
     }  # fmt: skip
     async with driving(80, 24) as driver:
         await run_completed(driver)
-        driver.source.state = replace(driver.source.state, files=files)  # type: ignore[type-var]
+        state = driver.source.state
+        assert state is not None
+        done = [StepState(kind, kind, kind, "done") for kind in ("copy-files", "swap-files")]
+        driver.source.state = replace(state, files=files, steps=(*state.steps, *done))
         await driver.press("escape", "enter")
         await driver.settled()
         assert isinstance(driver.screen, RunScreen)
@@ -230,6 +235,22 @@ async def test_a_report_opened_while_the_run_goes_on_says_when_it_has_ended() ->
             if "COMPLETED" in driver.text:
                 break
         assert "COMPLETED" in driver.text and "RUNNING" not in driver.text
+
+
+async def test_a_report_read_before_the_files_come_says_what_will_become_of_them_not_what_has() -> None:
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        state = driver.source.state
+        assert state is not None
+        todo = [StepState(kind, kind, kind, "to do") for kind in ("copy-files", "swap-files")]
+        files = {**FILES, "out": 12, "out_bytes": 5 << 20, "findings": []}
+        driver.source.state = replace(state, outcome="paused", files=files, steps=(*state.steps, *todo))
+        await driver.press("r", "enter")
+        await driver.settled()
+        told = driver.text
+        await driver.press("pagedown")
+        told += driver.text
+        assert "to be copied" in told and "12 to be moved out" in told
 
 
 async def test_a_run_that_failed_in_the_files_check_names_its_keys_and_goes_on_as_it_is_after_a_question() -> None:

@@ -13,7 +13,7 @@ from engine.records.errors import RepriseError
 from tests.tui.driving import Driver, driving
 from tests.tui.history import ACCIDENT, NOW, lsn_at
 from tests.tui.source import StandIn, desk
-from tests.tui.test_pictures import (
+from tests.tui.walks import (
     SCREENS,
     Walk,
     gate,

@@ -172,7 +172,7 @@ class PlanPicture(Scrolled):
         elif kind == "rest" and isinstance(item, list):
             grid.put(1, y, g.ok, "ok")
             well = sum(check.ok is True for check in item)
-            text = words.plural(well, "more check is well", "more checks are well")
+            text = words.plural(well, "check is well", "checks are well")
             others = len(item) - well
             text += f", {others} to know" if others else ""
             x = grid.put(3, y, text, "muted", stop)

@@ -93,7 +93,7 @@ class ReportScreen(Scrolled):
             if state.outcome == "rolled-back":
                 rows.append(((16, "taken back since: nothing of it is left in use", "warn"),))
         if state.files:
-            rows += [(), ((1, "users' files", "muted"),), *_files(grid, state.files, room, state.run)]
+            rows += [(), ((1, "users' files", "muted"),), *_files(grid, state.files, room, state)]
         rows.append(())
         rows.append(((1, "steps", "muted"), (-14, "amount", "muted"), (-1, "time", "muted")))
         signs = {
@@ -143,12 +143,15 @@ class ReportScreen(Scrolled):
         )
 
 
-def _files(grid: Grid, files: Mapping[str, Any], room: int, run: str) -> Iterator[Row]:
-    """What came of the users' files: counts, what else is to know, and by name what nobody has."""
+def _files(grid: Grid, files: Mapping[str, Any], room: int, state: RunState) -> Iterator[Row]:
+    """What came of the users' files, or will: counts, what else is to know, and by name what nobody has."""
     g, count = grid.glyphs, words.count
-    told = f"{count(files['copied'])} copied, {words.size(files['bytes'])}; {count(files['kept'])} right already"
+    copied, moved = (("" if state.has_done(kind) else "to be ") for kind in ("copy-files", "swap-files"))
+    told = (
+        f"{count(files['copied'])} {copied}copied, {words.size(files['bytes'])}; {count(files['kept'])} right already"
+    )
     if files["out"]:
-        told += f"; {count(files['out'])} moved out, {words.size(files.get('out_bytes', 0))}"
+        told += f"; {count(files['out'])} {moved}moved out, {words.size(files.get('out_bytes', 0))}"
     yield ((3, told, "text"),)
     for finding in files["findings"]:
         first, *more = wrapped(finding, room - 3)
@@ -165,4 +168,4 @@ def _files(grid: Grid, files: Mapping[str, Any], room: int, run: str) -> Iterato
         if note := files.get("unrecoverable_note"):
             yield from (((5, line, "muted"),) for line in wrapped(note, room - 5))
         if (more := files["unrecoverable"] - len(files["unrecoverable_sample"])) > 0:
-            yield ((5, f"and {count(more)} more: reprise files lost {run}", "muted"),)
+            yield ((5, f"and {count(more)} more: reprise files lost {state.run}", "muted"),)
