@@ -10,6 +10,7 @@ from humanize import naturalsize, precisedelta
 
 from engine.cli.printing import say
 from engine.records.copies import Problem
+from engine.records.files import not_right
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan, ProofDrill
@@ -198,6 +199,10 @@ def _files(told: Mapping[str, Any], state: RunState) -> None:
         say(f"            {what} stands in {told['set_aside']}")
     for each in told["findings"]:
         say(f" {SIGNS['warn']} {each}")
+    if amiss := not_right(told):
+        say(f" {SIGNS['bad']} {amiss} missing or wrong when they were checked last:")
+        for each in told["check"]["sample"][:_LOST]:
+            say(f"      {each['path']}: {each['why']}")
     if told["unrecoverable"]:
         count = told["unrecoverable_rows"]
         rows = f" ({count} row{' refers' if count == 1 else 's refer'} to them)" if count else ""

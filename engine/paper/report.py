@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from engine.paper.blocks import Block, Code, Commands, Heading, Line, Page, Paragraph, Points, Strong, Table
 from engine.paper.measures import measured, past
+from engine.records.files import not_right
 from engine.records.history import TransactionEnd
 from engine.records.lsn import format_lsn
 from engine.records.plan import Check, Plan
@@ -175,6 +176,9 @@ def _files(files: Mapping[str, Any] | None, state: RunState) -> list[Block]:
     ):
         if files.get(name):
             lines.append(f"{files[name]} {told}")
+    if amiss := not_right(files):
+        lines.append((Strong(f"{amiss} missing or wrong when they were checked last"), ":"))
+        lines.append(Points([(Code(each["path"]), f": {each['why']}") for each in files["check"]["sample"]]))
     if files["unrecoverable"]:
         lines.append((Strong(f"{files['unrecoverable']} cannot be brought back"), ":"))
         sample = files["unrecoverable_sample"]

@@ -1,7 +1,8 @@
 """What a plan that brings users' files back says of them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -39,3 +40,10 @@ class Files(Struct, frozen=True):
     bytes: int | None = None
     reserve: tuple[MediaSnapshot, ...] = ()
     earlier: tuple[str, ...] = ()
+
+
+def not_right(told: Mapping[str, Any]) -> int:
+    """Of what a run tells of its files: how many its last check found missing or wrong, besides those that nobody
+    has."""
+    checked = told.get("check") or {}
+    return int(checked.get("missing", 0)) + int(checked.get("wrong", 0))

@@ -97,6 +97,8 @@ def test_the_operator_goes_on_with_what_is_wrong_or_back(system: System) -> None
     done = system.operator.ask("skip", str(failed["run"]), "--yes", expect=0).document
     assert done["outcome"] == "completed"
     assert check_of(done)["ok"] is False and str(check_of(done)["finding"]).endswith("the operator went on as it is")
+    told = (system.operator.home / "state" / "runs" / str(failed["run"]) / "report.md").read_text()
+    assert "1 missing or wrong when they were checked last" in told
     system.operator.ask("skip", str(failed["run"]), "--yes", expect=2)
 
 

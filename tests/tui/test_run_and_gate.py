@@ -14,6 +14,7 @@ from tests.tui.walks import (
     FILES,
     advanced,
     gate,
+    gate_in_place,
     gate_unreadable,
     inspecting,
     run,
@@ -235,6 +236,35 @@ async def test_a_report_opened_while_the_run_goes_on_says_when_it_has_ended() ->
             if "COMPLETED" in driver.text:
                 break
         assert "COMPLETED" in driver.text and "RUNNING" not in driver.text
+
+
+async def test_a_run_that_went_on_with_wrong_files_says_so_where_it_says_that_it_is_completed() -> None:
+    wrong = {"path": "2026/11/c.pdf", "why": "it has other content than the database says", "row_samples": [{"id": 6}]}
+    files = {**FILES, "unrecoverable": 0, "out": 0, "findings": []}
+    async with driving(80, 24) as driver:
+        await run_completed(driver)
+        state = driver.source.state
+        assert state is not None
+        checked = {**files, "check": {"listed": 0, "missing": 0, "wrong": 1, "sample": [wrong]}}
+        driver.source.state = replace(state, files=checked)
+        await driver.press("escape", "enter")
+        await driver.settled()
+        assert "1 is WRONG or MISSING" in driver.text and "none is lost" not in driver.text
+        await driver.press("enter")
+        await driver.settled()
+        told = driver.text
+        await driver.press("pagedown")
+        told += driver.text
+        assert "1 missing or wrong when they were checked last" in told and "2026/11/c.pdf" in told
+
+
+async def test_what_is_typed_at_the_gate_is_seen_although_the_log_was_open() -> None:
+    async with driving(80, 24) as driver:
+        await gate_in_place(driver)
+        await driver.press("escape", "l", "P")
+        assert "type the site's name" in driver.text
+        await driver.press("escape")
+        assert "PAUSED" not in driver.text
 
 
 async def test_a_report_read_before_the_files_come_says_what_will_become_of_them_not_what_has() -> None:

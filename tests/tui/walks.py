@@ -185,7 +185,7 @@ async def run_failed(driver: Driver) -> None:
 async def run_files_wrong(driver: Driver) -> None:
     run = "20261123T134200Z-orders-prod"
     error = RunError(
-        "of the files that the database refers to 2 are missing and 1 wrong, which nothing had told before",
+        "of the files that the database refers to 2 are missing and 1 wrong; none of them was listed before",
         "2026/11/22/a.pdf (missing), 2026/11/22/b.pdf (missing), 2026/11/23/c.pdf (it has other content than the "
         "database says)",
         f"reprise resume {run} checks again; reprise skip {run} goes on as it is; reprise rollback {run} takes all "

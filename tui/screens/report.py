@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from textual.binding import BindingType
 
+from engine.records.files import not_right
 from engine.records.lsn import format_lsn
 from engine.records.rows import told_rows
 from engine.records.runs import LIVE, RunState
@@ -157,15 +158,23 @@ def _files(grid: Grid, files: Mapping[str, Any], room: int, state: RunState) -> 
         first, *more = wrapped(finding, room - 3)
         yield ((1, g.warn, "warn"), (3, first, "text"))
         yield from (((3, line, "text"),) for line in more)
+    if amiss := not_right(files):
+        yield ((1, g.bad, "bad"), (3, f"{count(amiss)} missing or wrong when they were checked last", "bad"))
+        yield from _named(files["check"]["sample"], room)
     if files["unrecoverable"]:
         rows = words.plural(files["unrecoverable_rows"], "row refers", "rows refer")
         yield ((1, g.bad, "bad"), (3, f"{count(files['unrecoverable'])} cannot be brought back; {rows} to them", "bad"))
-        for lost in files["unrecoverable_sample"]:
-            for number, line in enumerate(wrapped(f"{lost['path']}: {lost['why']}", room - 5)):
-                yield ((5 if number == 0 else 7, line, "text"),)
-            if told := told_rows(lost.get("row_samples", ()), lost["rows"]):
-                yield from (((7, line, "muted"),) for line in wrapped(told, room - 7))
+        yield from _named(files["unrecoverable_sample"], room)
         if note := files.get("unrecoverable_note"):
             yield from (((5, line, "muted"),) for line in wrapped(note, room - 5))
         if (more := files["unrecoverable"] - len(files["unrecoverable_sample"])) > 0:
             yield ((5, f"and {count(more)} more: reprise files lost {state.run}", "muted"),)
+
+
+def _named(files: Sequence[Mapping[str, Any]], room: int) -> Iterator[Row]:
+    """Files by name, why they are told, and the rows that refer to them."""
+    for each in files:
+        for number, line in enumerate(wrapped(f"{each['path']}: {each['why']}", room - 5)):
+            yield ((5 if number == 0 else 7, line, "text"),)
+        if told := told_rows(each.get("row_samples", ()), each.get("rows", 0)):
+            yield from (((7, line, "muted"),) for line in wrapped(told, room - 7))

@@ -49,7 +49,8 @@ class RunPicture(Painted):
         state = seen.state
         self.header(grid, heading(state, zone), "held" if state.held else "")
         room = grid.height - 3  # below the header's blank row, above the footer
-        if self.large_log:
+        typed = self.question.line if self.question and self.question.inline else None
+        if self.large_log and typed is None:  # what is typed shows where it belongs
             self._paint_log(grid, 2, room, seen)
             return
         if grid.width >= PANE:
@@ -57,7 +58,6 @@ class RunPicture(Painted):
         if state.outcome == "paused":
             rows = gate.height(state)
             y = paint_steps(grid, 2, max(1, min(len(state.steps), room - rows - 3)), state) + 1
-            typed = self.question.line if self.question and self.question.inline else None
             gate.paint_gate(grid, y, state, self.desk.site, zone, typed)
             self._paint_log(grid, y + rows, grid.height - y - rows - 1, seen)
             return

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from engine.records.files import not_right
 from engine.records.lsn import format_lsn
 from engine.records.runs import RunState, StepState
 from tui import words
@@ -128,10 +129,14 @@ def _paint_files(grid: Grid, y: int, files: Mapping[str, Any], stop: int) -> Non
     grid.put(1, y, "files", "muted")
     copied = words.plural(files["copied"], "file came back", "files came back")
     end = grid.put(VALUE, y, f"{copied}, {words.size(files['bytes'])}", "title!", stop)
+    bad = []
+    if amiss := not_right(files):
+        bad.append(f"{words.plural(amiss, 'is', 'are')} WRONG or MISSING")
     if lost := files["unrecoverable"]:
         rows = words.plural(files["unrecoverable_rows"], "row refers", "rows refer")
-        text = f"{grid.glyphs.bad} {words.plural(lost, 'is', 'are')} LOST, {rows} to them"
-        grid.put_cut(end + 2, y, text, "bad!", stop)
+        bad.append(f"{words.plural(lost, 'is', 'are')} LOST, {rows} to them")
+    if bad:
+        grid.put_cut(end + 2, y, f"{grid.glyphs.bad} {'; '.join(bad)}", "bad!", stop)
     elif files["findings"]:
         more = words.plural(len(files["findings"]), "thing", "things")
         grid.put_cut(end + 2, y, f"{grid.glyphs.warn} {more} to know, in the report", "warn", stop)

@@ -171,8 +171,8 @@ def _failure(step: RunningStep, files: Files, judged: dict[str, Any]) -> RunFail
     run, count = step.run_dir.name, judged["missing"] + judged["wrong"]
     fast = "; without --fast every file is read before it is taken for right" if files.fast else ""
     return RunFailed(
-        f"of the files that the database refers to {judged['missing']} are missing and {judged['wrong']} wrong, which "
-        "nothing had told before",
+        f"of the files that the database refers to {judged['missing']} are missing and {judged['wrong']} wrong; none "
+        "of them was listed before",
         cause=_some(judged["sample"], count),
         remedy=f"reprise resume {run} checks again; reprise skip {run} goes on as it is; reprise rollback {run} takes "
         f"all back; reprise files check lists them{fast}",
