@@ -115,6 +115,8 @@ class RepriseApp(Practice):
             self.exit()
 
     async def action_back(self) -> None:
+        if isinstance(self.screen, Painted) and self.screen.step_back():
+            return
         if self.drilling is not None and len(self.screens_here()) == 1:
             self.leave_practice()
         elif len(self.screen_stack) > 1:

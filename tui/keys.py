@@ -78,7 +78,7 @@ KEYS: dict[str, Key] = _table(
     Key("which-log", "L", "the server's log or the engine's", "L"),
     Key("hold", "z", "hold, and go on", "z", acts=True),
     Key("stop", "x", "stop at the next safe point; all is left as it is", "x", acts=True),
-    Key("skip", "s", "leave out the reading of every page, or the rest of it", "s", acts=True),
+    Key("skip", "s", "leave out the reading of every page; go on with files that are not right", "s", acts=True),
     Key("forward", "f", "replay on to a later moment", "f", acts=True),
     Key("keep", "k", "keep waiting, leave this screen", "k"),
     Key("finish", "P", "finish: open for writes", "P", acts=True),

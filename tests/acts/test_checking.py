@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,16 +87,18 @@ def test_missing_wrong_and_orphans_of_the_live_database(server: Cluster, media: 
     assert heard[-1][:2] == ("checking", FILES)
 
 
+def typed(capture: pytest.CaptureFixture[bytes], desk: Desk, *words: str) -> tuple[int, str]:
+    """`files check`: its exit code, and what it says."""
+    options = ["--site", str(desk.site_file), "--state", str(desk.state)]
+    code = cli.main(["files", "check", *options, *words], open_screen=lambda: 0)
+    return code, capture.readouterr().out.decode()
+
+
 def test_documents_lines_and_exit_codes(
     server: Cluster, media: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     desk = desk_of(server, media, QUERY)
-    options = ["--site", str(desk.site_file), "--state", str(desk.state)]
-
-    def run(*words: str) -> tuple[int, str]:
-        code = cli.main(["files", "check", *options, *words], open_screen=lambda: 0)
-        return code, capfdbinary.readouterr().out.decode()
-
+    run = partial(typed, capfdbinary, desk)
     assert run()[0] == 0
     (media / "0/3.pdf").unlink()
     (media / "1/4.pdf").write_bytes(b"x")
@@ -126,12 +129,7 @@ def test_a_query_may_name_the_rows_and_whatever_their_columns_hold_they_are_told
 ) -> None:
     """Times that Python has no room for are among it."""
     desk = desk_of(server, media, NAMED)
-    options = ["--site", str(desk.site_file), "--state", str(desk.state)]
-
-    def run(*words: str) -> tuple[int, str]:
-        code = cli.main(["files", "check", *options, *words], open_screen=lambda: 0)
-        return code, capfdbinary.readouterr().out.decode()
-
+    run = partial(typed, capfdbinary, desk)
     assert run()[0] == 0
     (media / "0/3.pdf").unlink()
     (media / "1/4.pdf").write_bytes(b"x")

@@ -63,8 +63,10 @@ async def test_a_name_is_found_and_its_control_characters_never_reach_the_termin
         await driver.type("[31M")
         await driver.press("enter")
         assert r"x\x1b[31m\xff.pdf" in driver.text and "\x1b" not in driver.text
-        await driver.press("backspace")
+        await driver.press("escape")
         assert "invoice" not in driver.text and "2026/" in driver.text
+        await driver.press("escape")
+        assert "recovery window" in driver.text or "REACHABLE" in driver.text
 
 
 async def test_the_files_of_a_database_row_are_found_and_those_that_the_snapshot_lacks_are_told() -> None:

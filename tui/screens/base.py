@@ -118,6 +118,10 @@ class Painted(Screen[None]):
         self.note, self.note_role = note, role
         self.repaint()
 
+    def step_back(self) -> bool:
+        """Go back within the screen, if there is something to go back from."""
+        return False
+
     def say_error(self, error: RepriseError) -> None:
         text = "; ".join(filter(None, (error.message, error.cause, error.remedy)))
         self.say(f"{self.session.glyphs.bad} {text}", "bad")

@@ -47,7 +47,7 @@ def named(listing: Listing, here: Listed, text: str) -> tuple[list[Row], str]:
     rows = listing.search(text, here, count=MOST)
     more = ", the first of them" if len(rows) == MOST else ""
     paths = [listing.path(row) for row in rows]
-    told = f"{words.plural(len(rows), 'name', 'names')} with {text!r} in it{more}"
+    told = f"{words.plural(len(rows), 'name', 'names')} with {text!r}{more}"
     return [Row(path, path, row) for path, row in zip(paths, rows, strict=True)], told
 
 
@@ -240,10 +240,9 @@ class FilesScreen(Scrolled):
     def action_up_folder(self) -> None:
         if self.opened is None or self.here is None:
             return
-        if self.found is not None:
-            self.found = None
-            self._enter(self.here, self.path)
-        elif not self.path:
+        if self.step_back():
+            return
+        if not self.path:
             self.say("this is the top of the files; Esc goes back", "muted")
             return
         else:
@@ -252,6 +251,15 @@ class FilesScreen(Scrolled):
             if parent is not None:
                 self._enter(parent, above, place)
         self.repaint()
+
+    def step_back(self) -> bool:
+        """From what was found, or differs, to the folder."""
+        if self.found is None or self.here is None:
+            return False
+        self.found = None
+        self._enter(self.here, self.path)
+        self.repaint()
+        return True
 
     def action_find(self) -> None:
         opened, here = self.opened, self.here

@@ -61,7 +61,7 @@ def paint_files(grid: Grid, screen: FilesScreen, snapshot: MediaSnapshot, zone: 
         grid.put_right(grid.width - 1, 2, more, "faint")
     rows = screen.rows_from(screen.first, screen.room)
     if not rows:
-        grid.put(3, _TOP, "nothing here" if screen.found is None else "nothing; Backspace goes back", "muted")
+        grid.put(3, _TOP, "nothing here" if screen.found is None else "nothing; Esc goes back", "muted")
     for number, row in enumerate(rows):
         here = screen.first + number == screen.chosen
         y, main = _TOP + number, "accent!" if here else "text"
